@@ -1,0 +1,1 @@
+"""The systems under test: one file each; `_name.py` is shared code, never a backbone."""

@@ -1,0 +1,104 @@
+"""The contract of a backbone: the features a system reads, the network it trains, its recipe, its provenance.
+
+A backbone is one file in `backbones/` with one subclass of `Backbone`; the file's name is the backbone's name (`_`
+reads `-`). Import torch and the like inside the methods: `bench list` imports every backbone file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from bench.feature import Feature, Weights
+from bench.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Mode = Literal["finetune", "probe"]
+Scale = Literal["full", "tiny"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Pre-trained weights on the hub, pinned."""
+
+    hub_id: str
+    revision: str | None  # the hub's commit; None: whatever `main` is, recorded with the run
+    licence: str
+    parameters: int  # of the whole checkpoint
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A backbone without options of its own."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One pairing, as a backbone sees it."""
+
+    labels: tuple[str, ...]
+    multilabel: bool
+    language: str  # ISO 639-1, of the task
+    mode: Mode
+    scale: Scale  # tiny: same architecture, tiny sizes, random weights, nothing downloaded
+    weights: str | None  # the user's: a hub id, a path, or "random"; None: the backbone's own checkpoint
+    variant: str  # "" for the default
+    options: Any  # an instance of the backbone's Options
+
+    @property
+    def classes(self) -> int:
+        return len(self.labels)
+
+
+class Backbone(ABC):
+    """A system under test.
+
+    `network` returns a torch module whose `forward(inputs: bench.batch.Inputs) -> Tensor` gives logits of shape
+    (batch, classes); softmax (or, in a multi-label task, a sigmoid) follows outside. A module may define
+    `calibrate(inputs: Iterable[Inputs]) -> None`: it is called once with batches of the training part, before
+    training, for statistics such as a mean and a deviation.
+    """
+
+    summary: ClassVar[str]
+    reads: ClassVar[str]  # the features, in a few words
+    citation: ClassVar[str]
+    licence: ClassVar[str]
+    url: ClassVar[str] = ""
+    checkpoints: ClassVar[Mapping[str, Checkpoint]] = {}  # language -> checkpoint; "*" serves the others
+    variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line: what differs from the default
+    Options: ClassVar[type] = NoOptions  # a frozen dataclass of `bench.recipe.option` fields
+
+    def __init__(self, name: str, variant: str = "") -> None:
+        self.name = name  # without the variant
+        self.variant = variant
+
+    def refuses(self, setup: Setup) -> str | None:
+        """Why this pairing makes no sense, or None. The table shows the reason."""
+        return None
+
+    def options(self) -> Any:
+        """The options of this variant, before the user's own."""
+        return self.Options()
+
+    @abstractmethod
+    def recipe(self, setup: Setup) -> Recipe:
+        """The published recipe, or a sound one for `setup.mode` and `setup.scale`."""
+
+    @abstractmethod
+    def features(self, setup: Setup) -> Mapping[str, Feature]:
+        """What the network reads, by input name. Everything before the first trainable parameter belongs here."""
+
+    @abstractmethod
+    def network(self, setup: Setup) -> "nn.Module":
+        """The network, freshly initialised (torch's seed is already set) or with its pre-trained weights loaded."""
+
+    def weights(self, setup: Setup) -> Weights:
+        """The weights this pairing uses: the user's, else the checkpoint for the task's language, else random."""
+        from bench.weights import resolve
+
+        if setup.scale == "tiny":
+            return Weights("random", "random")
+        checkpoint = self.checkpoints.get(setup.language) or self.checkpoints.get("*")
+        return resolve(setup.weights, checkpoint)

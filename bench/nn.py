@@ -1,0 +1,64 @@
+"""The few layers that backbones share."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from bench.batch import Inputs, Padded
+
+
+class Standardise(nn.Module):
+    """(x - mean) / deviation with statistics of the training part, set once by `calibrate`.
+
+    mean, deviation: (*dims); a dimension that never varies is left at scale 1.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *dims: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dims))
+        self.register_buffer("deviation", torch.ones(dims))
+
+    def calibrate(self, batches: Iterable[Padded]) -> None:
+        """Mean and deviation per dimension over every clip's own frames (axes of size 1 in `dims` are averaged too)."""
+        count, total, square = 0.0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        for batch in batches:
+            frames = batch.values[batch.mask].double()  # (all frames, *dims of the batch)
+            axes = [0, *[i + 1 for i, d in enumerate(self.mean.shape) if d == 1]]
+            count += frames.numel() / self.mean.numel()
+            total = total + frames.sum(axes, keepdim=True)[0]
+            square = square + frames.square().sum(axes, keepdim=True)[0]
+        mean = total / count
+        deviation = (square / count - mean.square()).clamp_min(0).sqrt()
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 1e-8 * (1 + mean.abs()), deviation, torch.ones_like(deviation)))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return (values - self.mean) / self.deviation
+
+
+class LayerProbe(nn.Module):
+    """A linear classifier on a frozen encoder: learned softmax over its layers, masked mean, linear map.
+
+    Reads (frames, layers, dim) per clip: frame-wise states, or their mean over the clip (one frame). Both give the
+    same logits, since layer weighting, linear map and mean commute.
+    """
+
+    def __init__(self, name: str, layers: int, dim: int, classes: int) -> None:
+        super().__init__()
+        self.name = name
+        self.standardise = Standardise(layers, dim)
+        self.layer_weights = nn.Parameter(torch.zeros(layers))
+        self.classify = nn.Linear(dim, classes)
+
+    def calibrate(self, inputs: Iterable[Inputs]) -> None:
+        means = (i[self.name].mean()[:, None] for i in inputs)
+        self.standardise.calibrate(Padded(m, torch.ones(len(m), dtype=torch.long)) for m in means)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        states = self.standardise(inputs[self.name].mean())  # (batch, layers, dim)
+        mixed = torch.einsum("l,bld->bd", self.layer_weights.softmax(0), states)
+        return self.classify(mixed)  # type: ignore[no-any-return]
