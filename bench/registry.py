@@ -1,0 +1,148 @@
+"""Backbones and tasks by name. Names come from a folder scan and from entry points; listing them imports nothing."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from bench.backbone import Backbone
+from bench.errors import UsageError, suggest
+from bench.task import Task
+
+Kind = Literal["backbone", "task"]
+Plugin = TypeVar("Plugin", Backbone, Task)
+
+BUILT_IN = "built in"
+FOLDERS = {"backbone": "backbones", "task": "tasks"}
+GROUPS = {"backbone": "ser_bench.backbones", "task": "ser_bench.tasks"}
+MANIFEST_SUFFIXES = (".csv", ".tsv")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin that exists, not yet imported. `target` is `module` or `module:Class`."""
+
+    name: str
+    target: str
+    origin: str  # BUILT_IN, or the distribution that brings it
+
+
+def entries(kind: Kind) -> dict[str, Entry]:
+    """Every plugin by name, built-in ones first. Raises UsageError if one name is defined twice."""
+    found: dict[str, Entry] = {}
+    for entry in [*_built_in(kind), *_third_party(kind)]:
+        if entry.name in found:
+            first = found[entry.name]
+            raise UsageError(
+                f"the {kind} name {entry.name} is defined twice: by {first.target} ({first.origin}) and by "
+                f"{entry.target} ({entry.origin}); uninstall one or rename its entry point"
+            )
+        found[entry.name] = entry
+    return found
+
+
+def backbones(names: Sequence[str]) -> list[Backbone]:
+    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order given."""
+    return [_load("backbone", Backbone, name)(*_parts(name)) for name in _expand("backbone", names)]
+
+
+def tasks(names: Sequence[str]) -> list[Task]:
+    """The tasks called `names` (`name`, `name:variant`, the path of a manifest, or `all`)."""
+    return [_manifest(n) if _is_path(n) else _task(n) for n in _expand("task", names)]
+
+
+def load(entry: Entry, kind: Kind) -> type[Backbone] | type[Task]:
+    """The class behind an entry. Raises UsageError with what is broken about the plugin."""
+    base: type = Backbone if kind == "backbone" else Task
+    module_name, _, attribute = entry.target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        if attribute:
+            return getattr(module, attribute)  # type: ignore[no-any-return]
+        own = [c for c in vars(module).values() if _defined_in(c, module_name, base)]
+        if len(own) != 1:
+            raise TypeError(f"it defines {len(own)} subclasses of {base.__name__}, not one")
+        return own[0]  # type: ignore[no-any-return]
+    except Exception as error:  # whatever a third party's module raises must harm nobody else
+        text = " ".join(str(error).split())
+        raise UsageError(
+            f"the {kind} {entry.name} ({entry.origin}) cannot be loaded: {type(error).__name__}: {text}"
+        ) from error
+
+
+def _built_in(kind: Kind) -> list[Entry]:
+    package = FOLDERS[kind]
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    stems = sorted(p.stem for f in folders or () for p in Path(f).glob("*.py") if not p.stem.startswith("_"))
+    return [Entry(stem.replace("_", "-"), f"{package}.{stem}", BUILT_IN) for stem in stems]
+
+
+def _third_party(kind: Kind) -> list[Entry]:
+    points = importlib.metadata.entry_points(group=GROUPS[kind])
+    return sorted(
+        (Entry(p.name, p.value, f"{p.dist.name} {p.dist.version}" if p.dist else "unknown package") for p in points),
+        key=lambda entry: entry.name,
+    )
+
+
+@cache
+def _load(kind: Kind, base: type[Plugin], name: str) -> type[Plugin]:
+    plugin = load(entries(kind)[name.partition(":")[0]], kind)
+    variant = _parts(name)[1]
+    if variant and variant not in plugin.variants:
+        known = f"it has {', '.join(plugin.variants)}" if plugin.variants else "it has none"
+        raise UsageError(
+            f"the {kind} {_parts(name)[0]} has no variant {variant}{suggest(variant, plugin.variants)}; {known}"
+        )
+    return plugin  # type: ignore[return-value]
+
+
+def _task(name: str) -> Task:
+    return _load("task", Task, name)(name, _parts(name)[1])
+
+
+def _manifest(path: str) -> Task:
+    from bench.manifest import ManifestTask
+
+    return ManifestTask(Path(path))
+
+
+def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
+    """Checked names; `all` (every built-in one) is expanded only after all the others have been checked."""
+    known = entries(kind)
+    wrong = [n for n in names if n != "all" and not (kind == "task" and _is_path(n)) and _parts(n)[0] not in known]
+    if wrong:
+        plural = "s" if len(wrong) > 1 else ""
+        named = ", ".join(f"{n}{suggest(_parts(n)[0], known)}" for n in wrong)
+        raise UsageError(
+            f"unknown {kind}{plural}: {named}; there are {', '.join([*known, 'all'])}; "
+            f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
+        )
+    missing = [n for n in names if kind == "task" and _is_path(n) and not Path(n).is_file()]
+    if missing:
+        raise UsageError(f"no manifest at {', '.join(missing)}: give the path of a CSV or TSV file")
+    for name in names:  # before anything is expanded, so that a wrong variant never hides behind `all`
+        if name != "all" and not (kind == "task" and _is_path(name)):
+            _load(kind, Backbone if kind == "backbone" else Task, name)
+    every = [e.name for e in known.values() if e.origin == BUILT_IN]
+    return list(dict.fromkeys(m for n in names for m in (every if n == "all" else [n])))
+
+
+def _is_path(name: str) -> bool:
+    return os.sep in name or name.lower().endswith(MANIFEST_SUFFIXES)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    stem, _, variant = name.partition(":")
+    return stem, variant
+
+
+def _defined_in(value: object, module: str, base: type) -> bool:
+    return inspect.isclass(value) and issubclass(value, base) and value.__module__ == module

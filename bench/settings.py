@@ -1,0 +1,198 @@
+"""What the user asked for: one frozen object. Defaults < `bench.toml` < flags."""
+
+import dataclasses
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from bench.errors import UsageError, suggest
+
+Options = TypeVar("Options")
+
+FILE_NAME = "bench.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a command. Field names are the keys of `[run]` in `bench.toml` and the long flags."""
+
+    backbone: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
+    mode: Literal["finetune", "probe"] = "finetune"
+    protocol: str | None = None  # None: the task's own default
+    scale: Literal["full", "tiny"] = "full"
+    seeds: int = 1
+    folds: int | None = None  # None: all of them
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None  # None: the recipe's
+    results: Path = Path("results")
+    tracking_uri: str | None = None  # None: an SQLite store under `results`
+    fresh: bool = False
+    dry_run: bool = False
+    skip_bad_audio: bool = False
+    data: Mapping[str, Path] = field(default_factory=dict)  # task -> corpus
+    weights: Mapping[str, str] = field(default_factory=dict)  # backbone -> path, hub id or `random`
+    set: Mapping[str, Any] = field(default_factory=dict)  # recipe and backbone options, `key` or `backbone.key`
+
+
+# What `bench run` does when neither a backbone nor a task is named, on the command line or under [run].
+MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
+TABLES = ("run", "job", "data", "weights", "set")
+NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set")
+
+
+def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
+    """The settings in force: `flags` (None or empty: not given) over the nearest `bench.toml` from `start` upwards."""
+    path = find_file(start or Path.cwd())
+    stored = read_file(path) if path else {}
+    given = {k: v for k, v in flags.items() if v is not None and v not in ((), [], {})}
+    run = dict(stored.get("run", {}))
+    if not any(name in layer for name in ("backbone", "task") for layer in (given, run)):
+        run = {**run, **MAIN_JOB, **stored.get("job", {})}
+    values: dict[str, Any] = {"backbone": ["all"], "task": ["demo"], **run, **given}
+    for table in ("data", "weights", "set"):
+        values[table] = {**_flat(stored.get(table, {})), **given.get(table, {})}
+    base = path.parent if path else Path()
+    if "results" in run and "results" not in given:
+        values["results"] = base / run["results"]
+    values["data"] = {t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()}
+    where = f"in {path}" if path else "on the command line"
+    return build(Settings, values, where)
+
+
+def find_file(start: Path) -> Path | None:
+    """The nearest `bench.toml`, looked for from `start` upwards."""
+    return next((d / FILE_NAME for d in [start.resolve(), *start.resolve().parents] if (d / FILE_NAME).is_file()), None)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The tables of a `bench.toml`. Raises UsageError for bad TOML, unknown tables and unknown keys."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    fields = [f.name for f in dataclasses.fields(Settings) if f.name not in NEVER_IN_FILE]
+    problems = [f"[{t}]{suggest(t, TABLES)}" for t in content if t not in TABLES]
+    problems += [f"[{t}] must be a table" for t in content if t in TABLES and not isinstance(content[t], dict)]
+    for table in ("run", "job"):
+        keys = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
+        problems += [f"{table}.{k}{suggest(k, fields)}" for k in keys if k not in fields]
+    if problems:
+        raise UsageError(
+            f"{path} has keys that mean nothing: {', '.join(problems)}; tables are {', '.join(TABLES)}, "
+            f"keys of [run] and [job] are {', '.join(fields)}"
+        )
+    return content
+
+
+def assignments(texts: tuple[str, ...] | list[str], flag: str) -> dict[str, str]:
+    """`KEY=VALUE` words of a repeated flag, as a mapping."""
+    wrong = [t for t in texts if "=" not in t or t.startswith("=")]
+    if wrong:
+        raise UsageError(f"{flag} takes KEY=VALUE, not {', '.join(wrong)}")
+    return dict(t.split("=", 1) for t in texts)
+
+
+def build(kind: type[Options], values: Mapping[str, Any], where: str) -> Options:
+    """An instance of a frozen dataclass from raw values, each converted to the type of its field."""
+    return change(kind(), values, where)
+
+
+def change(options: Options, values: Mapping[str, Any], where: str) -> Options:
+    """`options` with `values` in place, typed and within bounds. Raises UsageError naming every bad one."""
+    hints = get_type_hints(type(options))
+    fields = {f.name: f for f in dataclasses.fields(options)}  # type: ignore[arg-type]
+    problems = [f"unknown option {k}{suggest(k, fields)}" for k in values if k not in fields]
+    converted: dict[str, Any] = {}
+    for key in (k for k in values if k in fields):
+        try:
+            converted[key] = _bounded(_convert(values[key], hints[key]), fields[key].metadata)
+        except ValueError as error:
+            problems.append(f"{key.replace('_', '-') if key in SETTING_NAMES else key} {error}")
+    if problems:
+        raise UsageError(f"{'; '.join(problems)} ({where})")
+    return dataclasses.replace(options, **converted)  # type: ignore[type-var]
+
+
+def _convert(raw: Any, hint: Any) -> Any:  # noqa: PLR0911 - one return per kind of type is the clearest form
+    """`raw` (a string of the command line, or a TOML value) as `hint`. Raises ValueError."""
+    if get_origin(hint) in (Union, types.UnionType):
+        if raw is None or (isinstance(raw, str) and raw.lower() == "none"):
+            return None
+        return _convert(raw, next(a for a in get_args(hint) if a is not type(None)))
+    if get_origin(hint) is Literal:
+        return _choice(raw, get_args(hint))
+    if get_origin(hint) is tuple:
+        items = raw.split(",") if isinstance(raw, str) else raw
+        return tuple(_convert(i, get_args(hint)[0]) for i in _expect(items, (list, tuple), "a list"))
+    if get_origin(hint) is not None and issubclass(get_origin(hint), Mapping):
+        return dict(_expect(raw, Mapping, "a table"))
+    if hint is bool:
+        return _boolean(raw)
+    if hint in (int, float):
+        return _number(raw, hint)
+    if hint is Path:
+        return Path(_expect(raw, (str, Path), "a path")).expanduser()
+    return _expect(raw, str, "a text") if hint is str else raw
+
+
+def _boolean(raw: Any) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and raw.lower() in known:
+        return known[raw.lower()]
+    raise ValueError(f"must be true or false, not {raw!r}")
+
+
+def _number(raw: Any, hint: type) -> Any:
+    try:
+        if isinstance(raw, bool) or (hint is int and isinstance(raw, float)):
+            raise ValueError
+        return hint(raw)
+    except (TypeError, ValueError):
+        kind = "a whole number" if hint is int else "a number"
+        raise ValueError(f"must be {kind}, not {raw!r}") from None
+
+
+def _choice(raw: Any, choices: tuple[Any, ...]) -> Any:
+    match = next((c for c in choices if c == raw or str(c) == str(raw)), None)
+    if match is None:
+        raise ValueError(f"must be one of {', '.join(map(str, choices))}, not {raw!r}{suggest(str(raw), choices)}")
+    return match
+
+
+def _expect(raw: Any, kinds: Any, what: str) -> Any:
+    if not isinstance(raw, kinds):
+        raise ValueError(f"must be {what}, not {raw!r}")
+    return raw
+
+
+def _bounded(value: Any, metadata: Mapping[str, Any]) -> Any:
+    low, high = metadata.get("low"), metadata.get("high")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value) or (low is not None and value < low):
+            raise ValueError(f"must be {'finite' if low is None else f'at least {low}'}, not {value}")
+        if high is not None and value > high:
+            raise ValueError(f"must be at most {high}, not {value}")
+    return value
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`[set.byol-s] epochs = 3` as `byol-s.epochs`."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _from(base: Path, path: str | Path, typed: bool) -> Path:
+    """A path of `bench.toml` is relative to that file; a typed one to the working directory."""
+    return Path(path).expanduser() if typed else base / Path(path).expanduser()
+
+
+SETTING_NAMES = frozenset(f.name for f in dataclasses.fields(Settings))

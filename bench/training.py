@@ -1,0 +1,308 @@
+"""The training loop: short, ours, on Accelerate. It knows networks, batches and recipes, and no plugin."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from bench.batch import Inputs
+from bench.errors import BenchError
+from bench.examples import Batch, Examples, LengthBatches, collate, in_order_of_length
+from bench.predictions import Predictions
+from bench.recipe import Recipe
+from bench.scores import scores
+
+Report = Callable[[int, Mapping[str, float]], None]  # epoch from 1, its loss and validation scores
+
+CHECKPOINT_SECONDS = 10  # what is trained faster is quicker repeated than saved
+
+
+class TrainingError(BenchError):
+    """A run that cannot go on: a loss that is not finite, or memory that does not hold one clip."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands at the end of an epoch; saved and loaded whole."""
+
+    batch_size: int  # these two change when memory runs out; their product does not
+    accumulate: int
+    epoch: int = 0  # epochs done
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)  # the network's state after its best epoch
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def train(
+    network: nn.Module,
+    recipe: Recipe,
+    training: Examples,
+    validation: Examples,
+    seed: int,
+    device: torch.device,
+    report: Report,
+    checkpoint: Path,
+    title: str = "",
+) -> Progress:
+    """Train `network` in place and leave it with the weights of its best epoch by `recipe.monitor`.
+
+    Out of memory halves the batch and doubles the accumulation, so that an optimiser step stays what it was, and
+    starts again. The file `checkpoint` is kept up to date, and picked up where an interrupted training left it; the
+    caller deletes it. Raises TrainingError.
+    """
+    saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.is_file() else None
+    start = {"batch_size": min(recipe.batch_size, len(training)), "accumulate": recipe.accumulate}
+    progress = Progress(**(saved["progress"] if saved else start))
+    torch.manual_seed(seed)
+    _calibrate(network.to(device), training, progress.batch_size, device)
+    initial = _copy(network)
+    while True:
+        try:
+            loop = _Loop(network, recipe, training, validation, seed, device, report, checkpoint, title, progress)
+            loop.run(saved)
+            break
+        except RuntimeError as error:
+            progress = Progress(_halved(progress.batch_size, error), progress.accumulate * 2)
+            saved = None
+            network.load_state_dict(initial)
+    network.load_state_dict(progress.best)
+    return progress
+
+
+@torch.inference_mode()
+def predict(network: nn.Module, examples: Examples, device: torch.device, batch_size: int) -> Predictions:
+    """The network's probabilities for every clip, in the order of `examples`."""
+    network.eval().to(device)
+    probabilities = torch.zeros(len(examples), len(examples.labels), dtype=torch.float64)
+    while True:
+        try:
+            for batch in _batches(examples, in_order_of_length(examples.lengths, batch_size), device):
+                logits = network(batch.inputs).double()
+                probabilities[batch.indices] = (logits.sigmoid() if examples.multilabel else logits.softmax(1)).cpu()
+            break
+        except RuntimeError as error:
+            batch_size = _halved(batch_size, error)
+    return Predictions(
+        labels=examples.labels,
+        clips=tuple(clip.id for clip in examples.clips),
+        speakers=tuple(clip.speaker for clip in examples.clips),
+        truth=examples.targets.bool().numpy(),
+        probabilities=probabilities.numpy(),
+        multilabel=examples.multilabel,
+    )
+
+
+class _Loop:
+    """One training, epoch by epoch, with one batch size."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        training: Examples,
+        validation: Examples,
+        seed: int,
+        device: torch.device,
+        report: Report,
+        checkpoint: Path,
+        title: str,
+        progress: Progress,
+    ) -> None:
+        self.recipe, self.training, self.validation, self.seed = recipe, training, validation, seed
+        self.device, self.report, self.checkpoint, self.title = device, report, checkpoint, title
+        self.progress = p = progress
+        optimizer = _optimizer(network, recipe)
+        steps = math.ceil(math.ceil(len(training) / p.batch_size) / p.accumulate)  # optimiser steps in an epoch
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps * recipe.epochs))
+        self.order = LengthBatches(training.lengths, p.batch_size, seed)
+        loader: Any = DataLoader(training, batch_sampler=self.order, collate_fn=collate, **_workers(device))
+        self.loss = _loss(recipe, training, device)
+        self.accelerator = _accelerator(recipe, device, p.accumulate)
+        self.network, self.optimizer, self.loader = self.accelerator.prepare(network, optimizer, loader)
+
+    def run(self, saved: Mapping[str, Any] | None) -> None:
+        """Train from the start, or from where `saved` left it."""
+        p, last_saved = self.progress, time.monotonic()
+        if saved:
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.schedule.load_state_dict(saved["schedule"])
+        for epoch, values in enumerate(p.history, start=1):
+            self.report(epoch, values)
+        while p.epoch < self.recipe.epochs and not self._stale():
+            started = time.monotonic()
+            self.order.epoch = p.epoch
+            torch.manual_seed(self.seed * 1_000_003 + p.epoch + 1)  # an epoch depends on no earlier one's draws
+            loss = self._epoch()
+            self._score(loss)
+            p.seconds += time.monotonic() - started
+            self.report(p.epoch, p.history[-1])
+            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+                self._save()
+                last_saved = time.monotonic()
+
+    def _epoch(self) -> float:
+        """Mean loss per clip over one pass."""
+        self.network.train()
+        total = 0.0
+        last = self.progress.history[-1:]
+        scored: dict[str, Any] = {self.recipe.monitor: f"{h[self.recipe.monitor]:.3f}" for h in last}
+        bar = tqdm(self.loader, f"{self.title} epoch {self.progress.epoch + 1}", leave=False, disable=None)
+        for number, batch in enumerate(bar):
+            with self.accelerator.accumulate(self.network):
+                loss = self.loss(self.network(batch.inputs).float(), batch.targets)
+                if not math.isfinite(value := loss.item()):
+                    raise TrainingError(self._not_finite(number, batch))
+                self.accelerator.backward(loss)
+                if self.accelerator.sync_gradients and self.recipe.clip_norm:
+                    self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+                self.optimizer.step()
+                if self.accelerator.sync_gradients:
+                    self.schedule.step()
+                self.optimizer.zero_grad()
+            total += value * len(batch.targets)
+            bar.set_postfix({"loss": f"{value:.3f}", **scored})
+        return total / len(self.training)
+
+    def _score(self, loss: float) -> None:
+        """Score the epoch on the validation part; keep its weights if they are the best so far."""
+        p = self.progress
+        predictions = predict(self.network, self.validation, self.device, p.batch_size)
+        found = {name: value for name, value in scores(predictions).items() if "(" not in name}
+        found["loss"] = _log_loss(predictions)
+        p.epoch += 1
+        p.history.append({"train loss": loss, **found})
+        score = -found["loss"] if self.recipe.monitor == "loss" else found[self.recipe.monitor]
+        if score > p.best_score:
+            p.best_score, p.best_epoch, p.best = score, p.epoch, _copy(self.network)
+
+    def _stale(self) -> bool:
+        return 0 < self.recipe.patience <= self.progress.epoch - self.progress.best_epoch
+
+    def _not_finite(self, number: int, batch: Batch) -> str:
+        clips = ", ".join(self.training.clips[i].id for i in batch.indices.tolist())
+        return (
+            f"the loss is not finite at epoch {self.progress.epoch + 1}, batch {number + 1} (clips {clips}): "
+            "lower the learning rate, or use --precision fp32"
+        )
+
+    def _save(self) -> None:
+        state = {
+            "progress": vars(self.progress),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint.with_suffix(f".{os.getpid()}.part")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+
+def _accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState
+
+    AcceleratorState._reset_state(reset_partial_state=True)  # a process trains many runs, each with its own precision
+    GradientState._reset_state()
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
+    precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=precision,
+        gradient_accumulation_steps=accumulate,
+        step_scheduler_with_optimizer=False,
+    )
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    settings: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=0.9, **settings)
+    return (torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam)(parameters, **settings)
+
+
+def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """The factor of the peak learning rate at each optimiser step."""
+    warm = round(recipe.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, steps - warm))
+        return {"constant": 1.0, "linear": 1.0 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[recipe.schedule]
+
+    return factor
+
+
+def _loss(recipe: Recipe, training: Examples, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """(logits, targets), both (batch, classes) -> scalar: cross-entropy, or per class in a multi-label task."""
+    counts = training.targets.sum(0).clamp_min(1)
+    balanced = recipe.class_weights == "balanced"
+    if training.multilabel:
+        positive = ((len(training) - counts) / counts).to(device) if balanced else None
+        return lambda logits, targets: F.binary_cross_entropy_with_logits(logits, targets, pos_weight=positive)
+    weight = (len(training) / (len(training.labels) * counts)).to(device) if balanced else None
+    smooth = recipe.label_smoothing
+    return lambda logits, targets: F.cross_entropy(logits, targets.argmax(1), weight, label_smoothing=smooth)
+
+
+def _log_loss(predictions: Predictions) -> float:
+    truth, p = torch.from_numpy(predictions.truth), torch.from_numpy(predictions.probabilities).clamp(1e-12, 1.0)
+    if predictions.multilabel:
+        return F.binary_cross_entropy(p, truth.double()).item()
+    return -p[truth].log().mean().item()
+
+
+def _calibrate(network: nn.Module, training: Examples, batch_size: int, device: torch.device) -> None:
+    """Give the network its statistics of the training part, if it wants any."""
+    if calibrate := getattr(network, "calibrate", None):
+
+        def inputs() -> Iterator[Inputs]:
+            for batch in _batches(training, in_order_of_length(training.lengths, batch_size), device):
+                yield batch.inputs
+
+        with torch.no_grad():
+            calibrate(inputs())
+
+
+def _batches(examples: Examples, order: list[list[int]], device: torch.device) -> Iterator[Batch]:
+    loader: Any = DataLoader(examples, batch_sampler=order, collate_fn=collate, **_workers(device))
+    return (batch.to(device) for batch in loader)
+
+
+def _workers(device: torch.device) -> dict[str, Any]:
+    """On a GPU, batches are read from disk beside the computation."""
+    return {"num_workers": min(4, os.cpu_count() or 1)} if device.type == "cuda" else {}
+
+
+def _halved(batch_size: int, error: RuntimeError) -> int:
+    """Half the batch if `error` says that memory ran out; any other error is raised again."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    if not should_reduce_batch_size(error):
+        raise error
+    if batch_size == 1:
+        raise TrainingError(
+            "memory ran out at a batch of one clip: use a smaller backbone, --set max_seconds=10, or a larger device"
+        ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return batch_size // 2
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state, on the CPU."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()}
