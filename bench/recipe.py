@@ -31,3 +31,20 @@ class Recipe:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "auto", "number format of the forward pass; auto: bf16 on a GPU that has it, else fp32"
     )
+
+
+def probe_recipe(tiny: bool = False) -> Recipe:
+    """The recipe of a layer probe on cached states: a convex problem but for the layer weights, so a high rate is safe.
+
+    `tiny`: a few seconds on one core.
+    """
+    return Recipe(
+        epochs=20 if tiny else 100,
+        batch_size=64,
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup=0.0,
+        class_weights="balanced",
+        patience=0 if tiny else 15,
+    )
