@@ -68,6 +68,8 @@ class Backbone(ABC):
     url: ClassVar[str] = ""
     checkpoints: ClassVar[Mapping[str, Checkpoint]] = {}  # language -> checkpoint; "*" serves the others
     variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line: what differs from the default
+    version: ClassVar[int] = 1  # raise it when the same settings train another network
+    pretrained: ClassVar[bool] = True  # False: there is nothing to pre-train, so random weights need no footnote
     Options: ClassVar[type] = NoOptions  # a frozen dataclass of `bench.recipe.option` fields
 
     def __init__(self, name: str, variant: str = "") -> None:

@@ -156,8 +156,8 @@ class _Loop:
         """Mean loss per clip over one pass."""
         self.network.train()
         total = 0.0
-        last = self.progress.history[-1:]
-        scored: dict[str, Any] = {self.recipe.monitor: f"{h[self.recipe.monitor]:.3f}" for h in last}
+        name, history = self.recipe.monitor, self.progress.history
+        scored: dict[str, Any] = {name: f"{history[-1][name]:.3f}"} if history else {}
         bar = tqdm(self.loader, f"{self.title} epoch {self.progress.epoch + 1}", leave=False, disable=None)
         for number, batch in enumerate(bar):
             with self.accelerator.accumulate(self.network):

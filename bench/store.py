@@ -1,0 +1,233 @@
+"""MLflow: the only store of runs, and the only module that names it.
+
+One experiment per task; one parent run per pairing, which carries a PairingRecord; one child per fold and seed. A
+child counts as recorded once its status is FINISHED, which is written last.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from bench.errors import BenchError
+from bench.predictions import Predictions
+from bench.records import PairingRecord, RunRecord
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+logging.getLogger("alembic").setLevel(logging.WARNING)  # one line per migration of a new database otherwise
+
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.tracking import MlflowClient  # noqa: E402
+
+PREFIX = "ser."  # of every tag that the harness reads back
+FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
+NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
+
+
+class StoreError(BenchError):
+    """A tracking store that does not answer."""
+
+
+class Store:
+    """Recorded runs. `uri` is any MLflow tracking URI; None means an SQLite file under `results`."""
+
+    def __init__(self, uri: str | None, results: Path) -> None:
+        self.uri = uri or f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        self.artifacts = None if uri else (results / "artifacts").resolve().as_uri()
+        results.mkdir(parents=True, exist_ok=True)
+        self.experiments: dict[str, str] = {}
+        try:
+            with FileLock(results / ".store.lock"):  # two processes that create one database break it
+                self.client = MlflowClient(self.uri)
+                self.client.search_experiments(max_results=1)
+        except Exception as error:  # MLflow, SQLAlchemy and requests each raise their own
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise StoreError(f"the tracking store {self.uri} does not answer: {text}") from error
+
+    def recorded(self, task: str) -> set[str]:
+        """Fingerprints of the runs that are recorded whole."""
+        runs = self._search(self._experiment(task), f"tags.`{PREFIX}kind` = 'run' and attributes.status = 'FINISHED'")
+        return {run.data.tags[PREFIX + "fingerprint"] for run in runs}
+
+    def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
+        """The parent run of a pairing: found by `key` or made; its record and its reason for failing are renewed."""
+        experiment = self._experiment(record.task)
+        found = self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing' and tags.`{PREFIX}key` = '{key}'")
+        label = " ".join([record.backbone, record.mode, record.protocol, record.scale])
+        parent = next(found, None) or self.client.create_run(experiment, run_name=label)
+        content = {k: v for k, v in dataclasses.asdict(record).items() if k != "runs"}
+        tags = {"kind": "pairing", "key": key, "failed": failed, "updated": f"{time.time():.3f}"}
+        tags |= {f"record.{name}": json.dumps(value, ensure_ascii=False) for name, value in content.items()}
+        self._tag(parent.info.run_id, tags)
+        return str(parent.info.run_id)
+
+    def close_pairing(self, parent: str, totals: Mapping[str, float], failed: bool) -> None:
+        """Scores of the pairing as a whole, for those who look at MLflow's own pages."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(parent, metrics=[Metric(_key(k), v, now, 0) for k, v in totals.items()])
+        self.client.set_terminated(parent, "FAILED" if failed else "FINISHED")
+
+    def start(
+        self,
+        task: str,
+        parent: str,
+        fingerprint: str,
+        fold: str,
+        seed: int,
+        parameters: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> "RunLog":
+        """A child run under way. Earlier runs of the same fingerprint go when this one is recorded."""
+        experiment = self._experiment(task)
+        same = f"tags.`{PREFIX}fingerprint` = '{fingerprint}'"
+        earlier = list(self._search(experiment, same))
+        child = self.client.create_run(experiment, run_name=f"{fold}, seed {seed}", tags={"mlflow.parentRunId": parent})
+        own = {"kind": "run", "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
+        self._tag(child.info.run_id, {**own, **tags})
+        self.client.log_batch(child.info.run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
+        return RunLog(self, child.info.run_id, earlier)
+
+    def records(self, tasks: Sequence[str] | None = None) -> list[PairingRecord]:
+        """Every recorded pairing with its runs, oldest first; of the given tasks, or of all."""
+        experiments = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        wanted = [e for e in experiments if tasks is None or e.name in tasks]
+        found = [pair for e in sorted(wanted, key=lambda e: e.name) for pair in self._pairings(e.experiment_id)]
+        return [record for _, record in sorted(found, key=lambda pair: pair[0])]
+
+    def runs_of(self, parent: str) -> list[RunRecord]:
+        """The ended runs of one pairing."""
+        experiment = self.client.get_run(parent).info.experiment_id
+        found = self._search(experiment, f"tags.`mlflow.parentRunId` = '{parent}'")
+        return [self._run(run) for run in found if run.info.status != "RUNNING"]
+
+    def _pairings(self, experiment: str) -> Iterator[tuple[float, PairingRecord]]:
+        children: dict[str, list[Run]] = {}
+        for run in self._search(experiment, f"tags.`{PREFIX}kind` = 'run'"):
+            children.setdefault(run.data.tags["mlflow.parentRunId"], []).append(run)
+        for parent in self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing'"):
+            tags = parent.data.tags
+            names = [f.name for f in dataclasses.fields(PairingRecord) if f.name != "runs"]
+            values = {n: json.loads(tags[f"{PREFIX}record.{n}"]) for n in names}
+            values |= {n: tuple(v) for n, v in values.items() if isinstance(v, list)}
+            runs = tuple(self._run(r) for r in children.get(parent.info.run_id, ()) if r.info.status != "RUNNING")
+            if failed := tags.get(PREFIX + "failed"):
+                runs = (*runs, RunRecord(fingerprint="", fold="", seed=0, status="failed", reason=failed))
+            yield float(tags[PREFIX + "updated"]), PairingRecord(**values, runs=runs)
+
+    def _run(self, run: Run) -> RunRecord:
+        tags, metrics = run.data.tags, run.data.metrics
+        done = run.info.status == "FINISHED"
+        return RunRecord(
+            fingerprint=tags[PREFIX + "fingerprint"],
+            fold=tags[PREFIX + "fold"],
+            seed=int(tags[PREFIX + "seed"]),
+            status="ok" if done else "failed",
+            reason="" if done else tags.get(PREFIX + "reason", "interrupted"),
+            parameters=int(metrics.get("parameters", 0)),
+            trainable_parameters=int(metrics.get("trainable_parameters", 0)),
+            train_seconds=metrics.get("train_seconds", 0.0),
+            peak_memory_mb=metrics.get("peak_memory_mb", 0.0),
+            notes=tuple(json.loads(tags.get(PREFIX + "notes", "[]"))),
+            predictions=(lambda: self._predictions(run.info.run_id)) if done else None,
+        )
+
+    def _predictions(self, run: str) -> Predictions:
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.client.download_artifacts(run, "predictions.parquet", folder)
+            return Predictions.from_parquet(Path(path))
+
+    def _experiment(self, task: str) -> str:
+        if task not in self.experiments:
+            found = self.client.get_experiment_by_name(task)
+            try:
+                made = found.experiment_id if found else self.client.create_experiment(task, self.artifacts)
+            except MlflowException:  # another process made it in between
+                made = self.client.get_experiment_by_name(task).experiment_id
+            self.experiments[task] = made
+        return self.experiments[task]
+
+    def _search(self, experiment: str, query: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self.client.search_runs([experiment], query, max_results=1000, page_token=token)
+            yield from page
+            if not (token := page.token):
+                return
+
+    def _tag(self, run: str, tags: Mapping[str, str]) -> None:
+        self.client.log_batch(run, tags=[RunTag(PREFIX + k, v) for k, v in tags.items()])
+
+
+class RunLog:
+    """A child run: metrics while it is under way, then everything at once at its end."""
+
+    def __init__(self, store: Store, run: str, earlier: Sequence[Run]) -> None:
+        self.store, self.run, self.earlier = store, run, earlier
+        self.waiting: list[Metric] = []
+        self.flushed = 0.0
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Loss and validation scores of one epoch, sent at most every FLUSH_SECONDS."""
+        now = int(time.time() * 1000)
+        names = {name: f"{'' if name.startswith('train') else 'valid '}{name}" for name in values}
+        self.waiting += [Metric(_key(names[k]), v, now, number) for k, v in values.items()]
+        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def finish(
+        self, predictions: Predictions, scores: Mapping[str, float], numbers: Mapping[str, float], notes: Sequence[str]
+    ) -> None:
+        """Record the run whole: artifacts, scores, and last of all its status."""
+        from bench.figures import confusion_figure
+
+        now = int(time.time() * 1000)
+        self.waiting += [Metric(_key(k), v, now, 0) for k, v in {**scores, **numbers}.items()]
+        self._flush()
+        self.store._tag(self.run, {"notes": json.dumps(list(notes), ensure_ascii=False)})
+        with tempfile.TemporaryDirectory() as folder:
+            predictions.to_parquet(Path(folder) / "predictions.parquet")
+            if not predictions.multilabel:
+                confusion_figure(predictions, Path(folder) / "confusion.png")
+            self.store.client.log_artifacts(self.run, folder)
+        self.store.client.set_terminated(self.run, "FINISHED")
+        self._forget(self.earlier)
+
+    def fail(self, reason: str, traceback: str = "") -> None:
+        """End the run as failed; it is tried again next time."""
+        self._flush()
+        self.store._tag(self.run, {"reason": reason[:4000]})
+        if traceback:
+            self.store.client.log_text(self.run, traceback, "traceback.txt")
+        self.store.client.set_terminated(self.run, "FAILED")
+        self._forget([run for run in self.earlier if run.info.status != "FINISHED"])
+
+    def abandon(self) -> None:
+        """Take an interrupted run out of the store."""
+        self.store.client.delete_run(self.run)
+
+    def _flush(self) -> None:
+        for start in range(0, len(self.waiting), 1000):  # MLflow's limit of one request
+            self.store.client.log_batch(self.run, metrics=self.waiting[start : start + 1000])
+        self.waiting, self.flushed = [], time.monotonic()
+
+    def _forget(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self.store.client.delete_run(run.info.run_id)
+
+
+def _key(name: str) -> str:
+    """A score's name with the characters that MLflow takes: `F1 (sad)` as `F1/sad`."""
+    return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in name.replace(" (", "/").replace(")", ""))
+
+
+def flat(value: Any) -> dict[str, object]:
+    """A dataclass as MLflow parameters."""
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
