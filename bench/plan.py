@@ -7,22 +7,23 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import registry
 from bench.backbone import Backbone, Setup
-from bench.corpus import Corpus
 from bench.errors import BenchError, UsageError, suggest
 from bench.feature import Feature, Weights, digest
-from bench.protocols import check, split_hash
 from bench.recipe import Recipe
 from bench.records import PairingRecord
 from bench.settings import Settings, change
 from bench.task import Fold, Protocol, Task
 
+if TYPE_CHECKING:
+    from bench.corpus import Corpus
+
 FINGERPRINT_VERSION = 1
 
-Load = Callable[[Task], Corpus]
+Load = Callable[[Task], "Corpus"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Run:
 class Ready:
     """All that the runs of a pairing need."""
 
-    corpus: Corpus
+    corpus: "Corpus"
     setup: Setup
     recipe: Recipe
     features: Mapping[str, Feature]
@@ -63,24 +64,43 @@ class Pairing:
 class Division:
     """A task's corpus under one protocol, checked."""
 
-    corpus: Corpus
+    corpus: "Corpus"
     protocol: str
     folds: tuple[Fold, ...]
     notes: tuple[str, ...]
 
 
-def plan(settings: Settings, load: Load, precision: str) -> list[Pairing]:
-    """Every pairing that `settings` name. Names and options are checked before the first corpus is read.
+@dataclass(frozen=True)
+class Selection:
+    """The plugins that a command names, with every name and option checked."""
 
-    A corpus that cannot be used fails its own pairings alone. Raises UsageError.
-    """
+    backbones: Sequence[Backbone]
+    tasks: Sequence[Task]
+
+
+def select(settings: Settings) -> Selection:
+    """Check all that needs no data: names, variants, options. Raises UsageError; imports nothing heavy."""
     backbones = registry.backbones(settings.backbone)
     tasks = registry.tasks(settings.task)
     _check_options(settings, backbones)
     _check_names("--data", settings.data, [e for t in tasks for e in (t.name, _stem(t.name))], "task")
     _check_names("--weights", settings.weights, [n for b in backbones for n in (b.name, full_name(b))], "backbone")
-    divisions = {task.name: _divide(task, settings, load) for task in tasks}
-    return [_pairing(settings, b, t, divisions[t.name], precision) for t in tasks for b in backbones]
+    for backbone in backbones:
+        for task in tasks:
+            _recipe(settings, backbone, _setup(settings, backbone, task), "fp32")
+    for task in tasks:
+        _protocol(task, settings.protocol)
+    return Selection(backbones, tasks)
+
+
+def plan(selection: Selection, settings: Settings, load: Load, precision: str) -> list[Pairing]:
+    """Every pairing of the selection. A corpus that cannot be used fails its own pairings alone."""
+    divisions = {task.name: _divide(task, settings, load) for task in selection.tasks}
+    return [
+        _pairing(settings, backbone, task, divisions[task.name], precision)
+        for task in selection.tasks
+        for backbone in selection.backbones
+    ]
 
 
 def full_name(backbone: Backbone) -> str:
@@ -93,21 +113,23 @@ def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
     return data.get(task.name) or data.get(_stem(task.name))
 
 
-def divide(task: Task, corpus: Corpus, protocol: str | None) -> Division:
+def divide(task: Task, corpus: "Corpus", protocol: str | None) -> Division:
     """The folds of a protocol, checked. Raises UsageError for a protocol the task does not offer, CorpusError."""
-    offered = task.protocols()
-    name = protocol or task.default_protocol
+    from bench.protocols import check
+
+    name, chosen = _protocol(task, protocol)
+    folds = tuple(chosen.split(corpus.clips))
+    found = check(folds, corpus.clips, chosen, corpus.content)
+    return Division(corpus, name, folds, (*task.notes, *chosen.notes, *found))
+
+
+def _protocol(task: Task, asked: str | None) -> tuple[str, Protocol]:
+    offered, name = task.protocols(), asked or task.default_protocol
     if name not in offered:
         raise UsageError(
             f"the task {task.name} has no protocol {name}{suggest(name, offered)}; it offers {', '.join(offered)}"
         )
-    folds = tuple(_split(offered[name], corpus))
-    found = check(folds, corpus.clips, offered[name], corpus.content)
-    return Division(corpus, name, folds, (*task.notes, *offered[name].notes, *found))
-
-
-def _split(protocol: Protocol, corpus: Corpus) -> Sequence[Fold]:
-    return protocol.split(corpus.clips)
+    return name, offered[name]
 
 
 def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError:
@@ -152,6 +174,8 @@ def _pairing(
 
 def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, precision: str) -> Pairing:
     backbone, corpus = stub.backbone, division.corpus
+    from bench.protocols import split_hash
+
     weights = backbone.weights(setup)
     usual, recipe = backbone.recipe(setup), _recipe(settings, backbone, setup, precision)
     features = backbone.features(setup)

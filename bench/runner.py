@@ -109,12 +109,9 @@ class _Worker:
 
     def _record(self, run: Run) -> None:
         """Train, predict, record; or record why not."""
-        p = self.pairing
-        assert p.recipe and p.setup
-        parameters = {**flat(p.recipe), **flat(p.setup.options), "seed": run.seed, "fold": run.fold.name}
-        log = self.store.start(
-            p.task.name, self.parent, run.fingerprint, run.fold.name, run.seed, parameters, self._tags()
-        )
+        ready, task, fold = self.ready, self.pairing.task, run.fold.name
+        parameters = {**flat(ready.recipe), **flat(ready.setup.options), "seed": run.seed, "fold": fold}
+        log = self.store.start(task.name, self.parent, run.fingerprint, fold, run.seed, parameters, self._tags())
         where = f"{self.title}, {run.fold.name}, seed {run.seed}"
         try:
             summary = self._train(run, log)

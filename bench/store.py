@@ -8,6 +8,8 @@ import dataclasses
 import json
 import logging
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -164,6 +166,18 @@ class Store:
 
     def _tag(self, run: str, tags: Mapping[str, str]) -> None:
         self.client.log_batch(run, tags=[RunTag(PREFIX + k, v) for k, v in tags.items()])
+
+
+def serve(uri: str | None, results: Path, port: int) -> None:
+    """MLflow's own pages on loopback until interrupted; one worker, without the job runner that nothing here uses."""
+    store = Store(uri, results)
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri, "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
+    if store.artifacts:
+        command += ["--default-artifact-root", store.artifacts]
+    ended = subprocess.run(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, check=False)
+    if ended.returncode:
+        raise StoreError(f"the MLflow pages did not start on port {port}: choose another one with --port")
 
 
 class RunLog:

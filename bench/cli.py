@@ -1,0 +1,264 @@
+"""The command line. Every heavy import waits until a command needs it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench import __version__
+from bench.errors import BenchError, UsageError
+from bench.settings import Settings, assignments, gather
+
+if TYPE_CHECKING:
+    from bench.cache import Cache
+    from bench.corpus import Corpus
+    from bench.task import Task
+
+app = typer.Typer(
+    help="Which speech backbone recognises emotion best on your data: one command, one honest table.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Backbones = Annotated[
+    list[str] | None,
+    typer.Option("-b", "--backbone", help="backbones, comma-separated or repeated; `all`; `name:variant`"),
+]
+Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="tasks, manifest paths, or `all`")]
+Data = Annotated[list[str] | None, typer.Option("--data", metavar="TASK=PATH", help="where a corpus is")]
+Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="where runs are written [results]")]
+SkipBad = Annotated[
+    bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
+]
+Format = Annotated[str, typer.Option("--format", help="text, markdown, csv, latex, html or json")]
+
+
+def main() -> None:
+    """The `bench` command. A BenchError ends it with one sentence and its exit code, an interrupt with 130."""
+    try:
+        code = app(standalone_mode=False)
+    except BenchError as error:
+        code = _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = _complain("interrupted: what is finished is recorded; the same command goes on from there", 130)
+    except typer.Abort:
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "exit_code"):  # not the command line's own complaint
+            raise
+        told = error.format_message() if hasattr(error, "format_message") else str(error)
+        code = _complain(told, int(error.exit_code))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.command()
+def run(
+    backbone: Backbones = None,
+    task: Tasks = None,
+    mode: Annotated[str | None, typer.Option(help="finetune, or probe: the encoder is frozen [finetune]")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="a split protocol of the task [its speaker-disjoint one]")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="full, or tiny: small random networks, no download [full]")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(metavar="BACKBONE=PATH_OR_HUB_ID", help="other weights, or `random`")
+    ] = None,
+    data: Data = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="seeds 0 to N-1 [1]")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="only the first K folds [all]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="a recipe or backbone option; BACKBONE.KEY=VALUE for one alone"
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16 [the recipe's]")] = None,
+    results: Results = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+    fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
+    dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
+    skip_bad_audio: SkipBad = None,
+    format: Format = "text",
+) -> int:
+    """Run backbones on tasks; what is recorded is not run again. Bare: the main job of bench.toml."""
+    flags = {
+        **{name: value for name, value in locals().items() if name in Settings.__dataclass_fields__},
+        "backbone": _split(backbone),
+        "task": _split(task),
+        "weights": assignments(weights or [], "--weights"),
+        "data": {k: Path(v) for k, v in assignments(data or [], "--data").items()},
+        "set": assignments(set_ or [], "--set"),
+    }
+    from bench.rendering import check_format
+
+    check_format(format)
+    return _run(gather(flags), format)
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help="backbones, tasks or features; all three without")] = None,
+) -> None:
+    """What there is: backbones, tasks and features, third-party ones with their origin."""
+    from bench import listing
+
+    print(listing.show(what))
+
+
+@app.command()
+def prepare(
+    task: Annotated[list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")],
+    data: Data = None,
+    skip_bad_audio: SkipBad = None,
+) -> None:
+    """Fetch or check a corpus and print its card: clips, speakers, classes, duplicates, leakage of each protocol."""
+    from bench import registry
+    from bench.card import card
+
+    flags = {"data": {k: Path(v) for k, v in assignments(data or [], "--data").items()}}
+    settings = gather({**flags, "skip_bad_audio": skip_bad_audio, "task": _split(task)})
+    for plugin in registry.tasks(settings.task):
+        print(card(_corpus(plugin, settings, _cache())).text())
+
+
+@app.command()
+def table(
+    backbone: Backbones = None,
+    task: Tasks = None,
+    format: Format = "text",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")
+    ] = None,
+    results: Results = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+) -> None:
+    """Comparison tables of what is recorded, with published figures beside it."""
+    from bench.rendering import check_format
+
+    check_format(format)
+    settings = gather({"results": results, "tracking_uri": tracking_uri})
+    text = _table(settings, _split(task), _split(backbone), format, colour=output is None and sys.stdout.isatty())
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="port on loopback")] = 5000,
+    results: Results = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+) -> None:
+    """The MLflow pages of the recorded runs, on loopback."""
+    settings = gather({"results": results, "tracking_uri": tracking_uri})
+    from bench.store import serve
+
+    serve(settings.tracking_uri, settings.results, port)
+
+
+@app.command()
+def doctor(
+    clear_cache: Annotated[
+        str | None, typer.Option(metavar="KIND", help="delete cached data: audio, features or all")
+    ] = None,
+    results: Results = None,
+) -> None:
+    """What this machine can run, what is missing, and how to get it."""
+    from bench import doctor as checks
+    from bench import registry
+
+    settings = gather({"results": results})
+    if clear_cache:
+        print(checks.clear(_cache(), clear_cache))
+        return
+    print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, _cache()))
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="print the version and stop", is_eager=True)] = False,
+) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def _run(settings: Settings, format: str) -> int:
+    from bench import plan as planning
+
+    selection = planning.select(settings)
+    cache = _cache()
+    precision, device = _device(settings)
+    pairings = planning.plan(selection, settings, lambda task: _corpus(task, settings, cache), precision)
+    from bench.store import Store
+
+    store = Store(settings.tracking_uri, settings.results)
+    if settings.dry_run:
+        from bench.listing import show_plan
+
+        print(show_plan(pairings, store, cache))
+        return 0
+    from bench.runner import execute
+
+    outcome = execute(pairings, store, cache, settings.results, device, settings.fresh, _say)
+    tasks = list(dict.fromkeys(p.task.name for p in pairings))
+    names = list(dict.fromkeys(p.record.backbone for p in pairings))
+    print(_table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=store))
+    parts = {"recorded now": outcome.done, "recorded before": outcome.already}
+    parts |= {"skipped": outcome.skipped, "failed": outcome.failed}
+    _say(", ".join(f"{n} {what}" for what, n in parts.items() if n or what.startswith("recorded")))
+    return 1 if outcome.failed else 0
+
+
+def _table(
+    settings: Settings, tasks: list[str], backbones: list[str], format: str, colour: bool, store: Any = None
+) -> str:
+    from bench.rendering import render
+    from bench.store import Store
+    from bench.tables import published_of, rows
+
+    store = store or Store(settings.tracking_uri, settings.results)
+    records = [r for r in store.records(tasks or None) if not backbones or r.backbone in backbones]
+    if not records:
+        raise UsageError(f"nothing is recorded there yet (looked in {store.uri}): start with `bench run`")
+    return render(rows(records, published_of(records)), format, colour=colour)
+
+
+def _corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
+    from bench.corpus import load
+    from bench.plan import data_of
+
+    return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
+
+
+def _cache() -> "Cache":
+    from bench.cache import Cache
+
+    return Cache.default()
+
+
+def _device(settings: Settings) -> tuple[str, Any]:
+    from bench.devices import choose, default_precision
+
+    device = choose(settings.device)
+    return default_precision(device), device
+
+
+def _split(names: list[str] | None) -> list[str]:
+    """`-b a,b -b c` as three names."""
+    return [part.strip() for name in names or [] for part in name.split(",") if part.strip()]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _complain(text: str, code: int) -> int:
+    _say(f"bench: {text}")
+    return code

@@ -1,0 +1,29 @@
+"""Which device a run uses, and in which number format."""
+
+import torch
+
+from bench.errors import UsageError
+
+
+def choose(name: str) -> torch.device:
+    """The device called `name` (auto, cpu, cuda, cuda:1, mps). Raises UsageError if this machine has none such."""
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device called {name}: use auto, cpu, cuda, cuda:1 or mps") from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise UsageError(f"this machine has no device {name}: `bench doctor` lists what it has")
+    return device
+
+
+def default_precision(device: torch.device) -> str:
+    """bf16 on a GPU that computes in it, else fp32."""
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

@@ -1,0 +1,159 @@
+"""`bench list` and the plan of `--dry-run`, as text."""
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from bench import registry
+from bench.backbone import Backbone
+from bench.errors import UsageError, suggest
+from bench.registry import BUILT_IN, Entry, Kind
+from bench.task import Task
+
+if TYPE_CHECKING:
+    from bench.cache import Cache
+    from bench.plan import Pairing
+    from bench.store import Store
+
+WHAT = ("backbones", "tasks", "features")
+Section = list[tuple[str, str]]
+
+
+def show(what: str | None) -> str:
+    """The list that `bench list` prints. Imports the plugin files, which import nothing heavy."""
+    if what is not None and what not in WHAT:
+        raise UsageError(f"`bench list` takes {', '.join(WHAT)}, not {what}{suggest(what, WHAT)}")
+    makers = {"backbones": _backbones, "tasks": _tasks, "features": _features}
+    return "\n\n".join(makers[name]() for name in WHAT if what in (None, name))
+
+
+def show_plan(pairings: "Sequence[Pairing]", store: "Store", cache: "Cache") -> str:
+    """One line per pairing: runs, what is recorded, what is skipped or cannot run and why, and the likely cost."""
+    rows = []
+    for pairing in pairings:
+        record, runs = pairing.record, pairing.ready.runs if pairing.ready else ()
+        recorded = store.recorded(record.task) & {r.fingerprint for r in runs}
+        state = f"skipped: {record.skipped}" if record.skipped else f"cannot run: {pairing.failed}"
+        todo = len(runs) - len(recorded)
+        cost = _cost(pairing, store, cache, todo)
+        rows.append(
+            [record.task, record.backbone, record.mode, record.protocol, len(runs), len(recorded), todo, cost]
+            if runs
+            else [record.task, record.backbone, record.mode, record.protocol, 0, 0, 0, state]
+        )
+    head = ["task", "backbone", "mode", "protocol", "runs", "recorded", "to run", "estimated cost"]
+    return tabulate(rows, head)
+
+
+def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:
+    """From runs of the same pairing where there are any, else what is not known is said."""
+    if not todo:
+        return "nothing"
+    assert pairing.ready
+    missing = 0
+    for feature in pairing.ready.features.values():
+        contents = set(pairing.ready.corpus.content.values())
+        missing += sum(cache.open(feature.fingerprint, c) is None for c in contents) if feature.cached else 0
+    features = f", {missing} features to compute" if missing else ", features cached"
+    label = (pairing.record.backbone, pairing.record.mode, pairing.record.scale)
+    known = [
+        run.train_seconds
+        for record in store.records([pairing.record.task])
+        if (record.backbone, record.mode, record.scale) == label
+        for run in record.runs
+        if run.status == "ok"
+    ]
+    if not known:
+        return f"{todo} trainings of unknown length{features}"
+    return f"about {todo * sum(known) / len(known):.0f} s{features}"
+
+
+def _backbones() -> str:
+    lines = ["BACKBONES"]
+    for entry, plugin in _plugins("backbone"):
+        if isinstance(plugin, str):
+            lines.append(_block(entry.name, [("broken", plugin)]))
+            continue
+        assert issubclass(plugin, Backbone)
+        checkpoints = [
+            f"{'any language' if language == '*' else language}: {c.hub_id} ({c.parameters / 1e6:.1f} M, {c.licence})"
+            for language, c in plugin.checkpoints.items()
+        ]
+        section = [
+            ("", plugin.summary),
+            ("reads", plugin.reads),
+            *[("weights", text) for text in checkpoints],
+            *[(f":{name}", text) for name, text in plugin.variants.items()],
+            ("licence", plugin.licence),
+            ("cite", plugin.citation),
+            ("from", "" if entry.origin == BUILT_IN else entry.origin),
+        ]
+        lines.append(_block(entry.name, section))
+    return "\n\n".join(lines)
+
+
+def _tasks() -> str:
+    lines = ["TASKS (or the path of a manifest: a CSV or TSV file with columns path, label, ...)"]
+    for entry, plugin in _plugins("task"):
+        if isinstance(plugin, str):
+            lines.append(_block(entry.name, [("broken", plugin)]))
+            continue
+        assert issubclass(plugin, Task)
+        task = plugin(entry.name)
+        protocols = [
+            (name + " *" if name == task.default_protocol else name, protocol.summary)
+            for name, protocol in task.protocols().items()
+        ]
+        section = [
+            ("", plugin.title),
+            ("classes", ", ".join(task.labels)),
+            ("languages", ", ".join(task.languages)),
+            *[("protocol", f"{name}: {text}") for name, text in protocols],
+            *[(f":{name}", text) for name, text in plugin.variants.items()],
+            ("get it", plugin.obtain),
+            ("licence", plugin.licence),
+            ("cite", plugin.citation),
+            ("from", "" if entry.origin == BUILT_IN else entry.origin),
+        ]
+        lines.append(_block(entry.name, section))
+    return "\n\n".join([*lines, "* the default protocol"])
+
+
+def _features() -> str:
+    """Read from the source, since importing the feature modules would import torch."""
+    import ast
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    rows = []
+    for module in FEATURE_MODULES:
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:
+            continue
+        for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+            bases = {ast.unparse(b) for b in node.bases} if isinstance(node, ast.ClassDef) else set()
+            if isinstance(node, ast.ClassDef) and "Feature" in bases:
+                text = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
+                rows.append(_block(node.name, [("", " ".join(text.split()))]))
+    return "\n\n".join(["FEATURES", *rows])
+
+
+FEATURE_MODULES = ("bench.features", "bench.encoders", "bench.whisper")
+
+
+def _plugins(kind: Kind) -> list[tuple[Entry, type[Backbone] | type[Task] | str]]:
+    """Every plugin, or what is wrong with it."""
+    found: list[tuple[Entry, type[Backbone] | type[Task] | str]] = []
+    for entry in registry.entries(kind).values():
+        try:
+            found.append((entry, registry.load(entry, kind)))
+        except UsageError as error:
+            found.append((entry, str(error)))
+    return found
+
+
+def _block(name: str, section: Section) -> str:
+    lines = [f"    {label + ': ' if label else ''}{text}" for label, text in section if text]
+    return "\n".join([f"  {name}", *lines])
