@@ -59,7 +59,7 @@ class Feature(ABC):
     @property
     def fingerprint(self) -> str:
         """32 hex digits over the feature's name, version and fields."""
-        content = {"feature": type(self).__qualname__, "version": self.version, "fields": _plain(self)}
+        content = {"feature": type(self).__qualname__, "version": self.version, "fields": _fields(self)}
         return digest(content)
 
 
@@ -72,8 +72,14 @@ def digest(content: Any) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Weights):
         return {"weights": value.digest}
+    if isinstance(value, Feature):  # one feature of another: its name and version count, too
+        return {"feature": value.fingerprint}
     if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return _fields(value)
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
     return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}

@@ -62,3 +62,20 @@ class LayerProbe(nn.Module):
         states = self.standardise(inputs[self.name].mean())  # (batch, layers, dim)
         mixed = torch.einsum("l,bld->bd", self.layer_weights.softmax(0), states)
         return self.classify(mixed)  # type: ignore[no-any-return]
+
+
+class MeanClassifier(nn.Module):
+    """A linear classifier on the masked mean of one feature, (frames, dim) per clip, standardised."""
+
+    def __init__(self, name: str, dim: int, classes: int) -> None:
+        super().__init__()
+        self.name = name
+        self.standardise = Standardise(dim)
+        self.classify = nn.Linear(dim, classes)
+
+    def calibrate(self, inputs: Iterable[Inputs]) -> None:
+        means = (i[self.name].mean()[:, None] for i in inputs)
+        self.standardise.calibrate(Padded(m, torch.ones(len(m), dtype=torch.long)) for m in means)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.classify(self.standardise(inputs[self.name].mean()))  # type: ignore[no-any-return]

@@ -233,7 +233,10 @@ def _recipe(settings: Settings, backbone: Backbone, setup: Setup, precision: str
     """The backbone's recipe with the user's changes, its precision resolved for the device at hand."""
     names = [f.name for f in dataclasses.fields(Recipe)]
     chosen = {k: v for k, v in _chosen(settings, backbone).items() if k in names}
-    recipe = change(backbone.recipe(setup), chosen, f"recipe of {backbone.name}")
+    usual = backbone.recipe(setup)
+    if setup.multilabel and usual.monitor == "UA":  # a mean recall is best where everything is called present
+        usual = dataclasses.replace(usual, monitor="F1 macro")
+    recipe = change(usual, chosen, f"recipe of {backbone.name}")
     if settings.precision:
         recipe = dataclasses.replace(recipe, precision=settings.precision)
     if recipe.precision == "auto":

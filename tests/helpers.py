@@ -1,0 +1,59 @@
+"""A small real corpus, and what tests need to train on it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from bench.cache import Cache
+from bench.clip import Clip, Recording
+from bench.corpus import Corpus, load
+from bench.feature import SAMPLE_RATE
+from bench.task import Protocol, Task
+
+PITCHES = {"low": 150.0, "high": 400.0, "middle": 250.0}  # Hz
+
+
+class Tones(Task):
+    """Tones of three pitches by six speakers: a class that anything should learn."""
+
+    title, licence, citation, obtain = "Tones", "MIT", "none", "made by the tests"
+    labels = ("low", "high", "middle")
+    languages = ("en",)
+    default_protocol = "speaker"
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        assert root
+        return [clip(path) for path in sorted(root.glob("*.wav"))]
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        from bench.protocols import speaker_kfold
+
+        return {"speaker": Protocol("3 folds", speaker_kfold(3), speaker_disjoint=True, audio_disjoint=True)}
+
+
+def clip(path: Path) -> Clip:
+    label, speaker, _ = path.stem.split("_")
+    return Clip(path.stem, Recording(path), (label,), speaker, where=str(path))
+
+
+def write_tones(folder: Path, per_speaker: int = 2, speakers: Sequence[str] = ("a", "b", "c", "d", "e", "f")) -> Path:
+    """WAV files `<label>_<speaker>_<n>.wav` of unequal length, each with its own noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(3)
+    for label, pitch in PITCHES.items():
+        for speaker in speakers:
+            for n in range(per_speaker):
+                time = np.arange(round(generator.uniform(0.3, 0.6) * SAMPLE_RATE)) / SAMPLE_RATE
+                tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * time)
+                noisy = tone + 0.01 * generator.standard_normal(len(time))
+                soundfile.write(folder / f"{label}_{speaker}_{n}.wav", noisy, SAMPLE_RATE)
+    return folder
+
+
+def tones(folder: Path, per_speaker: int = 2) -> tuple[Corpus, Cache]:
+    """The corpus, decoded into a cache beside it."""
+    cache = Cache(folder / "cache")
+    task = Tones("tones")
+    return load(task, write_tones(folder / "tones", per_speaker), cache, progress=False), cache
