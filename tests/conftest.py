@@ -1,6 +1,7 @@
 """Shared fixtures: nothing a test does touches the user's cache, key or results."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,19 @@ def byol_s_weights() -> Path:
     if not path.is_file():
         pytest.skip(f"the BYOL-S weights are not at {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with an empty store: MLflow takes seconds to lay out a database, so that is done once."""
+    from bench.store import Store
+
+    folder = tmp_path_factory.mktemp("store")
+    Store(None, folder)
+    return folder
+
+
+@pytest.fixture
+def results(new_store: Path, tmp_path: Path) -> Path:
+    """A results folder of the test's own."""
+    return Path(shutil.copytree(new_store, tmp_path / "results"))
