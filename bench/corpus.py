@@ -1,0 +1,117 @@
+"""A task's clips with their audio: decoded once, named by content, and every unusable one accounted for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from tqdm import tqdm
+
+from bench.audio import AudioError, decode, source_key
+from bench.cache import Cache
+from bench.clip import Clip
+from bench.errors import CorpusError
+from bench.feature import SAMPLE_RATE, digest
+from bench.task import Task
+
+_NAMED = 10  # clips that an error names before it counts the rest
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """The readable clips of a task, in the task's order."""
+
+    task: Task
+    clips: tuple[Clip, ...]
+    content: Mapping[str, str] = field(repr=False)  # clip id -> hash of its decoded samples
+    seconds: Mapping[str, float] = field(repr=False)  # clip id -> duration
+    missing: tuple[tuple[Clip, str], ...] = ()  # unreadable clips that the user chose to go on without, and why
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Clip]:
+        return {clip.id: clip for clip in self.clips}
+
+    @cached_property
+    def checksum(self) -> str:
+        """32 hex digits over id, labels, speaker and samples of every clip, in any order."""
+        return digest(sorted([c.id, sorted(c.labels), c.speaker or "", self.content[c.id]] for c in self.clips))
+
+    def name(self, clip_id: str) -> str:
+        """How an error names a clip to its user; never by its id in a private task."""
+        return _name(self.task, self.by_id[clip_id])
+
+
+def load(task: Task, root: Path | None, cache: Cache, skip_bad: bool = False, progress: bool = True) -> Corpus:
+    """The corpus of a task, its audio decoded into the cache.
+
+    `skip_bad` goes on without unusable clips; else one CorpusError counts and names them. A clip id used twice and
+    a label that the task does not have are always errors.
+    """
+    clips = task.clips(root)
+    _check_labels(task, clips)
+    results = _decode_all(clips, cache, progress)
+    bad = [(i, r) for i, r in enumerate(results) if isinstance(r, AudioError)]
+    good = {clip.id: r for clip, r in zip(clips, results, strict=True) if not isinstance(r, AudioError)}
+    if bad and not (skip_bad and good):
+        names = [f"{_name(task, clips[i])} ({error.reason})" for i, error in bad]
+        advice = "mend them, or go on without them with --skip-bad-audio" if good else "mend them"
+        raise _error(task, f"{len(bad)} of {len(clips)} clips cannot be used", names, advice)
+    return Corpus(
+        task=task,
+        clips=tuple(c for c in clips if c.id in good),
+        content={id: content for id, (content, _) in good.items()},
+        seconds={id: seconds for id, (_, seconds) in good.items()},
+        missing=tuple((clips[i], error.reason) for i, error in bad),
+    )
+
+
+def _decode_all(clips: Sequence[Clip], cache: Cache, progress: bool) -> list[tuple[str, float] | AudioError]:
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(lambda clip: _decode(clip, cache), clips)
+        return list(tqdm(results, "audio", len(clips), unit="clip", leave=False, disable=not progress))
+
+
+def _decode(clip: Clip, cache: Cache) -> tuple[str, float] | AudioError:
+    """Content hash and seconds of a clip, or what is wrong with it."""
+    try:
+        source = source_key(clip.audio)
+        content = cache.content(source) or cache.put_waveform(source, decode(clip.audio))
+    except AudioError as error:
+        return error
+    samples = cache.waveform(content)
+    assert samples is not None
+    return content, len(samples) / SAMPLE_RATE
+
+
+def _check_labels(task: Task, clips: Sequence[Clip]) -> None:
+    if not clips:
+        raise _error(task, "there are no clips", [], "see its documentation for what it must hold")
+    uses = Counter(clip.id for clip in clips)
+    twice = [_name(task, clip) for clip in clips if uses[clip.id] > 1]
+    if twice:
+        raise _error(task, f"{len(twice)} clips share their id with another", twice, "give each its own")
+    wrong = [_label_fault(task, clip) for clip in clips if not _labels_fit(task, clip)]
+    if wrong:
+        known = "" if task.private else f"the labels are {', '.join(task.labels)}"
+        raise _error(task, f"{len(wrong)} clips are not labelled as the task asks", wrong, known or "mend their labels")
+
+
+def _labels_fit(task: Task, clip: Clip) -> bool:
+    return set(clip.labels) <= set(task.labels) and (task.multilabel or len(clip.labels) == 1)
+
+
+def _label_fault(task: Task, clip: Clip) -> str:
+    labels = "" if task.private else f" ({'|'.join(clip.labels) or 'no label'})"
+    return f"{_name(task, clip)}{labels}"
+
+
+def _name(task: Task, clip: Clip) -> str:
+    return clip.where or ("a clip" if task.private else clip.id)
+
+
+def _error(task: Task, what: str, names: Sequence[str], advice: str) -> CorpusError:
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    listed = f": {', '.join(names[:_NAMED])}{more}" if names else ""
+    return CorpusError(f"{'the private task' if task.private else task.name}: {what}{listed}; {advice}")
