@@ -11,7 +11,8 @@ from bench.recipe import Recipe, option, probe_recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.whisper import Dims, Padding
+    from bench.whisper import Padding
+    from bench.whisper_weights import Dims
 
 CHEN = "Chen et al. 2024, arXiv 2405.04128"
 WHISPER = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision (arXiv 2212.04356)"
@@ -37,7 +38,7 @@ class WhisperOptions:
 class Whisper(Backbone):
     """A Whisper encoder of one size; `released` is the system of Chen et al.'s code."""
 
-    size: ClassVar[str]  # a key of `bench.whisper.SIZES`
+    size: ClassVar[str]  # a key of `bench.whisper_weights.SIZES`
     batch_size: ClassVar[int] = 16  # of Chen's notebooks
 
     reads = "log-mel (Whisper's)"
@@ -60,7 +61,7 @@ class Whisper(Backbone):
         if setup.mode == "probe":
             return probe_recipe(tiny)
         if tiny:
-            return Recipe(epochs=4, batch_size=16, learning_rate=1e-3, patience=0)
+            return Recipe(epochs=10, batch_size=16, learning_rate=1e-3, patience=0)
         return self._released(setup) if self.variant == "released" else self._mended()
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
@@ -77,7 +78,8 @@ class Whisper(Backbone):
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._whisper_net import DecoderClassifier, EncoderClassifier
         from bench.nn import LayerProbe
-        from bench.whisper import frozen, load
+        from bench.whisper import frozen
+        from bench.whisper_weights import load
 
         frozen.cache_clear()  # features are extracted by now: an encoder they used makes room
         dims = self._dims(setup)
@@ -90,7 +92,7 @@ class Whisper(Backbone):
         return (DecoderClassifier if released else EncoderClassifier)(part, setup.classes, setup.options.dropout)
 
     def _dims(self, setup: Setup) -> "Dims":
-        from bench.whisper import SIZES, read_dims, tiny
+        from bench.whisper_weights import SIZES, read_dims, tiny
 
         if setup.scale == "tiny":
             return tiny(self.size)

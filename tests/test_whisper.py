@@ -13,25 +13,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench import whisper as own_whisper
 from bench.backbone import Setup
 from bench.batch import Inputs, Padded, pad
 from bench.errors import WeightsError
 from bench.feature import Feature, Weights
 from bench.registry import backbones
 from bench.weights import resolve
-from bench.whisper import (
-    SIZES,
-    WhisperMeans,
-    WhisperStates,
-    decode_start,
-    encode,
-    layers,
-    load,
-    log_mel,
-    read_dims,
-    tiny,
-)
+from bench.whisper import WhisperMeans, WhisperStates, decode_start, encode, frozen, layers, log_mel
+from bench.whisper_weights import SIZES, configuration, load, read_dims, tiny
 
 RANDOM = Weights("random", "random")
 DIMS = tiny("small")
@@ -122,7 +111,7 @@ def test_the_start_token_sees_each_clips_own_states() -> None:
     from transformers import WhisperModel
 
     torch.manual_seed(2)
-    model = WhisperModel(own_whisper._config(DIMS)).eval()
+    model = WhisperModel(configuration(DIMS)).eval()
     mel = pad(mels(3000, 3000))
     states = encode(model.encoder, mel)
     start = torch.full((2, 1), model.config.decoder_start_token_id)
@@ -141,7 +130,7 @@ def test_means_are_over_the_clips_own_positions() -> None:
     feature = WhisperMeans(RANDOM, DIMS)
     clips = [waveform(0.73), waveform(1.2, 1)]
     together = feature.extract(clips, CPU)
-    encoder = own_whisper.frozen(RANDOM, DIMS)
+    encoder = frozen(RANDOM, DIMS)
     for clip, found in zip(clips, together, strict=True):
         mel = torch.from_numpy(log_mel(DIMS.mels, "30s").extract([clip], CPU)[0])
         assert mel.shape == (3000, DIMS.mels)
@@ -175,7 +164,7 @@ def test_probing_hears_all_of_a_clip_longer_than_30_seconds() -> None:
 def test_random_frozen_weights_are_the_same_in_every_run() -> None:
     feature, clips = WhisperMeans(RANDOM, DIMS, padding="own"), [waveform(0.3)]
     first = feature.extract(clips, CPU)[0]
-    own_whisper.frozen.cache_clear()
+    frozen.cache_clear()
     torch.manual_seed(77)
     untouched = torch.random.get_rng_state()
     np.testing.assert_array_equal(feature.extract(clips, CPU)[0], first)
@@ -269,7 +258,7 @@ def hub_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     import transformers
 
     torch.manual_seed(4)
-    network = getattr(transformers, request.param)(own_whisper._config(tiny("large-v3"))).half().eval()
+    network = getattr(transformers, request.param)(configuration(tiny("large-v3"))).half().eval()
     folder = tmp_path_factory.mktemp("hub")
     network.save_pretrained(folder)
     transformers.WhisperFeatureExtractor(feature_size=128).save_pretrained(folder)
@@ -334,6 +323,17 @@ def test_padded_to_30_seconds_the_mean_is_over_own_positions() -> None:
     torch.testing.assert_close(network(given), network.head(mean), atol=1e-5, rtol=0)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("variant", ["", "released"])
+def test_half_precision_gives_nearly_the_same_logits(variant: str) -> None:
+    backbone, s = setup(variant, options={"pad": "own"})
+    network = backbone.network(s).eval()
+    given = inputs(backbone.features(s), [waveform(0.3), waveform(0.5, 1)])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(given)
+    torch.testing.assert_close(half.float(), network(given), atol=0.02, rtol=0)
+
+
 @pytest.mark.parametrize("variant", ["", "released"])
 def test_checkpointing_changes_no_gradient(variant: str) -> None:
     gradients = []
@@ -388,7 +388,7 @@ def test_sizes_in_code_are_the_checkpoints(name: str) -> None:
 
     backbone, s = setup(name=name, scale="full", weights="random")
     with torch.device("meta"):
-        model = WhisperModel(own_whisper._config(SIZES[backbone.size]))
+        model = WhisperModel(configuration(SIZES[backbone.size]))
     assert sum(p.numel() for p in model.parameters()) == backbone.checkpoints["*"].parameters
     probe = backbone.features(replace(s, mode="probe"))["states"]
     assert probe.parameters == sum(p.numel() for p in model.encoder.parameters())
