@@ -155,6 +155,7 @@ def test_later_failure_hides_no_result() -> None:
 
 def test_look_at_fewer_folds_hides_no_result() -> None:
     assert one(pairing(), pairing(runs=[run("a")], folds_asked=1)).status == "ok"
+    assert one(pairing(folds_asked=1)).status == "ok"  # the same pairing, asked again for less
 
 
 def test_label_shows_what_the_user_changed() -> None:

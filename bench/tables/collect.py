@@ -110,7 +110,7 @@ def _scored(
 ) -> Row:
     pooled = [concatenate([folds[name] for name in sorted(folds)]) for folds in tested.values()]
     done = [run for run in runs if run.fold in tested.get(run.seed, {})]
-    reason = _shortfall(pairing, len(done), failures)
+    reason = _shortfall(pairing, done, failures)
     mean, sd = _over_folds(tested)
     return replace(
         row,
@@ -132,16 +132,20 @@ def _scored(
     )
 
 
-def _shortfall(pairing: PairingRecord, done: int, failures: Sequence[RunRecord]) -> str:
-    """What keeps a row from covering its protocol; empty if nothing does."""
+def _shortfall(pairing: PairingRecord, done: Sequence[RunRecord], failures: Sequence[RunRecord]) -> str:
+    """What keeps a row from covering its protocol; empty if nothing does.
+
+    A pairing may hold more than its last command asked for.
+    """
     said = []
-    if pairing.folds_asked < pairing.folds_expected:
-        said.append(f"first {pairing.folds_asked} of {pairing.folds_expected} folds, not the full protocol")
-    asked = pairing.folds_asked * pairing.seeds
+    folds = max(pairing.folds_asked, len({run.fold for run in done}))
+    asked = folds * max(pairing.seeds, len({run.seed for run in done}))
+    if folds < pairing.folds_expected:
+        said.append(f"first {folds} of {pairing.folds_expected} folds, not the full protocol")
     within = [run for run in failures if run.fold]  # without a fold: a later attempt that could not start
     if within:
         said.append(f"{len(within)} of {asked} runs failed: {_reasons(within)}")
-    if (absent := asked - done - len(within)) > 0:
+    if (absent := asked - len(done) - len(within)) > 0:
         said.append(f"{absent} of {asked} runs are not recorded yet")
     return "; ".join(said)
 
