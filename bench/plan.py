@@ -115,10 +115,10 @@ def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
 
 def divide(task: Task, corpus: "Corpus", protocol: str | None) -> Division:
     """The folds of a protocol, checked. Raises UsageError for a protocol the task does not offer, CorpusError."""
-    from bench.protocols import check
+    from bench.leakage import check
 
     name, chosen = _protocol(task, protocol)
-    folds = tuple(chosen.split(corpus.clips))
+    folds = tuple(chosen.split(corpus.clips, corpus.content))
     found = check(folds, corpus.clips, chosen, corpus.content)
     return Division(corpus, name, folds, (*task.notes, *chosen.notes, *found))
 

@@ -5,6 +5,7 @@ Task files import nothing heavy at the top: `bench list` imports them all.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,19 +24,23 @@ class Fold:
     test: tuple[str, ...]
 
 
+Split = Callable[[Sequence[Clip], Mapping[str, str]], Sequence[Fold]]  # clips, clip id -> hash of its samples
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A way to divide a corpus, and what it promises.
 
-    `split` is deterministic: the same clips give the same folds, whatever the training seed. The harness checks every
-    fold before use (`bench.protocols.check`): no clip on two sides ever; no speaker and no identical audio on two
-    sides where promised. What is not promised is measured and said under every table.
+    `split` is deterministic: the same clips give the same folds, whatever the training seed (`bench.protocols` has
+    builders). The harness checks every fold before use (`bench.leakage.check`): no clip on two sides ever; no speaker
+    and no identical audio on two sides where promised. What is not promised is measured and said under every table.
     """
 
     summary: str  # one line: how it divides, and whose it is
-    split: Callable[[Sequence[Clip]], Sequence[Fold]]
+    split: Split
     speaker_disjoint: bool
     audio_disjoint: bool
+    shared_test: bool = False  # every fold has the same test part; else every clip is tested once at most
     source: str = ""  # paper, table or repository that defined it
     notes: tuple[str, ...] = ()  # caveats that every table made with it must carry
 
@@ -63,6 +68,15 @@ class Expected:
     speakers: int | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
     hours: float | None = None
+
+    def differences(self, clips: Sequence[Clip]) -> tuple[str, ...]:
+        """What is more or less in `clips` than in a complete copy, as caveats; empty if nothing is."""
+        uses = Counter(label for clip in clips for label in clip.labels)
+        pairs = {"clips": (len(clips), self.clips), **{f"clips of {k}": (uses[k], n) for k, n in self.labels.items()}}
+        if self.speakers is not None:
+            pairs["speakers"] = len({clip.speaker for clip in clips if clip.speaker}), self.speakers
+        said = [f"{found:,} {what} instead of {meant:,}" for what, (found, meant) in pairs.items() if found != meant]
+        return (f"not the complete corpus: {', '.join(said)}",) if said else ()
 
 
 class Task(ABC):
