@@ -35,10 +35,8 @@ Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="
 SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
 ]
-Format = Annotated[
-    Literal["text", "markdown", "csv", "latex", "html", "json"],
-    typer.Option("--format", help="how the table is written"),
-]
+Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
+Format = Annotated[Formats, typer.Option("--format", help="how the table is written")]
 
 
 def main() -> None:
@@ -187,7 +185,7 @@ def version(
         raise typer.Exit
 
 
-def _run(settings: Settings, format: str) -> int:
+def _run(settings: Settings, format: Formats) -> int:
     from bench import plan as planning
 
     selection = planning.select(settings)
@@ -215,7 +213,7 @@ def _run(settings: Settings, format: str) -> int:
 
 
 def _table(
-    settings: Settings, tasks: list[str], backbones: list[str], format: str, colour: bool, store: Any = None
+    settings: Settings, tasks: list[str], backbones: list[str], format: Formats, colour: bool, store: Any = None
 ) -> str:
     from bench.store import Store
     from bench.tables import render, rows

@@ -127,17 +127,18 @@ def _features() -> str:
     from importlib.util import find_spec
     from pathlib import Path
 
-    rows = []
+    blocks, kinds = ["FEATURES"], {"Feature"}
     for module in FEATURE_MODULES:
         spec = find_spec(module)
         if spec is None or spec.origin is None:
             continue
         for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
-            bases = {ast.unparse(b) for b in node.bases} if isinstance(node, ast.ClassDef) else set()
-            if isinstance(node, ast.ClassDef) and "Feature" in bases:
+            if isinstance(node, ast.ClassDef) and kinds & {ast.unparse(base) for base in node.bases}:
+                kinds.add(node.name)
                 text = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
-                rows.append(_block(node.name, [("", " ".join(text.split()))]))
-    return "\n\n".join(["FEATURES", *rows])
+                if not node.name.startswith("_"):
+                    blocks.append(_block(node.name, [("", " ".join(text.split()))]))
+    return "\n\n".join(blocks)
 
 
 FEATURE_MODULES = ("bench.features", "bench.encoders", "bench.whisper")

@@ -105,13 +105,15 @@ def _load(kind: Kind, base: type[Plugin], name: str) -> type[Plugin]:
 
 
 def _task(name: str) -> Task:
-    return _load("task", Task, name)(name, _parts(name)[1])
+    plugin: type[Task] = _load("task", Task, name)
+    return plugin(name, _parts(name)[1])
 
 
 def _manifest(path: str) -> Task:
     from bench.manifest import ManifestTask
 
-    return ManifestTask(Path(path))
+    task: Task = ManifestTask(Path(path))
+    return task
 
 
 def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
