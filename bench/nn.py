@@ -40,6 +40,9 @@ class Standardise(nn.Module):
         return (values - self.mean) / self.deviation
 
 
+SHARPNESS = 10.0  # of a probe's layer softmax: its weights keep up with the classifier's, and the L2 penalty off them
+
+
 class LayerProbe(nn.Module):
     """A linear classifier on a frozen encoder: learned softmax over its layers, masked mean, linear map.
 
@@ -60,8 +63,11 @@ class LayerProbe(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         states = self.standardise(inputs[self.name].mean())  # (batch, layers, dim)
-        mixed = torch.einsum("l,bld->bd", self.layer_weights.softmax(0), states)
-        return self.classify(mixed)  # type: ignore[no-any-return]
+        return self.classify(torch.einsum("l,bld->bd", self.shares(), states))  # type: ignore[no-any-return]
+
+    def shares(self) -> Tensor:
+        """(layers,): each layer's part in the mix; they sum to 1."""
+        return (SHARPNESS * self.layer_weights).softmax(0)
 
 
 class MeanClassifier(nn.Module):

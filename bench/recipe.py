@@ -34,17 +34,21 @@ class Recipe:
 
 
 def probe_recipe(tiny: bool = False) -> Recipe:
-    """The recipe of a layer probe on cached states: a convex problem but for the layer weights, so a high rate is safe.
+    """The recipe of a layer probe on cached states, standardised: logistic regression with an L2 penalty.
 
-    `tiny`: a few seconds on one core.
+    Adam's L2 penalty, unlike AdamW's decay, leaves the minimum where the penalised loss has it, so that the result
+    hangs on neither rate nor epochs: about that of scikit-learn's C = 1 / (0.1 * clips). Chosen on validation
+    speakers. `tiny`: a few seconds on one core.
     """
     return Recipe(
-        epochs=20 if tiny else 100,
+        epochs=20 if tiny else 30,
         batch_size=64,
         learning_rate=3e-3,
-        weight_decay=0.01,
+        weight_decay=0.1,
+        optimizer="adam",
         schedule="cosine",
         warmup=0.0,
         class_weights="balanced",
-        patience=0 if tiny else 15,
+        patience=0,
+        monitor="loss",  # the UA of few validation speakers is too coarse to choose an epoch
     )

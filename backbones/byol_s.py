@@ -1,0 +1,66 @@
+"""BYOL-S: a small convolutional network, self-supervised on the speech of AudioSet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench.backbone import Backbone, Setup
+from bench.feature import Feature
+from bench.recipe import Recipe, option, probe_recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ByolOptions:
+    """The options of BYOL-S."""
+
+    norm: Literal["clip", "audioset"] = option(
+        "clip", "log-mel of the frozen network: standardised by the clip itself, or by AudioSet's mean and deviation"
+    )
+    dropout: float = option(0.3, "dropout before the classifier, when fine-tuned", low=0, high=0.99)
+
+
+class ByolS(Backbone):
+    """The 512-dimensional AudioNTT2020. Its weights are on no hub: `--weights byol-s=PATH` names the .pth file."""
+
+    summary = "BYOL-S: 3 convolution and 2 linear layers, 0.6 M parameters; random weights unless a path is given"
+    reads = "log-mel (64 HTK mels)"
+    citation = (
+        "Elbanna et al. 2022, BYOL-S: Learning Self-supervised Speech Representations by Bootstrapping "
+        "(arXiv 2206.12038); Niizumi et al. 2021, BYOL for Audio (arXiv 2103.06695)"
+    )
+    licence = "MIT"
+    url = "https://github.com/Neclow/SERAB"
+    Options = ByolOptions
+
+    def recipe(self, setup: Setup) -> Recipe:
+        tiny = setup.scale == "tiny"
+        if setup.mode == "probe":
+            return probe_recipe(tiny)
+        if tiny:
+            return Recipe(epochs=6, batch_size=16, learning_rate=2e-3, patience=0)
+        return Recipe(epochs=20, batch_size=32, learning_rate=1e-3, class_weights="balanced", patience=0)
+
+    def features(self, setup: Setup) -> Mapping[str, Feature]:
+        from backbones._byol import LOGMEL, ByolEmbedding
+
+        if setup.mode == "finetune":
+            return {"logmel": LOGMEL}
+        return {"embedding": ByolEmbedding(self.weights(setup), setup.options.norm, *_sizes(setup))}
+
+    def network(self, setup: Setup) -> "nn.Module":
+        from backbones._byol import FineTuned, load
+        from bench.nn import LayerProbe
+
+        channels, dim = _sizes(setup)
+        if setup.mode == "probe":
+            return LayerProbe("embedding", layers=1, dim=dim, classes=setup.classes)
+        encoder = load(self.weights(setup), channels=channels, dim=dim)
+        return FineTuned(encoder, setup.classes, setup.options.dropout)
+
+
+def _sizes(setup: Setup) -> tuple[int, int]:
+    """Channels of the convolutions, dimensions of the embedding."""
+    return (16, 64) if setup.scale == "tiny" else (64, 512)
