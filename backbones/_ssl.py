@@ -1,0 +1,131 @@
+"""What the backbones of the wav2vec 2.0 family share: features, network, options, and the recipes of two papers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from bench.backbone import Backbone, Checkpoint, Setup
+from bench.errors import WeightsError
+from bench.feature import Feature, Weights
+from bench.recipe import Recipe, option, probe_recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.encoders import Architecture
+
+CHEN = "Chen et al. 2024, arXiv 2405.04128"
+THANH = "Thanh et al. 2024, A Robust Pitch-Fusion Model for SER in Tonal Languages (ICASSP, pp. 12386-12390)"
+
+
+@dataclass(frozen=True)
+class SslOptions:
+    """The options of every backbone of the family."""
+
+    max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
+    dropout: float = option(0.1, "dropout before each linear layer of the head", low=0, high=0.99)
+    spec_augment: bool = option(True, "mask spans of frames in training, as the checkpoint's configuration says")
+    checkpointing: bool = option(False, "recompute activations in the backward pass: less memory, a third slower")
+
+
+class SpeechEncoder(Backbone):
+    """Fine-tuned: projection, transformer and head on the frozen front end. Probed: the frozen transformer's layers.
+
+    The front end is frozen as in both papers' code. Unlike theirs it reads each clip unpadded, and the mean over
+    frames leaves the padding out, so that a clip's result does not depend on its batch.
+    """
+
+    kind: ClassVar[Literal["wav2vec2", "hubert", "wavlm"]]
+
+    reads = "waveform (frozen convolutional front end)"
+    Options = SslOptions
+
+    def refuses(self, setup: Setup) -> str | None:
+        if self.variant == "released" and setup.mode == "probe":
+            return "released is a recipe of fine-tuning, so there is nothing to probe; use --mode finetune"
+        return None
+
+    def checkpoint(self, setup: Setup) -> Checkpoint:
+        return self.checkpoints.get(setup.language) or self.checkpoints["*"]
+
+    def finetuning(self, setup: Setup) -> Recipe:
+        """The recipe at full size: no paper's, the usual for the family."""
+        return Recipe(batch_size=8, accumulate=2)
+
+    def recipe(self, setup: Setup) -> Recipe:
+        tiny = setup.scale == "tiny"
+        if setup.mode == "probe":
+            return probe_recipe(tiny)
+        if tiny:
+            return Recipe(epochs=5, batch_size=16, learning_rate=1e-3, patience=0)
+        return self.finetuning(setup)
+
+    def weights(self, setup: Setup) -> Weights:
+        from bench.weights import RANDOM, resolve
+
+        return RANDOM if setup.scale == "tiny" else resolve(setup.weights, self.checkpoint(setup))
+
+    def features(self, setup: Setup) -> Mapping[str, Feature]:
+        from bench.encoders import ConvFrontEnd, EncoderMeans
+
+        source = (*self._source(setup), setup.options.max_seconds)
+        return {"states": EncoderMeans(*source)} if setup.mode == "probe" else {"frontend": ConvFrontEnd(*source)}
+
+    def network(self, setup: Setup) -> "nn.Module":
+        from backbones._ssl_net import TransformerClassifier
+        from bench.encoders import drop, load, read_config
+        from bench.nn import LayerProbe
+
+        drop()  # features are extracted by now: the network they used makes room
+        source, options = self._source(setup), setup.options
+        if setup.mode == "probe":
+            config = read_config(*source)
+            return LayerProbe("states", config.num_hidden_layers + 1, config.hidden_size, setup.classes)
+        encoder: Any = load(*source)
+        if options.checkpointing:
+            _checkpoint(encoder)
+        return TransformerClassifier(encoder, setup.classes, options.dropout, options.spec_augment)
+
+    def _source(self, setup: Setup) -> tuple[Weights, "Architecture | None"]:
+        """The weights, and where they are random the sizes of this pairing's checkpoint."""
+        from bench.encoders import ARCHITECTURES, read_config
+
+        weights = self.weights(setup)
+        if weights.random:
+            full = ARCHITECTURES[self.checkpoint(setup).hub_id]
+            return weights, full.tiny() if setup.scale == "tiny" else full
+        if setup.weights and (found := read_config(weights, None).model_type) != self.kind:
+            raise WeightsError(
+                f"{weights.source} holds a {found} network, but {self.name} is {self.kind}: name another."
+            )
+        return weights, None
+
+
+def chen(setup: Setup, learning_rate: float, batch_size: int, released: bool) -> Recipe:
+    """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing (fp16 on their GPU).
+
+    Released: 1 epoch (multi-label HuBERT: half of one, here 1), no warm-up, no epoch chosen. Mended: up to 20 epochs
+    with a warm-up, stopped by the validation part.
+    """
+    rate = 1e-4 if setup.multilabel else learning_rate
+    common = Recipe(batch_size=batch_size, accumulate=2, learning_rate=rate, weight_decay=0.0)
+    return _once(common, epochs=1) if released else common
+
+
+def thanh(released: bool) -> Recipe:
+    """Thanh's baseline `train_no_joint`: 30 epochs of batches of 2 at 1.5e-5, linear decay, no warm-up, fp32.
+
+    Which of its 30 checkpoints was reported is not in the code. Mended: the best on the validation part, stopped early.
+    """
+    common = Recipe(epochs=30, batch_size=2, learning_rate=1.5e-5, weight_decay=0.0, warmup=0.0)
+    return _once(common, epochs=30) if released else common
+
+
+def _once(recipe: Recipe, epochs: int) -> Recipe:
+    return replace(recipe, epochs=epochs, warmup=0.0, patience=0)
+
+
+def _checkpoint(encoder: Any) -> None:
+    """Recompute each layer in the backward pass, by whichever name this version of transformers has for it."""
+    enable = getattr(encoder, "activation_checkpointing_enable", None) or encoder.gradient_checkpointing_enable
+    enable({"use_reentrant": False})

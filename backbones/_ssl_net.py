@@ -1,0 +1,65 @@
+"""The network of the wav2vec 2.0 family's backbones."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backbones._whisper_net import Head
+from bench.batch import Inputs, Padded
+from bench.encoders import project
+
+# WavLM's attention adds its position bias to a mask of another type; torch takes both, and says so at every start
+warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
+
+
+class TransformerClassifier(nn.Module):
+    """Projection and transformer, both trained, the mean over each clip's own frames, and the head.
+
+    Reads `frontend`, the output of the frozen convolutional front end. The attention mask keeps padding out whatever
+    the front end's norm: the norm has seen each clip alone.
+    """
+
+    def __init__(self, encoder: Any, classes: int, dropout: float, spec_augment: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.encoder.feature_extractor = None  # cached
+        self.spec_augment = spec_augment
+        self.head = Head(encoder.config.hidden_size, classes, dropout)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        frames = inputs["frontend"]
+        hidden = project(self.encoder, frames.values)
+        if self.training and self.spec_augment:
+            hidden = self._augment(hidden, frames.lengths)
+        mask = None if bool(frames.mask.all()) else frames.mask
+        states = self.encoder.encoder(hidden, attention_mask=mask).last_hidden_state
+        return self.head(Padded(states, frames.lengths).mean())  # type: ignore[no-any-return]
+
+    def _augment(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """SpecAugment with the checkpoint's own probabilities, drawn from torch's seed."""
+        config, (_, frames, width) = self.encoder.config, hidden.shape
+        if config.mask_time_prob > 0:
+            over = (config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks)
+            mask = torch.stack([spans(n, frames, *over) for n in lengths.tolist()]).to(hidden.device)
+            hidden = torch.where(mask[..., None], self.encoder.masked_spec_embed.to(hidden.dtype), hidden)
+        if config.mask_feature_prob > 0:
+            over = (config.mask_feature_prob, config.mask_feature_length, config.mask_feature_min_masks)
+            mask = torch.stack([spans(width, width, *over) for _ in lengths]).to(hidden.device)
+            hidden = hidden.masked_fill(mask[:, None], 0)
+        return hidden
+
+
+def spans(own: int, size: int, probability: float, length: int, least: int) -> Tensor:
+    """(size,) bool, True in random spans of `length` that start with `probability / length` among the first `own`.
+
+    At least `least` spans, as Wav2Vec2Config says, but never more than half of a short clip.
+    """
+    mask = torch.zeros(size, dtype=torch.bool)
+    drawn = int(probability * own / length + torch.rand(()).item())
+    count = min(max(drawn, least), own // (2 * length))
+    if count:
+        starts = torch.randperm(own - length + 1)[:count]
+        mask[starts[:, None] + torch.arange(length)] = True
+    return mask
