@@ -1,0 +1,120 @@
+"""EmoDB, the Berlin database of emotional speech: 10 actors say ten German sentences in seven emotions.
+
+Burkhardt et al., Interspeech 2005. A file's name is speaker, sentence, emotion and version, as in `03a01Fa.wav`: the
+sixth character is the first letter of the emotion's German name.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.clip import Clip, Recording
+from bench.errors import CorpusError
+from bench.protocols import leave_one_speaker_out
+from bench.task import Expected, Protocol, Published, Task
+from tasks._figures import EMOBOX, UNCHECKED
+from tasks._files import folder, listed, media
+
+LETTERS = {  # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+COUNTS = {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79}
+SPEAKERS = {"03": 49, "08": 58, "09": 43, "10": 38, "11": 55, "12": 35, "13": 61, "14": 69, "15": 56, "16": 71}
+MALE = ("03", "10", "11", "12", "15")
+NAME = re.compile(r"(03|08|09|1[0-6])([ab]\d\d)([WLEAFTN])[a-z]?")
+HA = "Ha et al., EAI INIS 11(4), 2024, doi 10.4108/eetinis.v11i4.4734, Table 5"
+ONE_SPEAKER = "speaker 03 alone: 49 clips, 1 of them disgust"
+
+
+class EmoDB(Task):
+    title = "EmoDB: 10 German actors, 7 emotions"
+    labels = tuple(COUNTS)
+    languages = ("de",)
+    licence = "free for research; see the corpus"
+    citation = "Burkhardt et al., A Database of German Emotional Speech, Interspeech 2005"
+    url = "http://emodb.bilderbar.info"
+    obtain = (
+        "download it from http://emodb.bilderbar.info, unpack it and name the folder that holds wav/03a01Fa.wav "
+        "with --data emodb=PATH"
+    )
+    expected = Expected(clips=535, speakers=10, labels=COUNTS)
+    default_protocol = "speaker"
+    published = (
+        Published(
+            "multistream CNN-LSTM, non-local, pre-trained",
+            {"WA": 0.917},
+            "speaker",
+            HA,
+            note="its abstract's 93.2 is for speaker 03 alone",
+        ),
+        Published(
+            "multistream CNN-LSTM, non-local",
+            {"WA": 0.873},
+            "speaker",
+            HA,
+            note="its abstract's 90.1 is for speaker 03 alone",
+        ),
+        Published("multistream CNN-LSTM, non-local, pre-trained", {"WA": 0.932}, ONE_SPEAKER, HA),
+        Published("multistream CNN-LSTM, non-local", {"WA": 0.901}, ONE_SPEAKER, HA),
+        Published(
+            "CAPL-SER (HuBERT base)",
+            {"UA": 0.9719, "WA": 0.9730},
+            "speaker",
+            "CAPL-SER, Interspeech 2026, no. 2118",
+            note=UNCHECKED,
+        ),
+        Published("MS-SENet", {"WA": 0.9640}, "not told, perhaps random folds", "MS-SENet", note=UNCHECKED),
+        Published("emotion2vec, linear", {"UA": 0.8485}, "not told", "emotion2vec", note=UNCHECKED),
+        Published("WavLM large", {"UA": 0.9258}, "EmoBox's folds, not speaker-disjoint", EMOBOX, note="frozen encoder"),
+        Published(
+            "Whisper large-v3", {"UA": 0.9126}, "EmoBox's folds, not speaker-disjoint", EMOBOX, note="frozen encoder"
+        ),
+    )
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        """Every clip; files of other names are errors, missing ones a note."""
+        top = folder(self.name, root, self.obtain)
+        base = top / "wav" if (top / "wav").is_dir() else top
+        paths = media(base)
+        if not paths:
+            raise CorpusError(f"{base} holds no WAV files: {self.obtain}")
+        if odd := [path.name for path in paths if not NAME.fullmatch(path.stem)]:
+            raise CorpusError(
+                f"{base}: {len(odd)} of {len(paths)} files are not named like 03a01Fa.wav: {listed(odd)}; "
+                "take them away"
+            )
+        clips = [_clip(path) for path in paths]
+        self.notes = (*(self.expected.differences(clips) if self.expected else ()), *_uneven(clips))
+        return clips
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {
+            "speaker": Protocol(
+                "leave one speaker out: 10 folds; 1 of the other 9 validates",
+                leave_one_speaker_out(),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+            )
+        }
+
+
+def _clip(path: Path) -> Clip:
+    speaker, sentence, letter = path.stem[:2], path.stem[2:5], path.stem[5]
+    meta = {"gender": "male" if speaker in MALE else "female", "sentence": sentence, "version": path.stem[6:]}
+    return Clip(path.stem, Recording(path), (LETTERS[letter],), speaker, language="de", where=str(path), meta=meta)
+
+
+def _uneven(clips: Sequence[Clip]) -> list[str]:
+    """Speakers with another number of clips than the corpus has of them."""
+    found = Counter(str(clip.speaker) for clip in clips)
+    other = [
+        f"{found[name]} clips of speaker {name} instead of {n}" for name, n in SPEAKERS.items() if found[name] != n
+    ]
+    return [f"not the complete corpus: {', '.join(other)}"] if other else []

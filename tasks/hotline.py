@@ -1,0 +1,66 @@
+"""The private binary set of the Beijing psychological support hotline: is a caller's utterance negative?
+
+Chen et al., arXiv 2405.04128; Wang et al., arXiv 2501.08696, Table I: 20,254 segments of 105 callers. It cannot be
+obtained; whoever has it describes it by a manifest. The published F1 figures are not about the same class: see the
+note of each (worked out from the papers' own figures and their Table I).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.clip import Clip
+from bench.errors import CorpusError
+from bench.manifest import make_clips
+from bench.protocols import held_out_speakers, speaker_kfold, without_copies
+from bench.sheet import read
+from bench.task import Expected, Protocol, Task
+from tasks._hotline import PUBLISHED
+
+NEGATIVE, OTHER = "negative", "non-negative"
+
+
+class Hotline(Task):
+    title = "Psychological support hotline, negative or not (private)"
+    labels = (NEGATIVE, OTHER)
+    languages = ("zh",)
+    licence = "private"
+    citation = "Chen et al., arXiv 2405.04128, 2024; Wang et al., arXiv 2501.08696, 2025"
+    obtain = (
+        "it is private: name your own manifest, with the columns path, label (negative or non-negative) and speaker, "
+        "with --data hotline=FILE"
+    )
+    expected = Expected(clips=20254, speakers=105, labels={NEGATIVE: 9398, OTHER: 10856})
+    default_protocol = "subject"
+    positive = NEGATIVE
+    private = True
+    published = PUBLISHED
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        """Every row of the manifest; its companion's `[map]` gives other label texts their class."""
+        if root is None or not root.is_file():
+            raise CorpusError(f"the task {self.name} has no manifest: {self.obtain}")
+        manifest = read(root, private=True)
+        if "speaker" not in manifest.columns or manifest.rows[0].speaker is None:
+            raise CorpusError("the manifest of the private task names no speakers, by whom its protocols divide")
+        clips = make_clips(manifest, {label: label for label in self.labels}, private=True)
+        self.notes = self.expected.differences(clips) if self.expected else ()
+        return clips
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {
+            "subject": Protocol(
+                "a fifth of the callers tests in all 5 folds; each fifth of the others validates once",
+                without_copies(held_out_speakers(test=0.2, k=5)),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+                shared_test=True,
+                source="Wang et al., arXiv 2501.08696, section IV.A, as its text has it",
+                notes=("the same held-out callers are tested by all 5 folds, which differ in training and validation",),
+            ),
+            "subject-5": Protocol(
+                "5 folds of whole callers, balanced by class: every clip is tested once; 15 % of the others validate",
+                without_copies(speaker_kfold(5)),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+            ),
+        }

@@ -1,0 +1,141 @@
+"""RAVDESS, its speech part: 24 actors say two sentences in eight emotions.
+
+Livingstone and Russo, PLoS ONE 13(5), 2018. A file's name is modality-channel-emotion-intensity-statement-repetition-
+actor, as in `Actor_01/03-01-05-02-01-01-01.wav`; actors with odd numbers are men, with even numbers women.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.clip import Clip, Recording
+from bench.errors import CorpusError
+from bench.protocols import consecutive_speakers, speaker_groups, stratified
+from bench.task import Expected, Protocol, Published, Task
+from tasks._figures import EMOBOX, UNCHECKED
+from tasks._files import folder, listed, media
+
+LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
+STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+INTENSITIES = {"01": "normal", "02": "strong"}
+NESTED = "Audio_Speech_Actors_01-24"  # the archive's own folder
+NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+SPEECH = ("03", "01")  # modality: audio alone; channel: speech
+EMOBOX_FOLDS = (
+    ("01", "11", "20", "21"),
+    ("04", "10", "12", "14"),
+    ("08", "09", "19", "23"),
+    ("03", "05", "07", "24"),
+    ("02", "15", "16", "18"),
+    ("06", "13", "17", "22"),
+)
+FROZEN = "frozen encoder, last layer"
+
+
+class Ravdess(Task):
+    title = "RAVDESS, speech: 24 actors, 8 emotions"
+    labels = LABELS
+    languages = ("en",)
+    licence = "CC BY-NC-SA 4.0"
+    citation = "Livingstone and Russo, PLoS ONE 13(5) e0196391, 2018"
+    url = "https://zenodo.org/records/1188976"
+    obtain = (
+        "download Audio_Speech_Actors_01-24.zip from https://zenodo.org/records/1188976, unpack it and name the folder "
+        "that holds Actor_01 to Actor_24 with --data ravdess=PATH"
+    )
+    expected = Expected(
+        clips=1440, speakers=24, labels={label: 96 if label == "neutral" else 192 for label in LABELS}, hours=1.48
+    )
+    default_protocol = "speaker"
+    published = (
+        Published("Whisper large-v3", {"UA": 0.7532, "WA": 0.7587, "F1 macro": 0.7519}, "speaker", EMOBOX, note=FROZEN),
+        Published("WavLM large", {"UA": 0.72}, "speaker", EMOBOX, note=FROZEN),
+        Published("HuBERT large", {"UA": 0.70}, "speaker", EMOBOX, note=FROZEN),
+        Published("wav2vec 2.0 base", {"UA": 0.543}, "speaker", EMOBOX, note=FROZEN),
+        Published(
+            "wav2vec 2.0 XLSR, fine-tuned",
+            {"WA": 0.8182},
+            "5 folds of other actors",
+            "Luna-Jimenez et al., Applied Sciences 12(1) 327, 2021",
+            note=f"audio alone; the 86.70 quoted elsewhere is audio-visual; {UNCHECKED}",
+        ),
+        Published(
+            "XLS-R, fine-tuned",
+            {"F1 weighted": 0.773},
+            "speaker-independent, not told how",
+            "a GitHub repository's README",
+            note=UNCHECKED,
+        ),
+        Published(
+            "STRL-SER",
+            {"UA": 0.8785, "WA": 0.8888, "F1 macro": 0.8822, "F1 weighted": 0.8882},
+            "published",
+            "Chen et al., STRL-SER, Knowledge-Based Systems, Tables 3 and 9",
+            note="tuned on the 288 clips that it reports, whose actors it also trained on; its division is "
+            "unpublished; its printed formulas do not give its F1 figures, which are read as scikit-learn's averages",
+        ),
+    )
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        """Every speech clip; song, video and files of other names are errors, missing ones a note."""
+        top = folder(self.name, root, self.obtain)
+        base = top / NESTED if (top / NESTED).is_dir() else top
+        paths = [path for actor in sorted(base.glob("Actor_[0-9][0-9]")) for path in media(actor, (".wav", ".mp4"))]
+        if not paths:
+            raise CorpusError(f"{base} holds no Actor_01/*.wav: {self.obtain}")
+        if odd := [f"{path.parent.name}/{path.name} ({fault})" for path in paths if (fault := _fault(path))]:
+            raise CorpusError(
+                f"{base}: {len(odd)} of {len(paths)} files are not RAVDESS speech: {listed(odd)}; take them away"
+            )
+        clips = [_clip(path) for path in paths]
+        self.notes = self.expected.differences(clips) if self.expected else ()
+        return clips
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {
+            "speaker": Protocol(
+                "EmoBox's 6 folds of 4 actors; 3 of the other 20 validate",
+                speaker_groups(EMOBOX_FOLDS),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+                source=EMOBOX,
+            ),
+            "speaker-3": Protocol(
+                "8 folds of 3 consecutive actors; 3 of the other 21 validate",
+                consecutive_speakers(3),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+            ),
+            "published": Protocol(
+                "one random stratified 80/20 division, as STRL-SER's; 15 % of the 80 validate",
+                stratified(test=0.2),
+                speaker_disjoint=False,
+                audio_disjoint=False,
+                source="Chen et al., STRL-SER, Knowledge-Based Systems, section 4",
+                notes=("STRL-SER's own division is not published: the same sizes, other clips",),
+            ),
+        }
+
+
+def _fault(path: Path) -> str:
+    """What keeps a file from being a RAVDESS speech clip; empty if nothing does."""
+    name = NAME.fullmatch(path.stem)
+    if not name:
+        return "unlike 03-01-05-02-01-01-01.wav"
+    if name[2] != SPEECH[1]:
+        return "song"
+    if name[1] != SPEECH[0] or path.suffix.lower() != ".wav":
+        return "video"
+    return "" if path.parent.name == f"Actor_{name[7]}" else f"of actor {name[7]}, in another's folder"
+
+
+def _clip(path: Path) -> Clip:
+    _, _, emotion, intensity, statement, repetition, actor = path.stem.split("-")
+    meta = {
+        "gender": "male" if int(actor) % 2 else "female",
+        "intensity": INTENSITIES[intensity],
+        "statement": STATEMENTS[statement],
+        "repetition": str(int(repetition)),
+    }
+    label = LABELS[int(emotion) - 1]
+    return Clip(path.stem, Recording(path), (label,), actor, language="en", where=str(path), meta=meta)

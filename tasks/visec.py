@@ -1,0 +1,196 @@
+"""ViSEC: Vietnamese speech from films, podcasts and game shows, in four emotions.
+
+Thanh et al., ICASSP 2024. One table of 5,280 rows without any division into parts; its columns are `speaker_id`,
+`path` (name and bytes of a WAV file), `duration`, `accent`, `emotion`, `emotion_id` and `gender`. 277 groups of rows
+are identical audio, some of them under two speakers.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.clip import Clip, Recording
+from bench.errors import CorpusError
+from bench.protocols import speaker_kfold, stratified, without_copies
+from bench.task import Expected, Protocol, Published, Task
+from tasks._figures import UNCHECKED
+from tasks._files import listed
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HUB_ID = "hustep-lab/ViSEC"
+REVISION = "06926b7a1dca5f6627b47a2446492be6ff061716"
+LABELS = ("happy", "neutral", "sad", "angry")  # the order of `emotion_id`
+COLUMNS = ("speaker_id", "path", "emotion")  # that a copy must have
+META = ("accent", "gender")
+UNKNOWN_SPEAKER = "0"  # 2,217 clips, 42 %: many voices under one number, as it seems
+SEED = 0  # of the published protocol: gives Table II's counts exactly, in validation and test too
+
+THANH = "Thanh et al., A Robust Pitch-Fusion Model, ICASSP 2024, doi 10.1109/ICASSP48485.2024.10448373"
+WANG = "Wang et al., arXiv 2501.08696, Table VI"
+SWAPPED = (
+    f"the paper's UA is plain accuracy (k of 528) and its WA the mean recall: named here by what they are; {UNCHECKED}"
+)
+NOT_THE_SAME = "the papers' own division is not published: Table II's counts, other clips"
+
+
+class ViSEC(Task):
+    title = "ViSEC: Vietnamese, 4 emotions"
+    labels = LABELS
+    languages = ("vi",)
+    licence = "CC BY 4.0"
+    citation = THANH
+    url = f"https://huggingface.co/datasets/{HUB_ID}"
+    obtain = (
+        f"run `bench prepare visec` where there is a network (0.4 GB of {HUB_ID}), or name a copy of its folder or "
+        "parquet file with --data visec=PATH"
+    )
+    expected = Expected(
+        clips=5280, speakers=147, labels={"happy": 1228, "neutral": 1507, "sad": 1079, "angry": 1466}, hours=3.18
+    )
+    default_protocol = "speaker"
+    published = (
+        Published("wav2vec2-base-vi", {"UA": 0.6237, "WA": 0.6174}, "published", THANH, note=SWAPPED),
+        Published("pitch fusion", {"UA": 0.7190, "WA": 0.7272}, "published", THANH, note=SWAPPED),
+        Published(
+            "pitch fusion, as quoted by Wang et al.",
+            {"WA": 0.7272},
+            "published",
+            WANG,
+            note="printed as UA and as WA; the original's mean recall is 71.90",
+        ),
+        Published(
+            "feature fusion",
+            {"WA": 0.7330},
+            "published",
+            WANG,
+            note="387 of 528 clips, printed as UA and as WA: probably one figure twice; 3 clips more than pitch fusion",
+        ),
+        Published(
+            "PWS (WavLM base)",
+            {"UA": 0.8570},
+            "5 folds, said to be stratified by speaker",
+            "PWS, Interspeech 2026, no. 1587",
+            note=UNCHECKED,
+        ),
+        Published(
+            "WavLM base, cross-entropy",
+            {"UA": 0.7380},
+            "5 folds, said to be stratified by speaker",
+            "PWS, Interspeech 2026, no. 1587",
+            note=UNCHECKED,
+        ),
+        Published(
+            "MaxMViT-GMU",
+            {"WA": 0.7292, "F1 macro": 0.7246},
+            "random 80/20",
+            "a GitHub repository's README",
+            note=UNCHECKED,
+        ),
+        Published(
+            "ECAPA-TDNN",
+            {"WA": 0.610, "F1 macro": 0.613},
+            "speaker-independent, not told how",
+            "a GitHub repository's README",
+            note=UNCHECKED,
+        ),
+    )
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        """Every row, its WAV file in memory. `root`: a folder with `data/*.parquet`, or one parquet file."""
+        rows = _read(root or _hub())
+        if missing := [name for name in COLUMNS if name not in rows.column_names]:
+            raise CorpusError(f"ViSEC's table lacks the columns {', '.join(missing)}: it is not a copy of {HUB_ID}")
+        from datasets import Audio
+
+        clips, odd = [], []
+        for number, row in enumerate(rows.cast_column("path", Audio(decode=False)), start=1):
+            if fault := _fault(row):
+                odd.append(f"row {number} ({fault})")
+            else:
+                clips.append(_clip(number, row))
+        if odd:
+            raise CorpusError(f"ViSEC: {len(odd)} of {len(rows)} rows cannot be used: {listed(odd)}; get a fresh copy")
+        self.notes = self.expected.differences(clips) if self.expected else ()
+        return clips
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        random = stratified(test=0.1, valid=0.1, seed=SEED)
+        return {
+            "speaker": Protocol(
+                "5 folds of whole speakers, balanced by class; 15 % of the other speakers validate",
+                without_copies(speaker_kfold(5, never_tested=[UNKNOWN_SPEAKER])),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+                notes=(
+                    "speaker 0 (42 % of ViSEC, probably many unknown voices) is in every training part and in no "
+                    "test part; training clips whose audio is tested under another speaker are left out",
+                ),
+            ),
+            "published": Protocol(
+                "one random stratified 80/10/10 division of the clips, with exactly the papers' counts",
+                random,
+                speaker_disjoint=False,
+                audio_disjoint=False,
+                source="Wang et al., arXiv 2501.08696, Table II",
+                notes=(NOT_THE_SAME,),
+            ),
+            "dedup": Protocol(
+                "`published`, less the training and validation clips whose audio is also tested",
+                without_copies(random),
+                speaker_disjoint=False,
+                audio_disjoint=True,
+            ),
+        }
+
+
+def _hub() -> Path:
+    """The pinned revision's folder in the hub's cache, filled on first use."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(HUB_ID, repo_type="dataset", revision=REVISION, allow_patterns="data/*.parquet"))
+    except LocalEntryNotFoundError as error:  # offline, or no answer
+        raise CorpusError(f"ViSEC is not on this machine, and the hub is out of reach: {ViSEC.obtain}") from error
+    except Exception as error:  # no such revision, no room, a broken download: of three libraries' own types
+        raise CorpusError(f"ViSEC cannot be fetched ({' '.join(str(error).split())[:200]}): {ViSEC.obtain}") from error
+
+
+def _read(root: Path) -> "Dataset":
+    """The table as it is: `load_dataset` would first write a second copy of all audio into a cache of its own."""
+    import pyarrow
+    import pyarrow.parquet
+    from datasets import Dataset
+
+    top = root / "data" if (root / "data").is_dir() else root
+    files = sorted(top.glob("*.parquet")) if top.is_dir() else [top] * top.is_file()
+    if not files:
+        raise CorpusError(f"there is no parquet file of ViSEC at {root}: {ViSEC.obtain}")
+    try:
+        return Dataset(pyarrow.concat_tables([pyarrow.parquet.read_table(path) for path in files]))
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        raise CorpusError(f"ViSEC at {root} cannot be read ({error}): get a fresh copy") from error
+
+
+def _fault(row: Mapping[str, Any]) -> str:
+    """What keeps a row from being a clip; empty if nothing does."""
+    if row["emotion"] not in LABELS:
+        return f"the emotion {row['emotion']!r}"
+    if row["speaker_id"] is None:
+        return "no speaker"
+    return "" if row["path"] and row["path"]["bytes"] else "no audio"
+
+
+def _clip(number: int, row: Mapping[str, Any]) -> Clip:
+    name = row["path"].get("path") or ""
+    return Clip(
+        id=f"{number:04}",
+        audio=Recording(data=row["path"]["bytes"]),
+        labels=(row["emotion"],),
+        speaker=str(row["speaker_id"]),
+        language="vi",
+        where=f"row {number} of ViSEC{f' ({name})' if name else ''}",
+        meta={key: str(row[key]) for key in META if row.get(key) is not None},
+    )
