@@ -7,7 +7,8 @@ the hub's layout, or one checkpoint file), and "random".
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,10 @@ def load_pretrained(
     folder = local_folder(weights)
     config = config if config is not None else load_config(weights)
     try:
-        model, info = auto_class.from_pretrained(
-            folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
+        with _quiet():
+            model, info = auto_class.from_pretrained(
+                folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
     except Exception as error:
         raise WeightsError(_unusable(weights, folder, _first_line(error))) from error
     missing = sorted(k for k in info["missing_keys"] if not any(part in k for part in may_miss))
@@ -112,6 +114,22 @@ def load_json(weights: Weights, name: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
     except (ValueError, TypeError) as error:
         raise WeightsError(_unusable(weights, path, f"it is no JSON object ({_first_line(error)})")) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar and its report of keys, which are checked here instead."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 # --- local files ---
