@@ -190,8 +190,14 @@ def _run(settings: Settings, format: Formats) -> int:
 
     selection = planning.select(settings)
     cache = _cache()
-    precision, device = _device(settings)
-    pairings = planning.plan(selection, settings, lambda task: _corpus(task, settings, cache), precision)
+    from bench import devices
+
+    device = devices.choose(settings.device)
+    if settings.precision == "fp16" and device.type != "cuda":
+        raise UsageError(f"--precision fp16 needs a CUDA GPU, and this run is on {device}: use fp32 or bf16")
+    pairings = planning.plan(
+        selection, settings, lambda task: _corpus(task, settings, cache), lambda asked: devices.precision(asked, device)
+    )
     from bench.store import Store
 
     store = Store(settings.tracking_uri, settings.results)
@@ -244,13 +250,6 @@ def _cache() -> "Cache":
     from bench.cache import Cache
 
     return Cache.default()
-
-
-def _device(settings: Settings) -> tuple[str, Any]:
-    from bench.devices import choose, default_precision
-
-    device = choose(settings.device)
-    return default_precision(device), device
 
 
 def _split(names: list[str] | None) -> list[str]:

@@ -24,6 +24,9 @@ def choose(name: str) -> torch.device:
     return device
 
 
-def default_precision(device: torch.device) -> str:
-    """bf16 on a GPU that computes in it, else fp32."""
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+def precision(asked: str, device: torch.device) -> str:
+    """The number format a recipe gets on this device: `auto` is bf16 where a GPU computes in it, else fp32; fp16,
+    which a recipe may publish, is fp32 where there is no GPU for it."""
+    if asked == "auto":
+        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return "fp32" if asked == "fp16" and device.type != "cuda" else asked

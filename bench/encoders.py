@@ -181,7 +181,7 @@ class ConvFrontEnd(_Frozen):
 
 @dataclass(frozen=True)
 class EncoderStates(_Frozen):
-    """What each transformer layer reads, and the last one's output: (frames, layers + 1, width), 50 frames a second."""
+    """What each transformer layer reads, and the output: (frames, layers + 1, width), 50 frames a second."""
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
@@ -207,8 +207,9 @@ class EncoderMeans(EncoderStates):
 
 
 def _states(network: Any, samples: Tensor) -> Tensor:
-    hidden = network(samples, output_hidden_states=True).hidden_states
-    return torch.cat(hidden).transpose(0, 1)
+    result = network(samples, output_hidden_states=True)
+    # the last hidden state lacks the final layer norm in some networks and versions of transformers, the output never
+    return torch.cat([*result.hidden_states[:-1], result.last_hidden_state]).transpose(0, 1)
 
 
 def _normalises(weights: Weights, architecture: Architecture | None) -> bool:

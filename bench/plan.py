@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FINGERPRINT_VERSION = 1
 
 Load = Callable[[Task], "Corpus"]
+Precision = Callable[[str], str]  # what a recipe asks for -> what the device at hand gives
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,13 @@ def select(settings: Settings) -> Selection:
     _check_names("--weights", settings.weights, [n for b in backbones for n in (b.name, full_name(b))], "backbone")
     for backbone in backbones:
         for task in tasks:
-            _recipe(settings, backbone, _setup(settings, backbone, task), "fp32")
+            _recipe(settings, backbone, _setup(settings, backbone, task), str)
     for task in tasks:
         _protocol(task, settings.protocol)
     return Selection(backbones, tasks)
 
 
-def plan(selection: Selection, settings: Settings, load: Load, precision: str) -> list[Pairing]:
+def plan(selection: Selection, settings: Settings, load: Load, precision: Precision) -> list[Pairing]:
     """Every pairing of the selection. A corpus that cannot be used fails its own pairings alone."""
     divisions = {task.name: _divide(task, settings, load) for task in selection.tasks}
     return [
@@ -142,7 +143,7 @@ def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError
 
 
 def _pairing(
-    settings: Settings, backbone: Backbone, task: Task, division: Division | BenchError, precision: str
+    settings: Settings, backbone: Backbone, task: Task, division: Division | BenchError, precision: Precision
 ) -> Pairing:
     setup = _setup(settings, backbone, task)
     changed = _chosen(settings, backbone)
@@ -172,7 +173,7 @@ def _pairing(
         return dataclasses.replace(stub, failed=str(error))
 
 
-def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, precision: str) -> Pairing:
+def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, precision: Precision) -> Pairing:
     backbone, corpus = stub.backbone, division.corpus
     from bench.protocols import split_hash
 
@@ -229,7 +230,7 @@ def _setup(settings: Settings, backbone: Backbone, task: Task) -> Setup:
     )
 
 
-def _recipe(settings: Settings, backbone: Backbone, setup: Setup, precision: str) -> Recipe:
+def _recipe(settings: Settings, backbone: Backbone, setup: Setup, precision: Precision) -> Recipe:
     """The backbone's recipe with the user's changes, its precision resolved for the device at hand."""
     names = [f.name for f in dataclasses.fields(Recipe)]
     chosen = {k: v for k, v in _chosen(settings, backbone).items() if k in names}
@@ -239,9 +240,7 @@ def _recipe(settings: Settings, backbone: Backbone, setup: Setup, precision: str
     recipe = change(usual, chosen, f"recipe of {backbone.name}")
     if settings.precision:
         recipe = dataclasses.replace(recipe, precision=settings.precision)
-    if recipe.precision == "auto":
-        recipe = change(recipe, {"precision": precision}, "device")
-    return recipe
+    return change(recipe, {"precision": precision(recipe.precision)}, "device")
 
 
 def _chosen(settings: Settings, backbone: Backbone) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from bench.predictions import Predictions
 from bench.records import PairingRecord, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("alembic").setLevel(logging.WARNING)  # one line per migration of a new database otherwise
 
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # noqa: E402

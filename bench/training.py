@@ -26,6 +26,9 @@ Report = Callable[[int, Mapping[str, float]], None]  # epoch from 1, its loss an
 CHECKPOINT_SECONDS = 10  # what is trained faster is quicker repeated than saved
 
 
+MEND = "lower the learning rate, or use --precision fp32"
+
+
 class TrainingError(BenchError):
     """A run that cannot go on: a loss that is not finite, or memory that does not hold one clip."""
 
@@ -93,6 +96,9 @@ def predict(network: nn.Module, examples: Examples, device: torch.device, batch_
             break
         except RuntimeError as error:
             batch_size = _halved(batch_size, error)
+    if not (whole := probabilities.isfinite().all(1)).all():
+        clips = ", ".join(clip.id for clip, fine in zip(examples.clips, whole.tolist(), strict=True) if not fine)
+        raise TrainingError(f"the network's output is not finite for clips {clips[:500]}: {MEND}")
     return Predictions(
         labels=examples.labels,
         clips=tuple(clip.id for clip in examples.clips),
@@ -192,10 +198,7 @@ class _Loop:
 
     def _not_finite(self, number: int, batch: Batch) -> str:
         clips = ", ".join(self.training.clips[i].id for i in batch.indices.tolist())
-        return (
-            f"the loss is not finite at epoch {self.progress.epoch + 1}, batch {number + 1} (clips {clips}): "
-            "lower the learning rate, or use --precision fp32"
-        )
+        return f"the loss is not finite at epoch {self.progress.epoch + 1}, batch {number + 1} (clips {clips}): {MEND}"
 
     def _save(self) -> None:
         state = {
