@@ -172,7 +172,9 @@ def test_other_errors_pass_through(parts: Parts, tmp_path: Path) -> None:
 def test_several_labels_per_clip(parts: Parts, tmp_path: Path) -> None:
     several = [Examples(p.clips, p.labels, True, p.features) for p in (parts.train, parts.valid, parts.test)]
     for balanced in ("none", "balanced"):
-        network, _, _ = fit(Parts(*several), tmp_path, replace(RECIPE, class_weights=balanced, epochs=20, monitor="F1 macro"))
+        network, _, _ = fit(
+            Parts(*several), tmp_path, replace(RECIPE, class_weights=balanced, epochs=20, monitor="F1 macro")
+        )
         predictions = predict(network, several[2], CPU, 4)
         assert predictions.multilabel
         assert ((predictions.probabilities > 0.5) == predictions.truth).mean() > 0.9
