@@ -70,7 +70,7 @@ def load(task: Task, root: Path | None, cache: Cache, skip_bad: bool = False, pr
 def _decode_all(clips: Sequence[Clip], cache: Cache, progress: bool) -> list[tuple[str, float] | AudioError]:
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda clip: _decode(clip, cache), clips)
-        return list(tqdm(results, "audio", len(clips), unit="clip", leave=False, disable=not progress))
+        return list(tqdm(results, "audio", len(clips), unit="clip", leave=False, disable=None if progress else True))
 
 
 def _decode(clip: Clip, cache: Cache) -> tuple[str, float] | AudioError:

@@ -24,7 +24,8 @@ from bench.records import PairingRecord, RunRecord
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-logging.getLogger("alembic").setLevel(logging.WARNING)  # one line per migration of a new database otherwise
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new database otherwise tells of each table
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402

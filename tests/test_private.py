@@ -89,7 +89,7 @@ def test_ids_are_stable_under_one_key_and_unlinkable_under_another(
     run = ["run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=2", "--results", results]
     assert bench(tmp_path, *run).returncode == 0
     assert "0 recorded now" in bench(tmp_path, *run).stderr
-    key = next(p for p in own_home.iterdir() if "key" in p.name)
+    key = own_home / "privacy.key"
     assert key.stat().st_mode & 0o077 == 0
     key.unlink()
     assert "0 recorded before" in bench(tmp_path, *run).stderr
