@@ -24,7 +24,9 @@ class SslOptions:
 
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
     dropout: float = option(0.1, "dropout before each linear layer of the head", low=0, high=0.99)
-    spec_augment: bool = option(True, "mask spans of frames in training, as the checkpoint's configuration says")
+    spec_augment: Literal["auto", "on", "off"] = option(
+        "auto", "mask spans of frames in training, as the checkpoint's configuration says; auto: on, but off when tiny"
+    )
     checkpointing: bool = option(False, "recompute activations in the backward pass: less memory, a third slower")
 
 
@@ -57,7 +59,7 @@ class SpeechEncoder(Backbone):
         if setup.mode == "probe":
             return probe_recipe(tiny)
         if tiny:
-            return Recipe(epochs=5, batch_size=16, learning_rate=1e-3, patience=0)
+            return Recipe(epochs=5, batch_size=8, learning_rate=1e-3, patience=0)
         return self.finetuning(setup)
 
     def weights(self, setup: Setup) -> Weights:
@@ -84,7 +86,8 @@ class SpeechEncoder(Backbone):
         encoder: Any = load(*source)
         if options.checkpointing:
             _checkpoint(encoder)
-        return TransformerClassifier(encoder, setup.classes, options.dropout, options.spec_augment)
+        masked = options.spec_augment == "on" or (options.spec_augment == "auto" and setup.scale == "full")
+        return TransformerClassifier(encoder, setup.classes, options.dropout, masked)
 
     def _source(self, setup: Setup) -> tuple[Weights, "Architecture | None"]:
         """The weights, and where they are random the sizes of this pairing's checkpoint."""

@@ -41,8 +41,8 @@ def resolve(given: str | None, checkpoint: Checkpoint | None) -> Weights:
         return Weights(str(path), _content(path))
     if not (match := _HUB_ID.fullmatch(given)) or path.suffix in {".pt", ".pth", ".bin", ".safetensors"}:
         raise WeightsError(
-            f"No weights at {path}: that path does not exist (relative to {Path.cwd()}), and it is no hub id of the "
-            f"form ORGANISATION/NAME; give an existing file or folder with --weights BACKBONE=PATH."
+            f"No weights at {path.absolute()}: that path does not exist, nor is {given} a hub id of the form "
+            f"ORGANISATION/NAME; give an existing file or folder with --weights BACKBONE=PATH."
         )
     pinned = checkpoint.revision if checkpoint and checkpoint.hub_id == match["id"] else None
     return _hub(match["id"], match["revision"] or pinned)
@@ -73,7 +73,7 @@ def load_config(weights: Weights) -> Any:
     try:
         return AutoConfig.from_pretrained(folder)
     except Exception as error:
-        raise WeightsError(_unusable(weights, folder, _first_line(error))) from error
+        raise WeightsError(_unusable(weights, folder, _first_sentence(error))) from error
 
 
 def load_pretrained(
@@ -95,7 +95,7 @@ def load_pretrained(
                 folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
     except Exception as error:
-        raise WeightsError(_unusable(weights, folder, _first_line(error))) from error
+        raise WeightsError(_unusable(weights, folder, _first_sentence(error))) from error
     missing = sorted(k for k in info["missing_keys"] if not any(part in k for part in may_miss))
     if missing or info["mismatched_keys"]:
         wrong = missing or sorted(str(k) for k in info["mismatched_keys"])
@@ -113,7 +113,7 @@ def load_json(weights: Weights, name: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
     except (ValueError, TypeError) as error:
-        raise WeightsError(_unusable(weights, path, f"it is no JSON object ({_first_line(error)})")) from error
+        raise WeightsError(_unusable(weights, path, f"it is no JSON object ({_first_sentence(error)})")) from error
 
 
 @contextmanager
@@ -228,7 +228,7 @@ def _absent(hub_id: str, revision: str | None, reason: Exception | str) -> str:
 
     return (
         f"The weights {hub_id} ({revision}) are not in the hub cache {constants.HF_HUB_CACHE} and cannot be fetched "
-        f"({_first_line(reason)}): run `hf download {hub_id} --revision {revision}` where there is a network, name a "
+        f"({_first_sentence(reason)}): run `hf download {hub_id} --revision {revision}` where there is a network, name a "
         f"local folder with --weights BACKBONE=PATH, or use --scale tiny."
     )
 
@@ -240,6 +240,6 @@ def _unusable(weights: Weights, path: Path, reason: str) -> str:
     )
 
 
-def _first_line(reason: Exception | str) -> str:
-    text = str(reason).strip().split("\n")[0][:200].rstrip(" .:")
+def _first_sentence(reason: Exception | str) -> str:
+    text = str(reason).strip().split("\n")[0].split(". ")[0][:200].rstrip(" .:")
     return text or type(reason).__name__
