@@ -228,8 +228,8 @@ def _absent(hub_id: str, revision: str | None, reason: Exception | str) -> str:
 
     return (
         f"The weights {hub_id} ({revision}) are not in the hub cache {constants.HF_HUB_CACHE} and cannot be fetched "
-        f"({_first_sentence(reason)}): run `hf download {hub_id} --revision {revision}` where there is a network, name a "
-        f"local folder with --weights BACKBONE=PATH, or use --scale tiny."
+        f"({_first_sentence(reason)}): run `hf download {hub_id} --revision {revision}` where there is a network, name "
+        f"a local folder with --weights BACKBONE=PATH, or use --scale tiny."
     )
 
 
