@@ -76,7 +76,7 @@ class SpeechEncoder(Backbone):
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._ssl_net import TransformerClassifier
         from bench.encoders import drop, load, read_config
-        from bench.nn import LayerProbe
+        from bench.nn import LayerProbe, recompute
 
         drop()  # features are extracted by now: the network they used makes room
         source, options = self._source(setup), setup.options
@@ -85,7 +85,7 @@ class SpeechEncoder(Backbone):
             return LayerProbe("states", config.num_hidden_layers + 1, config.hidden_size, setup.classes)
         encoder: Any = load(*source)
         if options.checkpointing:
-            _checkpoint(encoder)
+            recompute(encoder)
         masked = options.spec_augment == "on" or (options.spec_augment == "auto" and setup.scale == "full")
         return TransformerClassifier(encoder, setup.classes, options.dropout, masked)
 
@@ -126,9 +126,3 @@ def thanh(released: bool) -> Recipe:
 
 def _once(recipe: Recipe, epochs: int) -> Recipe:
     return replace(recipe, epochs=epochs, warmup=0.0, patience=0)
-
-
-def _checkpoint(encoder: Any) -> None:
-    """Recompute each layer in the backward pass, by whichever name this version of transformers has for it."""
-    enable = getattr(encoder, "activation_checkpointing_enable", None) or encoder.gradient_checkpointing_enable
-    enable({"use_reentrant": False})

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backbones._whisper_net import Head
 from bench.batch import Inputs, Padded
 from bench.encoders import project
+from bench.nn import Head
 
 # WavLM's attention adds its position bias to a mask of another type; torch takes both, and says so at every start
 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")

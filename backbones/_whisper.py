@@ -77,7 +77,7 @@ class Whisper(Backbone):
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._whisper_net import DecoderClassifier, EncoderClassifier
-        from bench.nn import LayerProbe
+        from bench.nn import LayerProbe, recompute
         from bench.whisper import frozen
         from bench.whisper_weights import load
 
@@ -88,7 +88,7 @@ class Whisper(Backbone):
         released = self.variant == "released"
         part: Any = load("decoder" if released else "encoder", self.weights(setup), dims)
         if setup.options.checkpointing:
-            _checkpoint(part)
+            recompute(part)
         return (DecoderClassifier if released else EncoderClassifier)(part, setup.classes, setup.options.dropout)
 
     def _dims(self, setup: Setup) -> "Dims":
@@ -124,9 +124,3 @@ def _padding(setup: Setup) -> "Padding":
     if setup.options.pad != "auto":
         return setup.options.pad  # type: ignore[no-any-return]
     return "30s" if setup.mode == "probe" else "own"
-
-
-def _checkpoint(part: Any) -> None:
-    """Recompute each layer in the backward pass, by whichever name this version of transformers has for it."""
-    enable = getattr(part, "activation_checkpointing_enable", None) or part.gradient_checkpointing_enable
-    enable({"use_reentrant": False})

@@ -5,16 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from bench.batch import Inputs, Padded
+from bench.nn import Head
 from bench.whisper import decode_start, encode, positions
-
-
-class Head(nn.Sequential):
-    """dropout, linear, tanh, dropout, linear: (batch, dim) to logits (Chen et al. 2024, released code)."""
-
-    def __init__(self, dim: int, classes: int, dropout: float) -> None:
-        super().__init__(
-            nn.Dropout(dropout), nn.Linear(dim, dim), nn.Tanh(), nn.Dropout(dropout), nn.Linear(dim, classes)
-        )
 
 
 class EncoderClassifier(nn.Module):

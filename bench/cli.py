@@ -85,6 +85,7 @@ def run(
     fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
     skip_bad_audio: SkipBad = None,
+    variants: Annotated[bool | None, typer.Option("--variants", help="every variant of the backbones, too")] = None,
     format: Format = "text",
 ) -> int:
     """Run backbones on tasks; what is recorded is not run again. Bare: the main job of bench.toml."""

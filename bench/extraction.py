@@ -67,7 +67,9 @@ def extract(
     """
     extracted = Extracted(feature, corpus, cache, device)
     todo = _missing(feature, corpus, cache, clips) if feature.cached else []
-    with tqdm(total=len(todo), desc=type(feature).__name__, unit="clip", leave=False, disable=None if progress else True) as bar:
+    with tqdm(
+        total=len(todo), desc=type(feature).__name__, unit="clip", leave=False, disable=None if progress else True
+    ) as bar:
         for batch in _batches(todo, corpus, device):
             for id, array in zip(batch, _compute(feature, batch, corpus, cache, device), strict=True):
                 cache.put(feature.fingerprint, corpus.content[id], array)

@@ -31,20 +31,19 @@ def show(what: str | None) -> str:
 
 def show_plan(pairings: "Sequence[Pairing]", store: "Store", cache: "Cache") -> str:
     """One line per pairing: runs, what is recorded, what is skipped or cannot run and why, and the likely cost."""
-    rows = []
+    rows, reasons = [], []
     for pairing in pairings:
         record, runs = pairing.record, pairing.ready.runs if pairing.ready else ()
         recorded = store.recorded(record.task) & {r.fingerprint for r in runs}
-        state = f"skipped: {record.skipped}" if record.skipped else f"cannot run: {pairing.failed}"
         todo = len(runs) - len(recorded)
-        cost = _cost(pairing, store, cache, todo)
-        rows.append(
-            [record.task, record.backbone, record.mode, record.protocol, len(runs), len(recorded), todo, cost]
-            if runs
-            else [record.task, record.backbone, record.mode, record.protocol, 0, 0, 0, state]
-        )
+        if reason := record.skipped or pairing.failed:
+            state = "skipped" if record.skipped else "cannot run"
+            reasons.append(f"{record.backbone} on {record.task}: {state}: {reason}")
+        else:
+            state = _cost(pairing, store, cache, todo)
+        rows.append([record.task, record.backbone, record.mode, record.protocol, len(runs), len(recorded), todo, state])
     head = ["task", "backbone", "mode", "protocol", "runs", "recorded", "to run", "estimated cost"]
-    return tabulate(rows, head)
+    return "\n".join([tabulate(rows, head), *([""] if reasons else []), *reasons])
 
 
 def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:

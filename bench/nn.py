@@ -1,6 +1,7 @@
 """The few layers that backbones share."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,3 +86,19 @@ class MeanClassifier(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         return self.classify(self.standardise(inputs[self.name].mean()))  # type: ignore[no-any-return]
+
+
+class Head(nn.Sequential):
+    """dropout, linear, tanh, dropout, linear: (batch, dim) to logits (Chen et al. 2024, released code)."""
+
+    def __init__(self, dim: int, classes: int, dropout: float) -> None:
+        super().__init__(
+            nn.Dropout(dropout), nn.Linear(dim, dim), nn.Tanh(), nn.Dropout(dropout), nn.Linear(dim, classes)
+        )
+
+
+def recompute(network: Any) -> None:
+    """Have a network of transformers recompute its layers in the backward pass: less memory, a third slower."""
+    # the method's name differs between versions of transformers
+    enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+    enable({"use_reentrant": False})

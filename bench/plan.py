@@ -81,7 +81,7 @@ class Selection:
 
 def select(settings: Settings) -> Selection:
     """Check all that needs no data: names, variants, options. Raises UsageError; imports nothing heavy."""
-    backbones = registry.backbones(settings.backbone)
+    backbones = registry.backbones(settings.backbone, settings.variants)
     tasks = registry.tasks(settings.task)
     _check_options(settings, backbones)
     _check_names("--data", settings.data, [e for t in tasks for e in (t.name, _stem(t.name))], "task")

@@ -47,9 +47,17 @@ def entries(kind: Kind) -> dict[str, Entry]:
     return found
 
 
-def backbones(names: Sequence[str]) -> list[Backbone]:
-    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order given."""
-    return [_load("backbone", Backbone, name)(*_parts(name)) for name in _expand("backbone", names)]
+def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
+    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order given.
+
+    `variants` adds the variants of every backbone that is named without one.
+    """
+    found: dict[tuple[str, str], Backbone] = {}
+    for name in _expand("backbone", names):
+        plugin, (stem, variant) = _load("backbone", Backbone, name), _parts(name)
+        more = plugin.variants if variants and not variant else ()
+        found |= {(stem, v): plugin(stem, v) for v in (variant, *more) if (stem, v) not in found}
+    return list(found.values())
 
 
 def tasks(names: Sequence[str]) -> list[Task]:

@@ -113,3 +113,13 @@ def test_an_unknown_variant_is_told_with_those_there_are() -> None:
 def test_a_manifest_that_is_not_there() -> None:
     with pytest.raises(UsageError, match=r"no manifest at missing\.csv"):
         registry.tasks(["missing.csv"])
+
+
+def test_variants_come_along_when_asked_for() -> None:
+    asked = ["hubert:released", "hubert", "mfcc-stats"]
+    names = [(b.name, b.variant) for b in registry.backbones(asked, variants=True)]
+    assert names[0] == ("hubert", "released")
+    assert ("hubert", "") in names
+    assert ("mfcc-stats", "") in names
+    assert len(names) == len(set(names))
+    assert ("hubert", "") not in [(b.name, b.variant) for b in registry.backbones(["hubert:released"], variants=True)]
