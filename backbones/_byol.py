@@ -31,51 +31,77 @@ MIN_FRAMES = 2**BLOCKS  # shorter clips are continued with zeros, the mean of st
 
 
 @dataclass(frozen=True)
-class ByolEmbedding(Feature):
-    """The embedding of a clip by the frozen network, (1, 1, dim): one frame, one layer.
+class ByolInput(Feature):
+    """The standardised log-mel that the network reads, (frames, mels).
 
-    norm: how the log-mel is standardised without looking at other clips. "clip": by the clip's own mean and deviation
-    over all its values; "audioset": by those of the data the network was trained on, which keeps differences in
-    recording level.
+    norm: how it is standardised without looking at other clips. "clip": by the clip's own mean and deviation over all
+    its values; "audioset": by those of the data the network was trained on, which keeps differences in recording level.
     """
+
+    norm: Norm = "clip"
+    logmel: LogMelSpectrogram = LOGMEL
+
+    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+        return [self._one(a) for a in self.logmel.extract(waveforms, device)]
+
+    def _one(self, logmel: "Array") -> "Array":
+        if self.norm == "audioset":
+            return (logmel - np.float32(AUDIOSET_MEAN)) / np.float32(AUDIOSET_DEVIATION)
+        deviation = float(logmel.std())
+        own: Array = (logmel - logmel.mean()) / np.float32(deviation if deviation > 1e-3 else 1.0)  # silence has none
+        return own
+
+
+INPUT = ByolInput()
+
+
+@dataclass(frozen=True)
+class ByolEmbedding(Feature):
+    """The embedding of a clip by the frozen network, (1, 1, dim): one frame, one layer."""
 
     pooled: ClassVar[bool] = True
 
     weights: Weights
-    norm: Norm = "clip"
+    of: ByolInput = INPUT
     channels: int = 64
     dim: int = 512
-    logmel: LogMelSpectrogram = LOGMEL
 
     @property
     def parameters(self) -> int:
-        network = _frozen(self.weights, self.logmel.mels, self.channels, self.dim)
-        return sum(w.numel() for w in network.parameters())
+        return sum(w.numel() for w in self._network().parameters())
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        network = _frozen(self.weights, self.logmel.mels, self.channels, self.dim).to(device)
-        logmels = [_standardised(torch.from_numpy(a), self.norm) for a in self.logmel.extract(waveforms, device)]
+        logmels = [torch.from_numpy(a) for a in self.of.extract(waveforms, device)]
         with torch.inference_mode():
-            embeddings: Array = network(pad(logmels).to(device)).cpu().numpy()
+            embeddings = self._network().to(device)(pad(logmels).to(device)).cpu().numpy()
         return [np.array(e[None, None]) for e in embeddings]
+
+    def _network(self) -> "AudioNTT":
+        return _frozen(self.weights, self.of.logmel.mels, self.channels, self.dim)
 
 
 class FineTuned(nn.Module):
-    """Log-mel, standardised by one mean and one deviation of the training part -> network -> linear classifier."""
+    """Log-mel -> network -> embedding, standardised by what the training part's was at the start -> linear classifier.
+
+    Standardised, the classifier learns at the rate that suits the network; on raw embeddings its first steps are so
+    large that they undo the pre-training.
+    """
 
     def __init__(self, encoder: "AudioNTT", classes: int, dropout: float) -> None:
         super().__init__()
-        self.standardise = Standardise(1)
         self.encoder = encoder
+        self.standardise = Standardise(encoder.dim)
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(encoder.dim, classes)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
-        self.standardise.calibrate(i["logmel"] for i in inputs)
+        self.encoder.eval()
+        embeddings = (self.encoder(i["logmel"])[:, None] for i in inputs)
+        self.standardise.calibrate(Padded(e, torch.ones(len(e), dtype=torch.long)) for e in embeddings)
+        self.encoder.train()
 
     def forward(self, inputs: Inputs) -> Tensor:
-        logmel = inputs["logmel"]
-        embedding = self.encoder(Padded(self.standardise(logmel.values), logmel.lengths))
+        embedding = self.standardise(self.encoder(inputs["logmel"]))
         return self.classify(self.dropout(embedding))  # type: ignore[no-any-return]
 
 
@@ -165,15 +191,13 @@ def _frozen(weights: Weights, mels: int, channels: int, dim: int) -> AudioNTT:
         return load(weights, mels, channels, dim).eval().requires_grad_(False)
 
 
-def _standardised(logmel: Tensor, norm: Norm) -> Tensor:
-    if norm == "audioset":
-        return (logmel - AUDIOSET_MEAN) / AUDIOSET_DEVIATION
-    deviation = logmel.std(correction=0)
-    return (logmel - logmel.mean()) / torch.where(deviation > 1e-3, deviation, 1.0)  # digital silence has none
-
-
 def _block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1), MaskedBatchNorm(outputs), nn.ReLU(), nn.MaxPool2d(2, 2)]
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        MaskedBatchNorm(outputs),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2, 2),
+    ]
 
 
 def _mask(values: Tensor, lengths: Tensor) -> Tensor:

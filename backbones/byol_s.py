@@ -17,7 +17,7 @@ class ByolOptions:
     """The options of BYOL-S."""
 
     norm: Literal["clip", "audioset"] = option(
-        "clip", "log-mel of the frozen network: standardised by the clip itself, or by AudioSet's mean and deviation"
+        "clip", "log-mel standardised by the clip's own mean and deviation, or by AudioSet's"
     )
     dropout: float = option(0.3, "dropout before the classifier, when fine-tuned", low=0, high=0.99)
 
@@ -41,14 +41,16 @@ class ByolS(Backbone):
             return probe_recipe(tiny)
         if tiny:
             return Recipe(epochs=6, batch_size=16, learning_rate=2e-3, patience=0)
-        return Recipe(epochs=20, batch_size=32, learning_rate=1e-3, class_weights="balanced", patience=0)
+        # 8 clips at a time: twice as fast on a CPU as 32, whose memory is mapped anew at every step
+        return Recipe(epochs=12, batch_size=8, accumulate=2, learning_rate=3e-4, class_weights="balanced", patience=4)
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
-        from backbones._byol import LOGMEL, ByolEmbedding
+        from backbones._byol import ByolEmbedding, ByolInput
 
+        logmel = ByolInput(setup.options.norm)
         if setup.mode == "finetune":
-            return {"logmel": LOGMEL}
-        return {"embedding": ByolEmbedding(self.weights(setup), setup.options.norm, *_sizes(setup))}
+            return {"logmel": logmel}
+        return {"embedding": ByolEmbedding(self.weights(setup), logmel, *_sizes(setup))}
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._byol import FineTuned, load

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from backbones._byol import AudioNTT, ByolEmbedding, MaskedBatchNorm, load
+from backbones._byol import AudioNTT, ByolEmbedding, ByolInput, MaskedBatchNorm, load
 from backbones.byol_s import ByolOptions, ByolS
 from bench.backbone import Setup
 from bench.batch import Padded, pad
@@ -111,7 +111,7 @@ def test_batch_norm_learns_from_own_frames_alone() -> None:
 
 @pytest.mark.parametrize("norm", ["clip", "audioset"])
 def test_embeddings_do_not_depend_on_the_other_clips(norm: Any) -> None:
-    feature, clips = ByolEmbedding(RANDOM, norm, 4, 16), noise(0.5, 0.05, 1.3)
+    feature, clips = ByolEmbedding(RANDOM, ByolInput(norm), 4, 16), noise(0.5, 0.05, 1.3)
     together = feature.extract(clips, CPU)
     for clip, array in zip(clips, together, strict=True):
         assert (array.shape, array.dtype) == ((1, 1, 16), np.float32)
@@ -121,7 +121,7 @@ def test_embeddings_do_not_depend_on_the_other_clips(norm: Any) -> None:
 def test_clip_norm_does_not_hear_the_recording_level() -> None:
     (clip,) = noise(0.5)
     same, other = (
-        [ByolEmbedding(RANDOM, norm, 4, 16).extract([x], CPU)[0] for x in (clip, clip / 8)]
+        [ByolEmbedding(RANDOM, ByolInput(norm), 4, 16).extract([x], CPU)[0] for x in (clip, clip / 8)]
         for norm in ("clip", "audioset")
     )
     np.testing.assert_allclose(*same, atol=1e-3)
@@ -130,13 +130,15 @@ def test_clip_norm_does_not_hear_the_recording_level() -> None:
 
 @pytest.mark.parametrize("norm", ["clip", "audioset"])
 def test_silence_has_an_embedding(norm: Any) -> None:
-    assert np.isfinite(ByolEmbedding(RANDOM, norm, 4, 16).extract([np.zeros(8000, np.float32)], CPU)[0]).all()
+    assert np.isfinite(
+        ByolEmbedding(RANDOM, ByolInput(norm), 4, 16).extract([np.zeros(8000, np.float32)], CPU)[0]
+    ).all()
 
 
 def test_random_weights_are_the_same_in_every_run_and_leave_the_seed_alone() -> None:
     from backbones._byol import _frozen
 
-    clips, feature = noise(0.3), ByolEmbedding(RANDOM, "clip", 4, 16)
+    clips, feature = noise(0.3), ByolEmbedding(RANDOM, channels=4, dim=16)
     torch.manual_seed(1)
     first = feature.extract(clips, CPU)[0]
     _frozen.cache_clear()
@@ -150,21 +152,33 @@ def test_fingerprint_follows_weights_and_norm() -> None:
     variants = [
         ByolEmbedding(RANDOM),
         ByolEmbedding(Weights("a.pth", "digest")),
-        ByolEmbedding(RANDOM, norm="audioset"),
+        ByolEmbedding(RANDOM, ByolInput("audioset")),
         ByolEmbedding(RANDOM, dim=16),
     ]
     assert len({feature.fingerprint for feature in variants}) == 4
     assert variants[1].fingerprint == ByolEmbedding(Weights("elsewhere.pth", "digest")).fingerprint
 
 
-def test_fine_tuning_standardises_by_one_mean_and_one_deviation() -> None:
-    network: Any = ByolS("byol-s").network(setup())
-    clips = [3 * clip - 5 for clip in logmels(30, 17)]
-    network.calibrate([{"logmel": pad(clips)}])
-    whole = torch.cat(clips)
-    assert network.standardise.mean.shape == (1,)
-    torch.testing.assert_close(network.standardise.mean[0], whole.mean())
-    torch.testing.assert_close(network.standardise.deviation[0], whole.std(correction=0))
+@pytest.mark.parametrize("level", [0.001, 1.0])
+def test_log_mels_are_standardised_by_the_clip(level: float) -> None:
+    (clip,) = noise(0.5)
+    (logmel,) = ByolInput().extract([level * clip], CPU)
+    assert logmel.mean() == pytest.approx(0, abs=1e-4)
+    assert logmel.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_fine_tuning_starts_from_standardised_embeddings() -> None:
+    network: Any = ByolS("byol-s").network(setup(dropout=0.0))
+    clips = logmels(30, 17, 22, 40, 35)
+    before = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    with torch.no_grad():
+        network.calibrate([{"logmel": pad(clips[:2])}, {"logmel": pad(clips[2:])}])
+        embeddings = network.standardise(network.encoder.eval()(pad(clips)))
+    alive = embeddings.abs().amax(0) > 1e-3
+    assert alive.sum() > 10
+    torch.testing.assert_close(embeddings.mean(0), torch.zeros(64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(embeddings.std(0, correction=0)[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0)
+    torch.testing.assert_close(network.encoder.state_dict(), before)
 
 
 def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
