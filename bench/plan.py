@@ -89,8 +89,8 @@ def select(settings: Settings) -> Selection:
     for backbone in backbones:
         for task in tasks:
             _recipe(settings, backbone, _setup(settings, backbone, task), str)
-    for task in tasks:
-        _protocol(task, settings.protocol)
+    if all(_no_protocol(task, settings.protocol) for task in tasks):
+        raise UsageError("; ".join(_no_protocol(task, settings.protocol) for task in tasks))
     return Selection(backbones, tasks)
 
 
@@ -115,25 +115,27 @@ def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
 
 
 def divide(task: Task, corpus: "Corpus", protocol: str | None) -> Division:
-    """The folds of a protocol, checked. Raises UsageError for a protocol the task does not offer, CorpusError."""
+    """The folds of a protocol, checked. Raises CorpusError."""
     from bench.leakage import check
 
-    name, chosen = _protocol(task, protocol)
+    name = protocol or task.default_protocol
+    chosen = task.protocols()[name]
     folds = tuple(chosen.split(corpus.clips, corpus.content))
     found = check(folds, corpus.clips, chosen, corpus.content)
-    return Division(corpus, name, folds, (*task.notes, *chosen.notes, *found))
+    return Division(corpus, name, folds, (*corpus.caveats, *chosen.notes, *found))
 
 
-def _protocol(task: Task, asked: str | None) -> tuple[str, Protocol]:
+def _no_protocol(task: Task, asked: str | None) -> str:
+    """That the task does not offer the protocol; empty if it does."""
     offered, name = task.protocols(), asked or task.default_protocol
-    if name not in offered:
-        raise UsageError(
-            f"the task {task.name} has no protocol {name}{suggest(name, offered)}; it offers {', '.join(offered)}"
-        )
-    return name, offered[name]
+    hint = suggest(name, offered)
+    return "" if name in offered else f"the task {task.name} has no protocol {name}{hint}; it has {', '.join(offered)}"
 
 
-def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError:
+def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError | None:
+    """None where there is nothing to divide, since the task does not offer the protocol."""
+    if _no_protocol(task, settings.protocol):
+        return None
     try:
         return divide(task, load(task), settings.protocol)
     except UsageError:
@@ -143,7 +145,7 @@ def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError
 
 
 def _pairing(
-    settings: Settings, backbone: Backbone, task: Task, division: Division | BenchError, precision: Precision
+    settings: Settings, backbone: Backbone, task: Task, division: Division | BenchError | None, precision: Precision
 ) -> Pairing:
     setup = _setup(settings, backbone, task)
     changed = _chosen(settings, backbone)
@@ -161,8 +163,9 @@ def _pairing(
         seeds=settings.seeds,
     )
     stub = Pairing(record, backbone, task, key=digest(_plain(record)))
-    if reason := backbone.refuses(setup):
+    if reason := _no_protocol(task, settings.protocol) or backbone.refuses(setup):
         return dataclasses.replace(stub, record=dataclasses.replace(record, skipped=reason))
+    assert division is not None
     if isinstance(division, BenchError):
         return dataclasses.replace(stub, failed=str(division))
     try:
@@ -201,6 +204,7 @@ def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, 
         "recipe": dataclasses.asdict(recipe),
         "corpus": corpus.checksum,
         "protocol": division.protocol,
+        **({"thresholds": "validation"} if setup.multilabel else {}),
     }
     runs = tuple(
         Run(fold, seed, digest({**content, "fold": split_hash([fold]), "seed": seed}))

@@ -163,6 +163,17 @@ def test_a_wrong_command_is_a_sentence_and_exit_code_2(
     assert "Traceback" not in told
 
 
+def test_a_protocol_that_only_some_tasks_offer_skips_the_others(
+    bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("run", "-b", "mfcc-stats", "-t", f"{manifest},emodb", *QUICK, "--protocol", "random")
+    assert bench(*arguments, "--format", "json") == 0
+    found = {row["task"]: row for row in rows(capsys) if row["source"] == "measured"}
+    assert found["tones"]["status"] == "ok"
+    assert found["emodb"]["status"] == "skipped"
+    assert "has no protocol random" in found["emodb"]["reason"]
+
+
 def test_a_table_of_nothing_says_so(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench("table", "--results", "results") == 2
     assert "nothing is recorded" in capsys.readouterr().err
