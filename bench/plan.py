@@ -16,7 +16,7 @@ from bench.feature import Feature, Weights, digest
 from bench.recipe import Recipe
 from bench.records import PairingRecord
 from bench.settings import Settings, change
-from bench.task import Fold, Protocol, Task
+from bench.task import Fold, Task
 
 if TYPE_CHECKING:
     from bench.corpus import Corpus
