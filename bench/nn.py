@@ -25,20 +25,36 @@ class Standardise(nn.Module):
 
     def calibrate(self, batches: Iterable[Padded]) -> None:
         """Mean and deviation per dimension over every clip's own frames (axes of size 1 in `dims` are averaged too)."""
-        count, total, square = 0.0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        for batch in batches:
-            frames = batch.values[batch.mask].double()  # (all frames, *dims of the batch)
-            axes = [0, *[i + 1 for i, d in enumerate(self.mean.shape) if d == 1]]
-            count += frames.numel() / self.mean.numel()
-            total = total + frames.sum(axes, keepdim=True)[0]
-            square = square + frames.square().sum(axes, keepdim=True)[0]
-        mean = total / count
-        deviation = (square / count - mean.square()).clamp_min(0).sqrt()
+        calibrate_each({"": self}, ({"": batch} for batch in batches))
+
+    def sums(self, batch: Padded) -> Tensor:
+        """(3, *dims) float64: count, sum and sum of squares of a batch."""
+        frames = batch.values[batch.mask].double()  # (all frames, *dims of the batch)
+        axes = [0, *[i + 1 for i, d in enumerate(self.mean.shape) if d == 1]]
+        total = frames.sum(axes, keepdim=True)[0]
+        count = torch.full_like(total, frames.numel() / total.numel())
+        return torch.stack([count, total, frames.square().sum(axes, keepdim=True)[0]])
+
+    def settle(self, sums: Tensor) -> None:
+        """Take the statistics from the sums of all batches."""
+        mean = sums[1] / sums[0]
+        deviation = (sums[2] / sums[0] - mean.square()).clamp_min(0).sqrt()
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > 1e-8 * (1 + mean.abs()), deviation, torch.ones_like(deviation)))
 
     def forward(self, values: Tensor) -> Tensor:
         return (values - self.mean) / self.deviation
+
+
+def calibrate_each(layers: Any, inputs: Iterable[Inputs]) -> None:
+    """Calibrate several `Standardise` layers, by input name (a mapping or nn.ModuleDict), in one pass."""
+    totals: dict[str, Tensor] = {}
+    for batch in inputs:
+        for name, layer in layers.items():
+            sums = layer.sums(batch[name])
+            totals[name] = totals[name] + sums if name in totals else sums
+    for name, layer in layers.items():
+        layer.settle(totals[name])
 
 
 SHARPNESS = 10.0  # of a probe's layer softmax: its weights keep up with the classifier's, and the L2 penalty off them
