@@ -106,7 +106,7 @@ class Whisper(Backbone):
         )
 
     def _released(self, setup: Setup) -> Recipe:
-        """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing."""
+        """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing; no epoch is chosen."""
         epochs = 3 if setup.multilabel and self.batch_size == 16 else 1
         return Recipe(
             epochs=epochs,
@@ -116,6 +116,7 @@ class Whisper(Backbone):
             weight_decay=0.0,
             warmup=0.0,
             patience=0,
+            monitor="last",
             precision="fp16",
         )
 

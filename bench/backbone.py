@@ -56,9 +56,15 @@ class Backbone(ABC):
     """A system under test.
 
     `network` returns a torch module whose `forward(inputs: bench.batch.Inputs) -> Tensor` gives logits of shape
-    (batch, classes); softmax (or, in a multi-label task, a sigmoid) follows outside. A module may define
+    (batch, classes); softmax (or, in a multi-label task, a sigmoid) follows outside. In training it may instead give a
+    `Padded` of (batch, parts, classes): the loss is over all parts, each with its clip's targets. A module may define
     `calibrate(inputs: Iterable[Inputs]) -> None`: it is called once with batches of the training part, before
     training, for statistics such as a mean and a deviation.
+
+    A module may define `fit(inputs: Iterable[Inputs], targets: Tensor, valid_inputs: Iterable[Inputs], valid_targets:
+    Tensor) -> None` where a library or a closed form trains it: batches of the training and of the validation part in
+    the order of the targets (clips, classes). It is called once in place of `calibrate` and of gradient descent, and
+    what it learns must be in the module's parameters and buffers; of the recipe only the batch size counts.
     """
 
     summary: ClassVar[str]

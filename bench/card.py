@@ -18,7 +18,6 @@ from bench.protocols import split_hash
 from bench.task import Expected, Fold, Protocol
 
 INDENT = 12
-HOURS_SLACK = 0.02  # of the expected hours; they are quoted rounded
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def card(corpus: Corpus) -> Card:
         rates=_rates([clip.audio for clip in clips]),
         copies=_copies(corpus),
         missing=Counter(reason for _, reason in corpus.missing),
-        warnings=tuple(_warnings(corpus, durations)),
+        warnings=corpus.caveats,
         checksum=corpus.checksum,
         expected=task.expected,
         default=task.default_protocol,
@@ -122,19 +121,6 @@ def _copies(corpus: Corpus) -> Copies:
         labels_differ=sum(len({frozenset(clip.labels) for clip in group}) > 1 for group in groups),
         speakers_differ=sum(len({clip.speaker for clip in group}) > 1 for group in groups),
     )
-
-
-def _warnings(corpus: Corpus, durations: Sequence[float]) -> Iterator[str]:
-    expected, hours = corpus.task.expected, sum(durations) / 3600
-    yield from corpus.task.notes
-    if expected:
-        yield from (note for note in expected.differences(corpus.clips) if note not in corpus.task.notes)
-        if expected.hours and abs(hours / expected.hours - 1) > HOURS_SLACK:
-            yield f"{hours:.2f} hours instead of {expected.hours:.2f}"
-    if len(set(durations)) == 1 < len(durations):
-        yield f"all clips last {durations[0]:.2f} s: were they padded or cut?"
-    if silent := [label for label in corpus.task.labels if not any(label in clip.labels for clip in corpus.clips)]:
-        yield f"no clip of {', '.join(silent)}"
 
 
 def _division(name: str, protocol: Protocol, corpus: Corpus) -> Division:

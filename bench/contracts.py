@@ -39,8 +39,12 @@ def check_backbone(backbone: Backbone, mode: Mode = "finetune") -> None:
     arrays = {name: check_feature(feature, waveforms) for name, feature in features.items()}
     torch.manual_seed(0)
     network = backbone.network(setup)
-    if hasattr(network, "calibrate"):
-        network.calibrate([_batch(arrays, range(len(waveforms)))])  # type: ignore[operator]
+    everything = [_batch(arrays, range(len(waveforms)))]
+    if hasattr(network, "fit"):
+        targets = torch.eye(len(LABELS))
+        network.fit(everything, targets, everything, targets)  # type: ignore[operator]
+    elif hasattr(network, "calibrate"):
+        network.calibrate(everything)  # type: ignore[operator]
     check_logits(network, arrays)
     check_gradients(network, arrays)
 
@@ -98,7 +102,7 @@ def check_gradients(network: torch.nn.Module, arrays: Mapping[str, Sequence[Tens
     """Training changes something, and nothing that is frozen."""
     network.train()
     logits = network(_batch(arrays, range(len(next(iter(arrays.values()))))))
-    logits.square().sum().backward()
+    (logits.values if isinstance(logits, Padded) else logits).square().sum().backward()
     trained = [p for p in network.parameters() if p.requires_grad]
     assert trained, "the network has no trainable parameter"
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in trained), "no gradient reaches the network"

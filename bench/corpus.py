@@ -1,7 +1,7 @@
 """A task's clips with their audio: decoded once, named by content, and every unusable one accounted for."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +15,8 @@ from bench.clip import Clip
 from bench.errors import CorpusError
 from bench.feature import SAMPLE_RATE, digest
 from bench.task import Task
+
+HOURS_SLACK = 0.02  # of the expected hours; they are quoted rounded
 
 _NAMED = 10  # clips that an error names before it counts the rest
 
@@ -37,6 +39,23 @@ class Corpus:
     def checksum(self) -> str:
         """32 hex digits over id, labels, speaker and samples of every clip, in any order."""
         return digest(sorted([c.id, sorted(c.labels), c.speaker or "", self.content[c.id]] for c in self.clips))
+
+    @cached_property
+    def caveats(self) -> tuple[str, ...]:
+        """What is odd about the corpus as loaded; every table made with it says so."""
+        return tuple(dict.fromkeys([*self.task.notes, *self._oddities()]))
+
+    def _oddities(self) -> Iterator[str]:
+        expected, durations = self.task.expected, [self.seconds[clip.id] for clip in self.clips]
+        if expected:
+            yield from expected.differences([*self.clips, *(clip for clip, _ in self.missing)])
+            hours = sum(durations) / 3600
+            if expected.hours and abs(hours / expected.hours - 1) > HOURS_SLACK:
+                yield f"{hours:.2f} hours instead of {expected.hours:.2f}"
+        if len(set(durations)) == 1 < len(durations):
+            yield f"all clips last {durations[0]:.2f} s: were they padded or cut?"
+        if silent := [label for label in self.task.labels if not any(label in clip.labels for clip in self.clips)]:
+            yield f"no clip of {', '.join(silent)}"
 
     def name(self, clip_id: str) -> str:
         """How an error names a clip to its user; never by its id in a private task."""

@@ -66,14 +66,15 @@ def collate(examples: Sequence[Example]) -> Batch:
 class LengthBatches(Sampler[list[int]]):
     """Batches of similar length in an order that depends on seed and epoch alone.
 
-    All clips are shuffled; runs of MEGA_BATCH batches are sorted by length and cut; the batches are shuffled again.
+    All clips are shuffled; runs of MEGA_BATCH batches are sorted by length and cut; the batches are shuffled again,
+    and the first `share` of them taken.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, share: float = 1.0) -> None:
+        self.lengths, self.batch_size, self.seed, self.share, self.epoch = lengths, batch_size, seed, share, 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
+        return math.ceil(self.share * math.ceil(len(self.lengths) / self.batch_size))
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -83,7 +84,7 @@ class LengthBatches(Sampler[list[int]]):
         for start in range(0, len(order), size):
             run = sorted(order[start : start + size], key=self.lengths.__getitem__)
             batches += [run[i : i + self.batch_size] for i in range(0, len(run), self.batch_size)]
-        for position in torch.randperm(len(batches), generator=generator).tolist():
+        for position in torch.randperm(len(batches), generator=generator).tolist()[: len(self)]:
             yield batches[position]
 
 

@@ -3,7 +3,7 @@
 Conventions, where libraries differ:
 
 - The predicted class is the most probable one; of equally probable classes, the first in label order.
-  In a multi-label task a class is predicted from a probability of 0.5 on.
+  In a multi-label task a class is predicted from its threshold on, which is 0.5 where the predictions name no other.
 - A class that no clip's truth holds has no recall: it is left out of UA, and its own recall is 0.
 - A class that occurs in neither truth nor predictions is left out of F1 macro; one that is predicted, wrongly, counts
   with 0, as in scikit-learn.
@@ -21,7 +21,7 @@ from bench.predictions import Predictions
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
-THRESHOLD = 0.5  # of a class's probability, in a multi-label task
+THRESHOLD = 0.5  # of a class's probability, in a multi-label task whose predictions name no other
 
 
 def scores(predictions: Predictions) -> dict[str, float]:
@@ -67,7 +67,7 @@ def decisions(predictions: Predictions) -> NDArray[np.bool_]:
     """(clips, classes): the classes that each clip is said to have; exactly one unless the task is multi-label."""
     probabilities = predictions.probabilities
     if predictions.multilabel:
-        return probabilities >= THRESHOLD
+        return probabilities >= (THRESHOLD if predictions.thresholds is None else predictions.thresholds)
     chosen: NDArray[np.bool_] = np.eye(probabilities.shape[1], dtype=bool)[probabilities.argmax(1)]
     return chosen
 
@@ -119,7 +119,8 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     """The predictions of several folds as one, in the order given.
 
     A clip may occur in several parts: where every fold tests on the same held-out clips, each of its predictions
-    counts. Raises ValueError without parts, if their labels differ, or if a clip's truth or speaker does.
+    counts. Each fold keeps its own thresholds. Raises ValueError without parts, if their labels differ, or if a clip's
+    truth or speaker does.
     """
     if not parts:
         raise ValueError("there are no predictions to put together")
@@ -133,9 +134,16 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         truth=np.concatenate([p.truth for p in parts]),
         probabilities=np.concatenate([p.probabilities for p in parts]),
         multilabel=first.multilabel,
+        thresholds=_thresholds(parts),
     )
     _agree(whole)
     return whole
+
+
+def _thresholds(parts: Sequence[Predictions]) -> Scores | None:
+    if all(p.thresholds is None for p in parts):
+        return None
+    return np.concatenate([np.full(p.truth.shape, THRESHOLD) if p.thresholds is None else p.thresholds for p in parts])
 
 
 def _agree(predictions: Predictions) -> None:

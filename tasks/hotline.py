@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.clip import Clip
-from bench.errors import CorpusError
-from bench.manifest import make_clips
 from bench.protocols import held_out_speakers, speaker_kfold, without_copies
-from bench.sheet import read
 from bench.task import Expected, Protocol, Task
-from tasks._hotline import PUBLISHED
+from tasks._hotline import PUBLISHED, clips
 
 NEGATIVE, OTHER = "negative", "non-negative"
 
@@ -37,14 +34,9 @@ class Hotline(Task):
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row of the manifest; its companion's `[map]` gives other label texts their class."""
-        if root is None or not root.is_file():
-            raise CorpusError(f"the task {self.name} has no manifest: {self.obtain}")
-        manifest = read(root, private=True)
-        if "speaker" not in manifest.columns or manifest.rows[0].speaker is None:
-            raise CorpusError("the manifest of the private task names no speakers, by whom its protocols divide")
-        clips = make_clips(manifest, {label: label for label in self.labels}, private=True)
-        self.notes = self.expected.differences(clips) if self.expected else ()
-        return clips
+        found = clips(self.name, root, self.obtain, self.labels)
+        self.notes = self.expected.differences(found) if self.expected else ()
+        return found
 
     def protocols(self) -> Mapping[str, Protocol]:
         return {

@@ -65,7 +65,8 @@ class ViSEC(Task):
             {"WA": 0.7330},
             "published",
             WANG,
-            note="387 of 528 clips, printed as UA and as WA: probably one figure twice; 3 clips more than pitch fusion",
+            note="387 of 528 clips, printed as UA and as WA: probably one figure twice; 3 clips more than pitch "
+            "fusion, which no test tells from none",
         ),
         Published(
             "PWS (WavLM base)",
@@ -94,6 +95,27 @@ class ViSEC(Task):
             "speaker-independent, not told how",
             "a GitHub repository's README",
             note=UNCHECKED,
+        ),
+        Published(
+            "WavLM fusion",
+            {"WA": 0.51},
+            "speaker-independent, not told how",
+            "a GitHub repository's README",
+            note=f"printed as about 51; {UNCHECKED}",
+        ),
+        Published(
+            "MFCC, random forest",
+            {"WA": 0.37},
+            "speaker-independent, not told how",
+            "a GitHub repository's README",
+            note=UNCHECKED,
+        ),
+        Published(
+            "MERaLiON-SER",
+            {},
+            "zero-shot",
+            "MERaLiON-SER",
+            note=f"40.25, of a measure that is not told; {UNCHECKED}",
         ),
     )
 

@@ -1,0 +1,79 @@
+"""The private fine-grained set of the Beijing psychological support hotline: which negative emotions are heard?
+
+Chen et al., arXiv 2405.04128: eleven emotions, several per utterance, callers' turns alone. It cannot be obtained;
+whoever has it describes it by a manifest. Neither its counts nor its results per class are published.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.clip import Clip
+from bench.protocols import held_out_speakers, speaker_kfold, without_copies
+from bench.task import Protocol, Published, Task
+from tasks._hotline import CHEN, clips
+
+LABELS = (
+    "despair",
+    "sadness",
+    "pain",
+    "guilt",
+    "confuse",
+    "helplessness",
+    "resentment",
+    "fear",
+    "numbness",
+    "anxiety",
+    "grievance",
+)
+
+
+class HotlineFine(Task):
+    title = "Psychological support hotline, 11 negative emotions, several per clip (private)"
+    labels = LABELS
+    languages = ("zh",)
+    licence = "private"
+    citation = f"{CHEN}, 2024"
+    obtain = (
+        "it is private: name your own manifest, with the columns path, label (any of the 11 emotions, joined by |) and "
+        "speaker, with --data hotline-fine=FILE"
+    )
+    default_protocol = "subject-5"
+    multilabel = True
+    private = True
+    published = (
+        Published(
+            "Whisper (best of six)",
+            {"F1 weighted": 0.4174},
+            "published",
+            f"{CHEN}, abstract",
+            note="which Whisper is not told there; emotions are decided by 11 softmax pairs, a threshold of 0.5; its "
+            "folds carry one network on, so that all but the first have trained on their own validation part",
+        ),
+    )
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        """Every row of the manifest, with none, one or several emotions."""
+        return clips(self.name, root, self.obtain, self.labels, multilabel=True)
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {
+            "subject-5": Protocol(
+                "5 folds of whole callers, balanced by rarest emotion: every clip is tested once; 15 % of the others "
+                "validate",
+                without_copies(speaker_kfold(5)),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+            ),
+            "published": Protocol(
+                "Chen's 80/20 of the callers: a fifth tests in all 5 folds; each fifth of the others validates once",
+                without_copies(held_out_speakers(test=0.2, k=5)),
+                speaker_disjoint=True,
+                audio_disjoint=True,
+                shared_test=True,
+                source=f"{CHEN}, released notebooks",
+                notes=(
+                    "the same held-out callers are tested by all 5 folds, which differ in training and validation",
+                    "Chen's own callers follow the order of a folder and are not published: the same share, others",
+                ),
+            ),
+        }
