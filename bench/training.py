@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from bench.batch import Inputs
+from bench.batch import Inputs, Padded
 from bench.errors import BenchError
 from bench.examples import Batch, Examples, LengthBatches, collate, in_order_of_length
 from bench.predictions import Predictions
@@ -167,7 +167,7 @@ class _Loop:
         bar = tqdm(self.loader, f"{self.title} epoch {self.progress.epoch + 1}", leave=False, disable=None)
         for number, batch in enumerate(bar):
             with self.accelerator.accumulate(self.network):
-                loss = self.loss(self.network(batch.inputs).float(), batch.targets)
+                loss = self.loss(*_by_part(self.network(batch.inputs), batch.targets))
                 if not math.isfinite(value := loss.item()):
                     raise TrainingError(self._not_finite(number, batch))
                 self.accelerator.backward(loss)
@@ -244,6 +244,8 @@ def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
     def factor(step: int) -> float:
         if step < warm:
             return (step + 1) / warm
+        if recipe.schedule == "exponential":
+            return float(recipe.decay ** (step * recipe.epochs // steps))  # epochs begun before this one
         done = min(1.0, (step - warm) / max(1, steps - warm))
         return {"constant": 1.0, "linear": 1.0 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done))}[recipe.schedule]
 
@@ -260,6 +262,13 @@ def _loss(recipe: Recipe, training: Examples, device: torch.device) -> Callable[
     weight = (len(training) / (len(training.labels) * counts)).to(device) if balanced else None
     smooth = recipe.label_smoothing
     return lambda logits, targets: F.cross_entropy(logits, targets.argmax(1), weight, label_smoothing=smooth)
+
+
+def _by_part(logits: Tensor | Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets, (items, classes): of clips, or of all their parts, which inherit their clip's targets."""
+    if isinstance(logits, Padded):
+        return logits.values[logits.mask].float(), targets.repeat_interleave(logits.lengths, 0)
+    return logits.float(), targets
 
 
 def _log_loss(predictions: Predictions) -> float:
