@@ -40,7 +40,7 @@ class SpeechEncoder(Backbone):
     kind: ClassVar[Literal["wav2vec2", "hubert", "wavlm"]]
 
     reads = "waveform (frozen convolutional front end)"
-    Options = SslOptions
+    Options: ClassVar[type] = SslOptions
 
     def refuses(self, setup: Setup) -> str | None:
         if self.variant == "released" and setup.mode == "probe":
@@ -75,19 +75,24 @@ class SpeechEncoder(Backbone):
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._ssl_net import TransformerClassifier
-        from bench.encoders import drop, load, read_config
-        from bench.nn import LayerProbe, recompute
+        from bench.encoders import drop, read_config
+        from bench.nn import LayerProbe
 
         drop()  # features are extracted by now: the network they used makes room
-        source, options = self._source(setup), setup.options
         if setup.mode == "probe":
-            config = read_config(*source)
+            config = read_config(*self._source(setup))
             return LayerProbe("states", config.num_hidden_layers + 1, config.hidden_size, setup.classes)
-        encoder: Any = load(*source)
+        return TransformerClassifier(*self._trained(setup), setup.classes, setup.options.dropout)
+
+    def _trained(self, setup: Setup) -> tuple[Any, bool]:
+        """The encoder to train, and whether SpecAugment masks what its transformer reads."""
+        from bench.encoders import load
+        from bench.nn import recompute
+
+        encoder, options = load(*self._source(setup)), setup.options
         if options.checkpointing:
             recompute(encoder)
-        masked = options.spec_augment == "on" or (options.spec_augment == "auto" and setup.scale == "full")
-        return TransformerClassifier(encoder, setup.classes, options.dropout, masked)
+        return encoder, options.spec_augment == "on" or (options.spec_augment == "auto" and setup.scale == "full")
 
     def _source(self, setup: Setup) -> tuple[Weights, "Architecture | None"]:
         """The weights, and where they are random the sizes of this pairing's checkpoint."""
@@ -105,24 +110,28 @@ class SpeechEncoder(Backbone):
 
 
 def chen(setup: Setup, learning_rate: float, batch_size: int, released: bool) -> Recipe:
-    """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing (fp16 on their GPU).
+    """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing.
 
-    Released: 1 epoch (multi-label HuBERT: half of one, here 1), no warm-up, no epoch chosen. Mended: up to 20 epochs
-    with a warm-up, stopped by the validation part.
+    Released: fp16, 1 epoch (multi-label HuBERT: half of one), no warm-up, no epoch chosen. Mended: up to 20 epochs with
+    a warm-up, stopped by the validation part.
     """
     rate = 1e-4 if setup.multilabel else learning_rate
     common = Recipe(batch_size=batch_size, accumulate=2, learning_rate=rate, weight_decay=0.0)
-    return _once(common, epochs=1) if released else common
+    if not released:
+        return common
+    half = setup.multilabel and batch_size == 2
+    return replace(_once(common, epochs=1), precision="fp16", epoch_share=0.5 if half else 1.0)
 
 
 def thanh(released: bool) -> Recipe:
     """Thanh's baseline `train_no_joint`: 30 epochs of batches of 2 at 1.5e-5, linear decay, no warm-up, fp32.
 
-    Which of its 30 checkpoints was reported is not in the code. Mended: the best on the validation part, stopped early.
+    Which of its 30 checkpoints was reported is not in the code; released takes the last. Mended: the best on the
+    validation part, stopped early.
     """
     common = Recipe(epochs=30, batch_size=2, learning_rate=1.5e-5, weight_decay=0.0, warmup=0.0)
-    return _once(common, epochs=30) if released else common
+    return replace(_once(common, epochs=30), precision="fp32") if released else common
 
 
 def _once(recipe: Recipe, epochs: int) -> Recipe:
-    return replace(recipe, epochs=epochs, warmup=0.0, patience=0)
+    return replace(recipe, epochs=epochs, warmup=0.0, patience=0, monitor="last")

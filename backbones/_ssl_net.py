@@ -14,28 +14,25 @@ from bench.nn import Head
 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
 
 
-class TransformerClassifier(nn.Module):
-    """Projection and transformer, both trained, the mean over each clip's own frames, and the head.
+class TrainedEncoder(nn.Module):
+    """Projection and transformer, both trained, behind the cached front end.
 
-    Reads `frontend`, the output of the frozen convolutional front end. The attention mask keeps padding out whatever
-    the front end's norm: the norm has seen each clip alone.
+    The attention mask keeps padding out whatever the front end's norm: the norm has seen each clip alone.
     """
 
-    def __init__(self, encoder: Any, classes: int, dropout: float, spec_augment: bool) -> None:
+    def __init__(self, encoder: Any, spec_augment: bool) -> None:
         super().__init__()
         self.encoder = encoder
         self.encoder.feature_extractor = None  # cached
         self.spec_augment = spec_augment
-        self.head = Head(encoder.config.hidden_size, classes, dropout)
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        frames = inputs["frontend"]
+    def states(self, frames: Padded) -> Padded:
+        """The transformer's output, (batch, frames, width), of the front end's."""
         hidden = project(self.encoder, frames.values)
         if self.training and self.spec_augment:
             hidden = self._augment(hidden, frames.lengths)
         mask = None if bool(frames.mask.all()) else frames.mask
-        states = self.encoder.encoder(hidden, attention_mask=mask).last_hidden_state
-        return self.head(Padded(states, frames.lengths).mean())  # type: ignore[no-any-return]
+        return Padded(self.encoder.encoder(hidden, attention_mask=mask).last_hidden_state, frames.lengths)
 
     def _augment(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """SpecAugment with the checkpoint's own probabilities, drawn from torch's seed."""
@@ -49,6 +46,17 @@ class TransformerClassifier(nn.Module):
             mask = torch.stack([spans(width, width, *over) for _ in lengths]).to(hidden.device)
             hidden = hidden.masked_fill(mask[:, None], 0)
         return hidden
+
+
+class TransformerClassifier(TrainedEncoder):
+    """A trained encoder, the mean over each clip's own frames, and the head. Reads `frontend`."""
+
+    def __init__(self, encoder: Any, spec_augment: bool, classes: int, dropout: float) -> None:
+        super().__init__(encoder, spec_augment)
+        self.head = Head(encoder.config.hidden_size, classes, dropout)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        return self.head(self.states(inputs["frontend"]).mean())  # type: ignore[no-any-return]
 
 
 def spans(own: int, size: int, probability: float, length: int, least: int) -> Tensor:

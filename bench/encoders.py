@@ -147,11 +147,15 @@ class _Frozen(Feature):
 
         A clip too short for one frame (25 ms) is continued with silence.
         """
-        normalised, least = _normalises(self.weights, self.architecture), _reach(self._config)
+        normalised, least = self._normalised, reach(self._config)
         for waveform in waveforms:
             samples = cut(waveform, self.max_seconds)
             ready = at_least(_standardise(samples) if normalised else samples, least)
             yield torch.from_numpy(ready[None]).to(device)
+
+    @property
+    def _normalised(self) -> bool:
+        return _normalises(self.weights, self.architecture)
 
     @property
     def _config(self) -> Any:
@@ -167,7 +171,16 @@ class _Frozen(Feature):
 
 @dataclass(frozen=True)
 class ConvFrontEnd(_Frozen):
-    """The convolutional front end of wav2vec 2.0, HuBERT or WavLM: (frames, 512), 50 frames a second."""
+    """The convolutional front end of wav2vec 2.0, HuBERT or WavLM: (frames, 512), 50 frames a second.
+
+    `raw` leaves the waveform as it is, though the checkpoint was trained on normalised ones.
+    """
+
+    raw: bool = False
+
+    @property
+    def _normalised(self) -> bool:
+        return not self.raw and super()._normalised
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
@@ -233,7 +246,7 @@ def _standardise(samples: "Waveform") -> "Waveform":
     return np.asarray((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), np.float32)
 
 
-def _reach(config: Any) -> int:
+def reach(config: Any) -> int:
     """Samples that one frame sees: 400 for every public model."""
     samples = 1
     for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):

@@ -97,9 +97,10 @@ class Mfcc(Feature):
 
     coefficients: int = 13
     deltas: int = 2  # orders of derivatives
+    max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [self._one(at_least(w, WINDOW)) for w in waveforms]
+        return [self._one(at_least(cut(w, self.max_seconds), WINDOW)) for w in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
         from librosa.feature import delta, mfcc
