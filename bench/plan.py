@@ -81,6 +81,7 @@ class Selection:
 
 def select(settings: Settings) -> Selection:
     """Check all that needs no data: names, variants, options. Raises UsageError; imports nothing heavy."""
+    registry.check(settings.backbone, settings.task)
     backbones = registry.backbones(settings.backbone, settings.variants)
     tasks = registry.tasks(settings.task)
     _check_options(settings, backbones)

@@ -65,6 +65,19 @@ def tasks(names: Sequence[str]) -> list[Task]:
     return [_manifest(n) if _is_path(n) else _task(n) for n in _expand("task", names)]
 
 
+def check(backbones: Sequence[str], tasks: Sequence[str]) -> None:
+    """Raise one UsageError for all the names that are wrong, of both kinds."""
+    asked: tuple[tuple[Kind, Sequence[str]], ...] = (("backbone", backbones), ("task", tasks))
+    problems = []
+    for kind, names in asked:
+        try:
+            _expand(kind, names)
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("; also ".join(problems))
+
+
 def load(entry: Entry, kind: Kind) -> type[Backbone] | type[Task]:
     """The class behind an entry. Raises UsageError with what is broken about the plugin."""
     base: type = Backbone if kind == "backbone" else Task

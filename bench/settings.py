@@ -51,6 +51,7 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     path = find_file(start or Path.cwd())
     stored = read_file(path) if path else {}
     given = {k: v for k, v in flags.items() if v is not None and v not in ((), [], {})}
+    change(Settings(), given, "on the command line")  # on its own, so that a mistake is told where it was made
     run = dict(stored.get("run", {}))
     if not any(name in layer for name in ("backbone", "task") for layer in (given, run)):
         run = {**run, **MAIN_JOB, **stored.get("job", {})}
@@ -61,8 +62,7 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     if "results" in run and "results" not in given:
         values["results"] = base / run["results"]
     values["data"] = {t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()}
-    where = f"in {path}" if path else "on the command line"
-    return build(Settings, values, where)
+    return build(Settings, values, f"in {path}")
 
 
 def find_file(start: Path) -> Path | None:

@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.predictions import Predictions
 from bench.records import PairingRecord, RunRecord
 
@@ -32,6 +33,8 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 PREFIX = "ser."  # of every tag that the harness reads back
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens its pages for language models
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
 NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
 
@@ -46,10 +49,15 @@ class Store:
     def __init__(self, uri: str | None, results: Path) -> None:
         self.uri = uri or f"sqlite:///{(results / 'mlflow.db').resolve()}"
         self.artifacts = None if uri else (results / "artifacts").resolve().as_uri()
-        results.mkdir(parents=True, exist_ok=True)
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"the folder {results} cannot be used: {error.strerror}; name another --results"
+            ) from error
         self.experiments: dict[str, str] = {}
         try:
-            with FileLock(results / ".store.lock"):  # two processes that create one database break it
+            with FileLock(results / ".store.lock"), _impatient():  # two processes that create one database break it
                 self.client = MlflowClient(self.uri)
                 self.client.search_experiments(max_results=1)
         except Exception as error:  # MLflow, SQLAlchemy and requests each raise their own
@@ -152,7 +160,7 @@ class Store:
         if task not in self.experiments:
             found = self.client.get_experiment_by_name(task)
             try:
-                made = found.experiment_id if found else self.client.create_experiment(task, self.artifacts)
+                made = found.experiment_id if found else self.client.create_experiment(task, self.artifacts, KIND)
             except MlflowException:  # another process made it in between
                 made = self.client.get_experiment_by_name(task).experiment_id
             self.experiments[task] = made
@@ -237,6 +245,18 @@ class RunLog:
     def _forget(self, runs: Sequence[Run]) -> None:
         for run in runs:
             self.store.client.delete_run(run.info.run_id)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """One repetition of a request in place of minutes of them, unless the user says otherwise."""
+    own = RETRIES in os.environ
+    os.environ.setdefault(RETRIES, "1")
+    try:
+        yield
+    finally:
+        if not own:
+            del os.environ[RETRIES]
 
 
 def _key(name: str) -> str:

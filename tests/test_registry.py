@@ -115,6 +115,11 @@ def test_a_manifest_that_is_not_there() -> None:
         registry.tasks(["missing.csv"])
 
 
+def test_wrong_names_of_both_kinds_are_told_at_once() -> None:
+    with pytest.raises(UsageError, match=r"did you mean hubert\?.*did you mean wavlm\?.*also.*did you mean demo\?"):
+        registry.check(["all", "hubret", "wvlm"], ["demmo"])
+
+
 def test_variants_come_along_when_asked_for() -> None:
     asked = ["hubert:released", "hubert", "mfcc-stats"]
     names = [(b.name, b.variant) for b in registry.backbones(asked, variants=True)]

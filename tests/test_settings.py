@@ -91,3 +91,10 @@ def test_assignments() -> None:
     assert assignments(["a=1", "b=c=d"], "--set") == {"a": "1", "b": "c=d"}
     with pytest.raises(UsageError, match="--set takes KEY=VALUE, not oops"):
         assignments(["oops"], "--set")
+
+
+def test_a_mistake_is_told_where_it_was_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"did you mean probe\?\) \(on the command line\)"):
+        gather({"mode": "prob"}, write(tmp_path, "[run]\nseeds = 2\n"))
+    with pytest.raises(UsageError, match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)"):
+        gather({"mode": "probe"}, write(tmp_path, "[run]\nseeds = 'two'\n"))

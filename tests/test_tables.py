@@ -289,6 +289,12 @@ JSON_KEYS = """
 """
 
 
+def test_wa_of_several_labels_is_explained() -> None:
+    several = Row("calls", "hubert", "speaker", "measured", "ok", scores={"UA": 0.5, "WA": 0.1, "F1 micro": 0.4})
+    assert "right when all of its labels are" in render([several], "text")
+    assert "all of its labels" not in render([replace(several, scores={"UA": 0.5, "WA": 0.1})], "text")
+
+
 def test_json_has_what_scripts_rely_on() -> None:
     for content in json.loads(render(rows(SMALL, {"calls": FIGURES}), "json")):
         assert set(JSON_KEYS.split()) <= set(content)

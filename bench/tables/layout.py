@@ -176,6 +176,8 @@ def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
     said = [f"scores in %{together}"] if any(row.scores for row in rows) else []
     if any(row.interval for row in rows):
         said.append("[low, high]: 95 % interval of UA over speakers (or clips), not over training seeds")
+    if any("F1 micro" in row.scores for row in rows):
+        said.append("several labels per clip: WA counts a clip as right when all of its labels are")
     if any(row.fold_sd for row in rows):
         said.append(f"{BY_FOLD}: mean ± standard deviation over folds")
     if any(row.train_seconds for row in rows):
