@@ -53,7 +53,7 @@ class Store:
             results.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"the folder {results} cannot be used: {error.strerror}; name another --results"
+                f"the folder {results} cannot be used: {error.strerror}; name another with --results"
             ) from error
         self.experiments: dict[str, str] = {}
         try:
