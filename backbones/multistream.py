@@ -97,7 +97,7 @@ class Multistream(Backbone):
     def recipe(self, setup: Setup) -> Recipe:
         common: dict[str, Any] = {"optimizer": "adam", "schedule": "constant", "weight_decay": 0.0, "warmup": 0.0}
         if setup.scale == "tiny":
-            return Recipe(epochs=4, batch_size=16, learning_rate=3e-3, patience=0, **common)
+            return Recipe(epochs=3, batch_size=16, learning_rate=3e-3, patience=0, **common)
         return Recipe(epochs=50, batch_size=32, learning_rate=1e-3, patience=10, **common)
 
     def weights(self, setup: Setup) -> Weights:

@@ -71,7 +71,7 @@ class Strl(Backbone):
         """150 epochs, Adam at 1e-3 x 0.95 per epoch; batches of 64 clips, about the paper's 128 segments."""
         common: dict[str, Any] = {"optimizer": "adam", "schedule": "exponential", "weight_decay": 0.0, "warmup": 0.0}
         if setup.scale == "tiny":
-            return Recipe(epochs=10, batch_size=16, learning_rate=3e-3, patience=0, **common)
+            return Recipe(epochs=6, batch_size=16, learning_rate=3e-3, patience=0, **common)
         return Recipe(epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common)
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:

@@ -96,7 +96,8 @@ def test_pooling_before_relu_gives_what_relu_before_pooling_gives() -> None:
     stream = ConvStream(2, (8, 8, 16, 16)).eval()
     values = torch.randn(2, 157, 128)
     maps = values.transpose(1, 2)[:, None]
-    for conv, norm, pool, relu in stream.blocks:
+    for block in stream.blocks:
+        conv, norm, pool, relu = block.children()
         maps = pool(relu(norm(conv(maps))))
     torch.testing.assert_close(stream._maps(values), maps)
 

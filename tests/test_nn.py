@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.batch import Padded, pad
-from bench.nn import LayerProbe, MeanClassifier, Standardise
+from bench.nn import LayerProbe, MeanClassifier, Standardise, calibrate_each
 from bench.recipe import probe_recipe
 
 
@@ -56,6 +56,16 @@ def test_standardise_is_saved_with_the_network() -> None:
     layer.calibrate([pad(arrays((5, 3)))])
     other.load_state_dict(layer.state_dict())
     assert torch.equal(other.mean, layer.mean)
+
+
+def test_standardise_of_several_inputs_in_one_pass() -> None:
+    wide, narrow = arrays((5, 3), (2, 3)), arrays((4, 1, 2), (7, 1, 2))
+    layers = {"wide": Standardise(3), "narrow": Standardise(1, 2)}
+    batches = ({"wide": pad([w]), "narrow": pad([n]), "other": pad([w])} for w, n in zip(wide, narrow, strict=True))
+    calibrate_each(layers, batches)  # a generator: a second pass would find nothing
+    torch.testing.assert_close(layers["wide"].mean, torch.cat(wide).mean(0))
+    torch.testing.assert_close(layers["narrow"].mean, torch.cat(narrow).mean(0))
+    torch.testing.assert_close(layers["narrow"].deviation, torch.cat(narrow).std(0, correction=0))
 
 
 def test_layer_probe_gives_the_same_for_frames_and_for_their_mean() -> None:
