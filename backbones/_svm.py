@@ -12,8 +12,8 @@ from bench.batch import Inputs, Padded
 from bench.nn import MeanClassifier
 from bench.scores import f1_macro, ua
 
-COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # C on standardised inputs, the strongest penalty first
-ITERATIONS = 2000  # of liblinear at most; the largest costs may stop there, and rarely win
+COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C on standardised inputs, the strongest penalty first
+ITERATIONS = 2000  # of liblinear at most
 
 Matrix = NDArray[np.float64]
 
@@ -38,10 +38,12 @@ class LinearSvm(MeanClassifier):
         train, valid = (torch.cat([i[self.name].mean().cpu() for i in part]) for part in (inputs, valid_inputs))
         self.standardise.calibrate([Padded(train[:, None], torch.ones(len(train), dtype=torch.long))])
         values, held = (self.standardise(part).double().numpy() for part in (train, valid))
+        basis, corner = np.linalg.qr(values.T)  # a solution lies in the span of the clips: (dim, k), (k, clips)
         truth, valid_truth = (part.cpu().bool().numpy() for part in (targets, valid_targets))
         best = -1.0
         for cost in [self.cost] if self.cost else COSTS:
-            weights, bias = _solve(values, truth, cost, self.balanced)
+            inner, bias = _solve(corner.T, truth, cost, self.balanced)
+            weights = inner @ basis.T
             score = self._score(held @ weights.T + bias, valid_truth)
             if score > best:
                 best = score
@@ -61,9 +63,9 @@ def _solve(values: Matrix, truth: NDArray[np.bool_], cost: float, balanced: bool
     from sklearn.svm import LinearSVC
 
     weights, bias = np.zeros((truth.shape[1], values.shape[1])), np.where(truth.all(0), 1.0, -1.0)
-    weight = "balanced" if balanced else None
+    weight, dual = "balanced" if balanced else None, values.shape[0] <= values.shape[1]  # the faster of two solvers
     for label in np.flatnonzero(truth.any(0) & ~truth.all(0)):
-        machine = LinearSVC(C=cost, class_weight=weight, dual="auto", max_iter=ITERATIONS, random_state=0)
+        machine = LinearSVC(C=cost, class_weight=weight, dual=dual, max_iter=ITERATIONS, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             machine.fit(values, truth[:, label])

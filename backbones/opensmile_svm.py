@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class SvmOptions:
     """The options of opensmile-svm."""
 
-    cost: float = option(0.0, "the machine's C; 0: the best of five by UA on the validation part", low=0)
+    cost: float = option(0.0, "the machine's C; 0: the best of six by UA on the validation part", low=0)
     balance: Literal["on", "off"] = option("on", "weigh each class's clips by the inverse of their number")
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from bench import thresholds
 from bench.batch import Inputs, Padded
 from bench.errors import BenchError
 from bench.examples import Batch, Examples, LengthBatches, collate, in_order_of_length
@@ -62,8 +63,11 @@ def train(
 
     Out of memory halves the batch and doubles the accumulation, so that an optimiser step stays what it was, and
     starts again. The file `checkpoint` is kept up to date, and picked up where an interrupted training left it; the
-    caller deletes it. Raises TrainingError.
+    caller deletes it. A network that defines `fit` is given the parts whole instead, and counts as trained for one
+    epoch. Raises TrainingError.
     """
+    if hasattr(network, "fit"):
+        return _fit(network, recipe, training, validation, seed, device, report)
     saved = torch.load(checkpoint, map_location=device, weights_only=True) if checkpoint.is_file() else None
     start = {"batch_size": min(recipe.batch_size, len(training)), "accumulate": recipe.accumulate}
     progress = Progress(**(saved["progress"] if saved else start))
@@ -83,30 +87,35 @@ def train(
     return progress
 
 
-@torch.inference_mode()
 def predict(network: nn.Module, examples: Examples, device: torch.device, batch_size: int) -> Predictions:
-    """The network's probabilities for every clip, in the order of `examples`."""
-    network.eval().to(device)
-    probabilities = torch.zeros(len(examples), len(examples.labels), dtype=torch.float64)
-    while True:
-        try:
-            for batch in _batches(examples, in_order_of_length(examples.lengths, batch_size), device):
-                logits = network(batch.inputs).double()
-                probabilities[batch.indices] = (logits.sigmoid() if examples.multilabel else logits.softmax(1)).cpu()
-            break
-        except RuntimeError as error:
-            batch_size = _halved(batch_size, error)
-    if not (whole := probabilities.isfinite().all(1)).all():
-        clips = ", ".join(clip.id for clip, fine in zip(examples.clips, whole.tolist(), strict=True) if not fine)
-        raise TrainingError(f"the network's output is not finite for clips {clips[:500]}: {MEND}")
+    """The network's probabilities for every clip beside its truth, in the order of `examples`."""
     return Predictions(
         labels=examples.labels,
         clips=tuple(clip.id for clip in examples.clips),
         speakers=tuple(clip.speaker for clip in examples.clips),
         truth=examples.targets.bool().numpy(),
-        probabilities=probabilities.numpy(),
+        probabilities=probabilities(network, examples, device, batch_size).numpy(),
         multilabel=examples.multilabel,
     )
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, examples: Examples, device: torch.device, batch_size: int) -> Tensor:
+    """(clips, classes) float64, in the order of `examples`. Raises TrainingError where one is not finite."""
+    network.eval().to(device)
+    found = torch.zeros(len(examples), len(examples.labels), dtype=torch.float64)
+    while True:
+        try:
+            for batch in _batches(examples, in_order_of_length(examples.lengths, batch_size), device):
+                logits = network(batch.inputs).double()
+                found[batch.indices] = (logits.sigmoid() if examples.multilabel else logits.softmax(1)).cpu()
+            break
+        except RuntimeError as error:
+            batch_size = _halved(batch_size, error)
+    if not (whole := found.isfinite().all(1)).all():
+        clips = ", ".join(clip.id for clip, fine in zip(examples.clips, whole.tolist(), strict=True) if not fine)
+        raise TrainingError(f"the network's output is not finite for clips {clips[:500]}: {MEND}")
+    return found
 
 
 class _Loop:
@@ -129,9 +138,9 @@ class _Loop:
         self.device, self.report, self.checkpoint, self.title = device, report, checkpoint, title
         self.progress = p = progress
         optimizer = _optimizer(network, recipe)
-        steps = math.ceil(math.ceil(len(training) / p.batch_size) / p.accumulate)  # optimiser steps in an epoch
+        self.order = LengthBatches(training.lengths, p.batch_size, seed, recipe.epoch_share)
+        steps = math.ceil(len(self.order) / p.accumulate)  # optimiser steps in an epoch
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps * recipe.epochs))
-        self.order = LengthBatches(training.lengths, p.batch_size, seed)
         loader: Any = DataLoader(training, batch_sampler=self.order, collate_fn=collate, **_workers(device))
         self.loss = _loss(recipe, training, device)
         self.accelerator = _accelerator(recipe, device, p.accumulate)
@@ -151,7 +160,7 @@ class _Loop:
             self.order.epoch = p.epoch
             torch.manual_seed(self.seed * 1_000_003 + p.epoch + 1)  # an epoch depends on no earlier one's draws
             loss = self._epoch()
-            self._score(loss)
+            _score(p, self.network, self.recipe, self.validation, self.device, {"train loss": loss})
             p.seconds += time.monotonic() - started
             self.report(p.epoch, p.history[-1])
             if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
@@ -161,9 +170,9 @@ class _Loop:
     def _epoch(self) -> float:
         """Mean loss per clip over one pass."""
         self.network.train()
-        total = 0.0
+        total, clips = 0.0, 0
         name, history = self.recipe.monitor, self.progress.history
-        scored: dict[str, Any] = {name: f"{history[-1][name]:.3f}"} if history else {}
+        scored: dict[str, Any] = {name: f"{history[-1][name]:.3f}"} if history and name in history[-1] else {}
         bar = tqdm(self.loader, f"{self.title} epoch {self.progress.epoch + 1}", leave=False, disable=None)
         for number, batch in enumerate(bar):
             with self.accelerator.accumulate(self.network):
@@ -177,21 +186,9 @@ class _Loop:
                 if self.accelerator.sync_gradients:
                     self.schedule.step()
                 self.optimizer.zero_grad()
-            total += value * len(batch.targets)
+            total, clips = total + value * len(batch.targets), clips + len(batch.targets)
             bar.set_postfix({"loss": f"{value:.3f}", **scored})
-        return total / len(self.training)
-
-    def _score(self, loss: float) -> None:
-        """Score the epoch on the validation part; keep its weights if they are the best so far."""
-        p = self.progress
-        predictions = predict(self.network, self.validation, self.device, p.batch_size)
-        found = {name: value for name, value in scores(predictions).items() if "(" not in name}
-        found["loss"] = _log_loss(predictions)
-        p.epoch += 1
-        p.history.append({"train loss": loss, **found})
-        score = -found["loss"] if self.recipe.monitor == "loss" else found[self.recipe.monitor]
-        if score > p.best_score:
-            p.best_score, p.best_epoch, p.best = score, p.epoch, _copy(self.network)
+        return total / clips
 
     def _stale(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.epoch - self.progress.best_epoch
@@ -211,6 +208,52 @@ class _Loop:
         partial = self.checkpoint.with_suffix(f".{os.getpid()}.part")
         torch.save(state, partial)
         partial.replace(self.checkpoint)
+
+
+def _fit(
+    network: Any,
+    recipe: Recipe,
+    training: Examples,
+    validation: Examples,
+    seed: int,
+    device: torch.device,
+    report: Report,
+) -> Progress:
+    """A network that fits itself to the parts."""
+    progress, started = Progress(min(recipe.batch_size, len(training)), recipe.accumulate), time.monotonic()
+    torch.manual_seed(seed)
+
+    def inputs(part: Examples) -> Iterator[Inputs]:
+        size = progress.batch_size
+        order = [list(range(i, min(i + size, len(part)))) for i in range(0, len(part), size)]
+        return (batch.inputs for batch in _batches(part, order, device))
+
+    network.to(device).fit(inputs(training), training.targets, inputs(validation), validation.targets)
+    _score(progress, network, recipe, validation, device, {})
+    progress.seconds = time.monotonic() - started
+    report(1, progress.history[-1])
+    return progress
+
+
+def _score(
+    p: Progress,
+    network: nn.Module,
+    recipe: Recipe,
+    validation: Examples,
+    device: torch.device,
+    trained: Mapping[str, float],
+) -> None:
+    """Score an epoch on the validation part; keep its weights if they are the best so far."""
+    predictions = predict(network, validation, device, p.batch_size)
+    if predictions.multilabel:
+        predictions = thresholds.apply(predictions, thresholds.choose(predictions))
+    found = {name: value for name, value in scores(predictions).items() if "(" not in name}
+    found["loss"] = _log_loss(predictions)
+    p.epoch += 1
+    p.history.append({**trained, **found})
+    score = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
+    if score > p.best_score:
+        p.best_score, p.best_epoch, p.best = score, p.epoch, _copy(network)
 
 
 def _accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:

@@ -113,7 +113,7 @@ class ViSEC(Task):
         Published(
             "MERaLiON-SER",
             {},
-            "zero-shot",
+            "zero-shot, on which clips is not told",
             "MERaLiON-SER",
             note=f"40.25, of a measure that is not told; {UNCHECKED}",
         ),

@@ -109,6 +109,30 @@ def test_what_is_odd_is_loud(odd: Card) -> None:
     assert (odd.copies.labels_differ, odd.copies.speakers_differ) == (1, 1)
 
 
+def test_every_warning_is_a_note_of_every_table() -> None:
+    from bench.plan import divide
+
+    clips = Odd("odd").clips(None)
+    ids = {clip.id: clip.id for clip in clips}
+    corpus = Corpus(Odd("odd"), tuple(clips), ids, {clip.id: 2.0 for clip in clips})
+    assert set(card(corpus).warnings) <= set(divide(corpus.task, corpus, None).notes)
+    assert "all clips last 2.00 s: were they padded or cut?" in corpus.caveats
+    uneven = Corpus(corpus.task, corpus.clips, ids, {**corpus.seconds, "00": 2.1})
+    assert not any("all clips last" in note for note in divide(uneven.task, uneven, None).notes)
+
+
+def test_clips_that_cannot_be_read_are_not_missing_from_the_corpus() -> None:
+    clips = Odd("odd").clips(None)
+    ids, seconds = {clip.id: clip.id for clip in clips}, {clip.id: 2.0 for clip in clips}
+    whole = Corpus(Odd("odd"), tuple(clips), ids, seconds)
+    without = Corpus(Odd("odd"), tuple(clips[1:]), ids, seconds, missing=((clips[0], "empty"),))
+    assert (
+        without.caveats[0]
+        == whole.caveats[0]
+        == "not the complete corpus: 24 clips instead of 25, 12 clips of b instead of 13"
+    )
+
+
 def test_a_protocol_that_cannot_be_used_says_why(odd: Card) -> None:
     found = {division.name: division for division in odd.divisions}
     assert "have identical audio, which the protocol rules out: 31" in found["strict"].violation

@@ -162,6 +162,46 @@ def test_emodb_reads_names_and_leaves_each_speaker_out(tmp_path: Path) -> None:
     check(divided, clips, corpus.protocols()["speaker"], {clip.id: clip.id for clip in clips})
 
 
+def test_emodb_s_first_speaker_is_tested_alone(tmp_path: Path) -> None:
+    corpus = task("emodb")
+    clips = corpus.clips(emodb(tmp_path))
+    (fold,) = folds(corpus, "first-speaker", clips)
+    speaker = {clip.id: clip.speaker for clip in clips}
+    assert (fold.name, len(fold.test), {speaker[c] for c in fold.test}) == ("03", 49, {"03"})
+    assert len({speaker[c] for c in fold.valid}) == 1
+    assert len({speaker[c] for c in fold.train}) == 8
+    protocol = corpus.protocols()["first-speaker"]
+    check([fold], clips, protocol, {clip.id: clip.id for clip in clips})
+    assert "one speaker of ten: 49 clips, 1 of disgust" in protocol.notes[0]
+    full = next(f for f in folds(corpus, "speaker", clips) if f.name == "03")
+    assert full.test == fold.test
+
+
+def test_ha_s_starred_figures_are_of_one_speaker_and_of_no_count() -> None:
+    corpus = task("emodb")
+    starred = [f for f in corpus.published if f.protocol == "first-speaker"]
+    assert sorted(f.scores["WA"] for f in starred) == [0.1929, 0.901, 0.932]
+    for figure in starred[:2]:
+        assert all(round(hits / 49, 3) != figure.scores["WA"] for hits in range(50))
+        assert "no count of its 49 clips gives this figure" in figure.note
+    in_full = {f.scores["WA"] for f in corpus.published if f.protocol == "speaker" and "non-local" in f.system}
+    assert in_full == {0.917, 0.873}
+
+
+def test_figures_of_visec_are_named_by_what_arithmetic_shows_them_to_be() -> None:
+    """A plain accuracy of 528 clips is k / 528; a mean of four recalls need not be."""
+    figures = {f.system: f for f in task("visec").published}
+
+    def is_count(value: float) -> bool:
+        return any(abs(hits / 528 - value) < 1e-4 for hits in range(529))
+
+    assert all(is_count(figures[name].scores["WA"]) for name in ("wav2vec2-base-vi", "pitch fusion", "feature fusion"))
+    assert not any(is_count(figures[name].scores["UA"]) for name in ("wav2vec2-base-vi", "pitch fusion"))
+    quoted = figures["pitch fusion, as quoted by Wang et al."]
+    assert "the original's mean recall is 71.90" in quoted.note
+    assert "UA" not in quoted.scores
+
+
 @pytest.mark.parametrize(("name", "label"), LETTERS.items())
 def test_emodb_s_letters(tmp_path: Path, name: str, label: str) -> None:
     (tmp_path / f"03a01{name}a.wav").touch()
@@ -379,8 +419,22 @@ def test_the_hotline_s_own_rows_follow_from_their_matrices() -> None:
     assert "UA 74.22, F1 macro 74.28, F1 (negative) 69.43" in proposed.note
 
 
+def test_the_rows_of_pre_trained_models_are_weighted_f1_and_say_so() -> None:
+    """Their printed recall is their F1; a weighted recall would be the accuracy."""
+    quoted = [f for f in _hotline.PUBLISHED if "printed as its recall" in f.note]
+    assert len(quoted) == 6
+    assert all(set(f.scores) == {"WA", "F1 weighted"} for f in quoted)
+    assert {f.scores["F1 weighted"] for f in quoted} >= {0.7696}
+
+
+def test_strl_ser_s_accuracy_is_cut_off_not_rounded() -> None:
+    strl = next(f for f in task("ravdess").published if f.system == "STRL-SER")
+    assert int(256 / 288 * 1e4) / 1e4 == strl.scores["WA"]
+    assert "256 of 288, cut off" in strl.note
+
+
 def test_every_published_figure_of_a_protocol_names_one_that_exists_or_says_otherwise() -> None:
-    for name in ("ravdess", "emodb", "visec", "hotline"):
+    for name in ("ravdess", "emodb", "visec", "iemocap", "hotline", "hotline-fine"):
         which = task(name)
         assert which.published, name
         for figure in which.published:

@@ -1,6 +1,6 @@
 """The loop: it learns, repeats itself, resumes where it was, survives full memory, and names a bad loss."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -228,3 +228,62 @@ def test_a_batch_is_padded_with_its_lengths(parts: Parts) -> None:
     assert batch.inputs["mel"].values.shape == (3, max(lengths), 80)
     assert batch.inputs["mel"].mask.sum(1).tolist() == lengths
     assert batch.targets.sum(1).tolist() == [1.0, 1.0, 1.0]
+
+
+class Centroids(MeanClassifier):
+    """Fitted in closed form: the nearest class mean."""
+
+    def __init__(self) -> None:
+        super().__init__("mel", 80, 3)
+        self.fits = 0
+
+    def fit(self, inputs: Iterable[Inputs], targets: Tensor, valid_inputs: Iterable[Inputs], valid: Tensor) -> None:
+        means = torch.cat([batch["mel"].mean() for batch in inputs])
+        assert len(means) == len(targets) == 36
+        assert sum(len(batch["mel"].lengths) for batch in valid_inputs) == len(valid) == 9
+        centres = targets.T @ means / targets.sum(0)[:, None]
+        self.classify.load_state_dict({"weight": centres, "bias": -centres.square().sum(1) / 2})
+        self.fits += 1
+
+    def calibrate(self, inputs: Iterable[Inputs]) -> None:
+        raise AssertionError("a network that fits itself is not calibrated")
+
+
+def test_a_network_may_fit_itself(parts: Parts, tmp_path: Path) -> None:
+    """In one call, with the targets in the order of the inputs; one epoch is reported, with validation scores."""
+    network, done, seen = fit(parts, tmp_path, network=Centroids())
+    assert isinstance(network, Centroids)
+    assert network.fits == 1
+    assert (done.epoch, done.best_epoch, [epoch for epoch, _ in seen]) == (1, 1, [1])
+    assert {"UA", "WA", "loss"} <= set(seen[0][1])
+    assert torch.equal(done.best["classify.weight"], network.classify.weight)
+    predictions = predict(network, parts.test, CPU, 4)
+    assert (predictions.probabilities.argmax(1) == predictions.truth.argmax(1)).mean() == 1.0
+    assert not (tmp_path / "c.pt").exists()
+
+
+def test_a_share_of_an_epoch_is_so_many_batches_and_steps(parts: Parts, tmp_path: Path) -> None:
+    whole, half = (list(LengthBatches(parts.train.lengths, 4, seed=2, share=share)) for share in (1.0, 0.5))
+    assert (len(whole), half) == (9, whole[:5])
+    same = replace(RECIPE, batch_size=4, epochs=1, schedule="linear")
+    weights = [
+        fit(parts, tmp_path, replace(same, epoch_share=share), MeanClassifier("mel", 80, 3))[0].classify.weight
+        for share in (1.0, 0.5)
+    ]
+    assert not torch.equal(*weights)
+
+
+def test_the_last_epoch_is_kept_where_none_is_to_be_chosen(parts: Parts, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, learning_rate=2.0)  # so large that the best epoch is an early one
+    _, best, _ = fit(parts, tmp_path, replace(recipe, monitor="loss"))
+    _, last, _ = fit(parts, tmp_path, replace(recipe, monitor="last"))
+    assert best.best_epoch < 8
+    assert last.best_epoch == 8
+    assert best.history == last.history
+
+
+def test_several_labels_are_scored_at_their_best_thresholds(parts: Parts, tmp_path: Path) -> None:
+    """A rare class is never above one half at first; its order is worth something all the same."""
+    several = [Examples(p.clips, p.labels, True, p.features) for p in (parts.train, parts.valid, parts.test)]
+    _, _, seen = fit(Parts(*several), tmp_path, replace(RECIPE, epochs=1, learning_rate=1e-6, monitor="F1 macro"))
+    assert seen[0][1]["F1 macro"] >= 0.5
