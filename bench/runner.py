@@ -129,6 +129,7 @@ class _Worker:
     def _train(self, run: Run, log: "RunLog") -> str:
         import torch
 
+        from bench import thresholds
         from bench.scores import scores
         from bench.training import predict, train
 
@@ -143,6 +144,11 @@ class _Worker:
                 network, ready.recipe, training, validation, run.seed, self.device, log.epoch, checkpoint, title
             )
             predictions = predict(network, test, self.device, trained.batch_size)
+            notes = []
+            if predictions.multilabel:
+                validated = predict(network, validation, self.device, trained.batch_size)
+                predictions = thresholds.apply(predictions, thresholds.choose(validated))
+                notes = thresholds.notes(validated)
         frozen = sum(feature.parameters for feature in ready.features.values())
         numbers = {
             "parameters": frozen + sum(w.numel() for w in network.parameters()),
@@ -151,10 +157,11 @@ class _Worker:
             "peak_memory_mb": peak[0],
             "best_epoch": trained.best_epoch,
         }
-        halved = trained.accumulate > ready.recipe.accumulate
-        note = f"batch lowered from {ready.recipe.batch_size} to {trained.batch_size} after running out of memory"
+        if trained.accumulate > ready.recipe.accumulate:
+            lowered = f"from {ready.recipe.batch_size} to {trained.batch_size}"
+            notes.append(f"batch lowered {lowered} after running out of memory")
         found = scores(predictions)
-        log.finish(predictions, found, numbers, [note] if halved else [])
+        log.finish(predictions, found, numbers, notes)
         checkpoint.unlink(missing_ok=True)
         return f"UA {found['UA']:.3f}, WA {found['WA']:.3f} in {time.monotonic() - started:.0f} s"
 
