@@ -41,9 +41,10 @@ class FeatureFusion(FusionBackbone):
     `self-only` with self-attention after it.
 
     Released: self-attention over one vector; what a stream finds is added to the stream it is found in; the largest
-    piptrack candidate in place of F0; MFCCs continued with zeros to 10 s, and the zeros averaged; no masks. Without masks a clip's result depends on its batch, which the harness forbids. So padding counts as
-    signal in training batches, as released, while clips are scored alone; and padding is zeros behind the frozen front
-    end, not in front of it.
+    piptrack candidate in place of F0; MFCCs continued with zeros to 10 s, and the zeros averaged; no masks. Without
+    masks a clip's result depends on its batch, which the harness forbids. So padding counts as signal in training
+    batches, as released, while clips are scored alone; and padding is zeros behind the frozen front end, not in front
+    of it.
     """
 
     summary = "wav2vec 2.0, a pitch encoder and MFCCs in a BiLSTM, fused by cross- and self-attention"
