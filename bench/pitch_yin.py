@@ -74,7 +74,8 @@ def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
     depth = here - 0.25 * (before - after) * np.clip(shift, -0.5, 0.5)
     cost = np.where((here < before) & (here <= after), depth + OCTAVE * np.log2(lag / shortest), np.inf)
     deepest = np.argpartition(cost, CANDIDATES, axis=1)[:, :CANDIDATES]
-    return np.take_along_axis(cost, deepest, 1), np.take_along_axis(lag, deepest, 1)
+    frame = np.arange(len(cost))[:, None]
+    return cost[frame, deepest], lag[frame, deepest]
 
 
 def _cheapest(costs: Floats, octaves: Floats) -> NDArray[np.int64]:
