@@ -70,7 +70,7 @@ def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
     before, here, after = normalised[:, shortest - 1 : -2], normalised[:, shortest:-1], normalised[:, shortest + 1 :]
     curvature = before - 2 * here + after
     shift = 0.5 * (before - after) / np.maximum(curvature, 1e-9)  # the parabola through three points
-    lag = shortest + np.arange(here.shape[1]) + np.clip(shift, -0.5, 0.5)
+    lag = np.asarray(shortest + np.arange(here.shape[1]) + np.clip(shift, -0.5, 0.5), float)
     depth = here - 0.25 * (before - after) * np.clip(shift, -0.5, 0.5)
     cost = np.where((here < before) & (here <= after), depth + OCTAVE * np.log2(lag / shortest), np.inf)
     deepest = np.argpartition(cost, CANDIDATES, axis=1)[:, :CANDIDATES]
