@@ -154,8 +154,9 @@ def ui(
 ) -> None:
     """The MLflow pages of the recorded runs, on loopback."""
     settings = gather({"results": results, "tracking_uri": tracking_uri})
-    from bench.store import serve
+    from bench.store import TRAINING, serve
 
+    _say(f"http://127.0.0.1:{port}/{TRAINING}")
     serve(settings.tracking_uri, settings.results, port)
 
 

@@ -33,7 +33,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 PREFIX = "ser."  # of every tag that the harness reads back
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow opens its pages for language models
+TRAINING = "#/experiments?workflowType=machine_learning"  # MLflow's first page is about language models else
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
 NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
@@ -160,7 +160,7 @@ class Store:
         if task not in self.experiments:
             found = self.client.get_experiment_by_name(task)
             try:
-                made = found.experiment_id if found else self.client.create_experiment(task, self.artifacts, KIND)
+                made = found.experiment_id if found else self.client.create_experiment(task, self.artifacts)
             except MlflowException:  # another process made it in between
                 made = self.client.get_experiment_by_name(task).experiment_id
             self.experiments[task] = made

@@ -181,22 +181,24 @@ def test_results_that_cannot_be_a_folder_are_a_sentence(tmp_path: Path) -> None:
         Store(None, tmp_path / "file")
 
 
-def test_the_pages_open_on_loopback_at_the_training_runs(store: Store, results: Path, tmp_path: Path) -> None:
+def test_the_pages_open_on_loopback(store: Store, results: Path, tmp_path: Path) -> None:
     record_run(store, store.open_pairing(RECORD, "key"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "bench", "ui", "--port", str(port), "--results", str(results)]
-    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=-3, stderr=-3)
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
+    assert process.stderr
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}/health", process)
         with urllib.request.urlopen(address, timeout=60) as page:
             assert b"MLflow" in page.read()
-        found = f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=toy"
-        with urllib.request.urlopen(found, timeout=60) as answer:
-            tags = json.load(answer)["experiment"]["tags"]
-        assert {"key": "mlflow.experimentKind", "value": "custom_model_development"} in tags
+        assert process.stderr.readline().decode().strip() == f"{address}/#/experiments?workflowType=machine_learning"
+        with urllib.request.urlopen(
+            f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=toy", timeout=60
+        ) as answer:
+            assert json.load(answer)["experiment"]["name"] == "toy"
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
