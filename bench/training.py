@@ -41,7 +41,7 @@ class Progress:
     batch_size: int  # these two change when memory runs out; their product does not
     accumulate: int
     epoch: int = 0  # epochs done
-    best_score: float = -math.inf
+    best_score: tuple[float, float] = (-math.inf, -math.inf)  # the monitored score, then minus the loss
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)  # the network's state after its best epoch
     history: list[dict[str, float]] = field(default_factory=list)
@@ -251,7 +251,8 @@ def _score(
     found["loss"] = _log_loss(predictions)
     p.epoch += 1
     p.history.append({**trained, **found})
-    score = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
+    monitored = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
+    score = (monitored, -found["loss"])  # on a few speakers many epochs score alike: the surer one is the better
     if score > p.best_score:
         p.best_score, p.best_epoch, p.best = score, p.epoch, _copy(network)
 

@@ -113,6 +113,14 @@ def test_early_stopping_restores_the_best_epoch(parts: Parts, tmp_path: Path) ->
     assert training._log_loss(again) == pytest.approx(min(losses), rel=1e-6)
 
 
+def test_of_epochs_that_score_alike_the_surer_one_is_kept(parts: Parts, tmp_path: Path) -> None:
+    _, done, seen = fit(parts, tmp_path, replace(RECIPE, epochs=12))
+    best = max(values["UA"] for _, values in seen)
+    losses = {epoch: values["loss"] for epoch, values in seen if values["UA"] == best}
+    assert len(losses) > 1
+    assert done.best_epoch == min(losses, key=losses.__getitem__) != min(losses)
+
+
 class Greedy(Regularised):
     """Runs out of memory whenever a batch has more than four clips."""
 
