@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def test_chen_s_fifth_of_the_callers_is_tested_by_all_folds(tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
     """One whole run from the command line, and its table: three emotions, each with a tone of its own."""
     folder = tmp_path_factory.mktemp("fine")
+    shutil.copytree(new_store, folder / "results")
     noise, lines = np.random.default_rng(0), ["path,label,speaker"]
     tones = {"sadness": 200, "fear": 900, "anxiety": 2500}
     for caller in range(10):
@@ -106,20 +108,20 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
             lines.append(f"{caller}-{n}.wav,{'|'.join([*held, *rest])},{PLANTED}-{caller}")
     (folder / "calls.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = ["run", "-b", "mfcc-stats", "-t", "hotline-fine", "--data", f"hotline-fine={folder / 'calls.csv'}"]
-    command += ["--results", str(folder / "results"), "--folds", "3", "--set", "epochs=10"]
+    command += ["--results", str(folder / "results"), "--folds", "2", "--set", "epochs=10"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_BENCH_HOME", str(folder / "home"))
         patch.setattr(sys, "argv", ["bench", *command])
         with pytest.raises(SystemExit) as end:
             cli.main()
     assert not end.value.code
-    return folder / "results", str(folder / "home")
+    return folder / "results"
 
 
-def test_a_run_s_thresholds_are_stored_and_decide(recorded: tuple[Path, str]) -> None:
-    (record,) = Store(None, recorded[0]).records()
+def test_a_run_s_thresholds_are_stored_and_decide(recorded: Path) -> None:
+    (record,) = Store(None, recorded).records()
     found = [run.predictions() for run in record.runs if run.predictions]
-    assert len(found) == 3
+    assert len(found) == 2
     for predictions in found:
         assert predictions.thresholds is not None
         assert (predictions.thresholds == predictions.thresholds[0]).all()
@@ -130,10 +132,10 @@ def test_a_run_s_thresholds_are_stored_and_decide(recorded: tuple[Path, str]) ->
 
 
 def test_the_table_says_where_thresholds_come_from_and_shows_micro_f1(
-    recorded: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    recorded: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for format_ in ("text", "json"):
-        monkeypatch.setattr(sys, "argv", ["bench", "table", "--results", str(recorded[0]), "--format", format_])
+        monkeypatch.setattr(sys, "argv", ["bench", "table", "--results", str(recorded), "--format", format_])
         with pytest.raises(SystemExit):
             cli.main()
     told = capsys.readouterr().out
