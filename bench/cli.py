@@ -39,21 +39,24 @@ Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 Format = Annotated[Formats, typer.Option("--format", help="how the table is written")]
 
 
+INTERRUPTED = 130  # exit code
+
+
 def main() -> None:
     """The `bench` command. A BenchError ends it with one sentence and its exit code, an interrupt with 130."""
     try:
         code = app(standalone_mode=False)
     except BenchError as error:
         code = _complain(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _complain("interrupted: what is finished is recorded; the same command goes on from there", 130)
-    except typer.Abort:
-        code = 130
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:
         if not hasattr(error, "exit_code"):  # not the command line's own complaint
             raise
         told = error.format_message() if hasattr(error, "format_message") else str(error)
         code = _complain(told, int(error.exit_code))
+    if code == INTERRUPTED:  # as typer makes of Ctrl-C
+        _complain("interrupted: what is finished is recorded; the same command goes on from there", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
