@@ -1,8 +1,13 @@
 """Which device a run uses, and in which number format."""
 
+import ctypes
+import sys
+
 import torch
 
 from bench.errors import UsageError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def choose(name: str) -> torch.device:
@@ -30,3 +35,18 @@ def precision(asked: str, device: torch.device) -> str:
     if asked == "auto":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     return "fp32" if asked == "fp16" and device.type != "cuda" else asked
+
+
+def keep_memory() -> bool:
+    """Have glibc keep freed memory for the next allocation; False where the C library is another one.
+
+    By default the buffers of a training step on the CPU go back to the system and are mapped and cleared again, step by
+    step: `benchmarks/memory.py` shows what that costs.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
