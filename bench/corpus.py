@@ -18,7 +18,6 @@ from bench.task import Task
 
 HOURS_SLACK = 0.02  # of the expected hours; they are quoted rounded
 
-_NAMED = 10  # clips that an error names before it counts the rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +130,5 @@ def _name(task: Task, clip: Clip) -> str:
 
 
 def _error(task: Task, what: str, names: Sequence[str], advice: str) -> CorpusError:
-    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    listed = f": {', '.join(names[:_NAMED])}{more}" if names else ""
+    listed = f": {', '.join(names)}" if names else ""
     return CorpusError(f"{'the private task' if task.private else task.name}: {what}{listed}; {advice}")

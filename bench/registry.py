@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from bench.backbone import Backbone
-from bench.errors import UsageError, suggest
+from bench.errors import CorpusError, UsageError, suggest
 from bench.task import Task
 
 Kind = Literal["backbone", "task"]
@@ -133,7 +133,10 @@ def _task(name: str) -> Task:
 def _manifest(path: str) -> Task:
     from bench.manifest import ManifestTask
 
-    task: Task = ManifestTask(Path(path))
+    try:
+        task: Task = ManifestTask(Path(path))
+    except CorpusError as error:  # a wrong manifest is a wrong name: told before anything is run
+        raise UsageError(str(error)) from error
     return task
 
 

@@ -120,6 +120,13 @@ def test_wrong_names_of_both_kinds_are_told_at_once() -> None:
         registry.check(["all", "hubret", "wvlm"], ["demmo"])
 
 
+def test_a_manifest_that_cannot_be_read_is_told_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("path,lable\na.wav,sad\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="label"):
+        registry.tasks([str(path), "demo"])
+
+
 def test_variants_come_along_when_asked_for() -> None:
     asked = ["hubert:released", "hubert", "mfcc-stats"]
     names = [(b.name, b.variant) for b in registry.backbones(asked, variants=True)]
