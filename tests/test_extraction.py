@@ -215,8 +215,15 @@ def test_a_cache_cleared_while_in_use_says_so(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("feature", [LogMel(), Mfcc()], ids=repr)
-def test_progress_goes_to_stderr(cache: Cache, capsys: pytest.CaptureFixture[str], feature: Feature) -> None:
-    extract(feature, make(cache), cache, CPU)
+def test_progress_goes_to_a_terminal_alone(
+    cache: Cache, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, feature: Feature
+) -> None:
+    corpus = make(cache)
+    extract(feature, corpus, cache, CPU)
+    assert capsys.readouterr() == ("", "")
+    cache.clear("features")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    extract(feature, corpus, cache, CPU)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert type(feature).__name__ in captured.err
