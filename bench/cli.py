@@ -35,6 +35,8 @@ Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="
 SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
 ]
+Tracking = Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")]
 Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 Format = Annotated[Formats, typer.Option("--format", help="how the table is written")]
 
@@ -84,11 +86,14 @@ def run(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16 [the recipe's]")] = None,
     results: Results = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+    tracking_uri: Tracking = None,
     fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
     skip_bad_audio: SkipBad = None,
     variants: Annotated[bool | None, typer.Option("--variants", help="every variant of the backbones, too")] = None,
+    save_weights: Annotated[
+        bool | None, typer.Option("--save-weights", help="keep each run's network, for `bench predict`")
+    ] = None,
     format: Format = "text",
 ) -> int:
     """Run backbones on tasks; what is recorded is not run again. Bare: the main job of bench.toml."""
@@ -134,26 +139,21 @@ def table(
     backbone: Backbones = None,
     task: Tasks = None,
     format: Format = "text",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")
-    ] = None,
+    output: Output = None,
     results: Results = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+    tracking_uri: Tracking = None,
 ) -> None:
     """Comparison tables of what is recorded, with published figures beside it."""
     settings = gather({"results": results, "tracking_uri": tracking_uri})
     text = _table(settings, _split(task), _split(backbone), format, colour=output is None and sys.stdout.isatty())
-    if output:
-        output.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
+    _write(text, output)
 
 
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(help="port on loopback")] = 5000,
     results: Results = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")] = None,
+    tracking_uri: Tracking = None,
 ) -> None:
     """The MLflow pages of the recorded runs, on loopback."""
     settings = gather({"results": results, "tracking_uri": tracking_uri})
@@ -181,6 +181,31 @@ def doctor(
     print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, _cache()))
 
 
+@app.command()
+def predict(
+    recorded: Annotated[str, typer.Argument(metavar="RUN", help="run id, start of a fingerprint, or backbone@task")],
+    audio: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="audio files, or folders of them")],
+    window: Annotated[
+        float | None, typer.Option(min=0, help="cut into windows of so many seconds; 0: never [10 s over 30 s]")
+    ] = None,
+    hop: Annotated[float | None, typer.Option(min=0.01, help="seconds from window to window [the window]")] = None,
+    weights: Annotated[
+        list[str] | None, typer.Option(metavar="BACKBONE=PATH_OR_HUB_ID", help="where the run's own weights are now")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")] = None,
+    format: Annotated[Literal["csv", "json"], typer.Option("--format", help="how the table is written")] = "csv",
+    output: Output = None,
+    results: Results = None,
+    tracking_uri: Tracking = None,
+) -> int:
+    """Probabilities for new audio, by the network of a run that was recorded with --save-weights."""
+    flags = {"results": results, "tracking_uri": tracking_uri, "device": device}
+    settings = gather({**flags, "weights": assignments(weights or [], "--weights")})
+    if hop and not window:
+        raise UsageError("--hop needs --window: it says how far one window begins after the other")
+    return _predict(settings, recorded, audio, window, hop, format, output)
+
+
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="print the version and stop", is_eager=True)] = False,
@@ -198,6 +223,8 @@ def _run(settings: Settings, format: Formats) -> int:
     from bench import devices
 
     device = devices.choose(settings.device)
+    if device.type == "cpu":
+        devices.keep_memory()
     if settings.precision == "fp16" and device.type != "cuda":
         raise UsageError(f"--precision fp16 needs a CUDA GPU, and this run is on {device}: use fp32 or bf16")
     pairings = planning.plan(
@@ -213,7 +240,8 @@ def _run(settings: Settings, format: Formats) -> int:
         return 0
     from bench.runner import execute
 
-    outcome = execute(pairings, store, cache, settings.results, device, settings.fresh, _say)
+    keep = settings.save_weights
+    outcome = execute(pairings, store, cache, settings.results, device, settings.fresh, _say, keep)
     tasks = list(dict.fromkeys(p.task.name for p in pairings))
     names = list(dict.fromkeys(p.record.backbone for p in pairings))
     print(_table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=store))
@@ -234,6 +262,42 @@ def _table(
     if not records:
         raise UsageError(f"nothing is recorded in {store.uri} for what is asked: start with `bench run`")
     return render(rows(records, {r.task: _published(r.task) for r in records}), format, colour=colour)
+
+
+def _predict(
+    settings: Settings,
+    name: str,
+    audio: list[Path],
+    window: float | None,
+    hop: float | None,
+    format: Literal["csv", "json"],
+    output: Path | None,
+) -> int:
+    from tempfile import TemporaryDirectory
+
+    from bench.recorded import find, with_network
+    from bench.store import Store
+
+    run = with_network(find(Store(settings.tracking_uri, settings.results), name), name)
+    from bench import devices, inference
+    from bench.networks import rebuild
+
+    files, device = inference.audio_files(audio), devices.choose(settings.device)
+    assert run.network
+    with TemporaryDirectory() as folder:
+        saved = rebuild(run.network(Path(folder)), settings.weights)
+    found = inference.predict_audio(saved, files, device, window, hop)
+    _write(inference.table(found, format), output)
+    for what, reason in found.failed:
+        _say(f"bench: no prediction for {what}: {reason}")
+    return 1 if found.failed else 0
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
 
 
 def _published(task: str) -> "Sequence[Published]":

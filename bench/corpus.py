@@ -19,7 +19,6 @@ from bench.task import Task
 HOURS_SLACK = 0.02  # of the expected hours; they are quoted rounded
 
 
-
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """The readable clips of a task, in the task's order."""

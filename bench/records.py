@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from bench.predictions import Predictions
@@ -24,6 +25,9 @@ class RunRecord:
     peak_memory_mb: float = 0.0
     notes: tuple[str, ...] = ()  # what happened on the way: "batch halved to 8 after running out of memory"
     predictions: Callable[[], Predictions] | None = None  # reads the artifact; None unless status is ok
+    id: str = ""  # the store's own name of the run
+    pairing: str = ""  # the store's own name of its pairing
+    network: Callable[[Path], Path] | None = None  # copies the saved network into a folder; None where none was saved
 
 
 @dataclass(frozen=True)

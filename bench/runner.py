@@ -2,11 +2,13 @@
 
 import os
 import platform
+import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,8 +48,12 @@ def execute(
     device: "torch.device",
     fresh: bool,
     say: Say,
+    save_weights: bool = False,
 ) -> Outcome:
-    """Run what is not recorded. A run that fails is recorded with its reason and never stops the others."""
+    """Run what is not recorded. A run that fails is recorded with its reason and never stops the others.
+
+    `save_weights` keeps each run's network, and runs again what was recorded without it.
+    """
     outcome = Outcome()
     for pairing in pairings:
         title = f"{full_name(pairing.backbone)} on {pairing.task.name}"
@@ -59,7 +65,9 @@ def execute(
             outcome.failed += 1
             say(f"{title}: failed: {pairing.failed}")
         else:
-            _Worker(pairing, pairing.ready, parent, store, cache, results, device, title, say, outcome).run(fresh)
+            worker = _Worker(pairing, pairing.ready, parent, store, cache, results, device, title, say, outcome)
+            worker.save_weights = save_weights
+            worker.run(fresh)
     return outcome
 
 
@@ -81,10 +89,11 @@ class _Worker:
     ) -> None:
         self.pairing, self.ready, self.parent, self.store, self.cache = pairing, ready, parent, store, cache
         self.results, self.device, self.title, self.say, self.outcome = results, device, title, say, outcome
+        self.save_weights = False
         self.features: Mapping[str, Extracted] | None = None
 
     def run(self, fresh: bool) -> None:
-        recorded = set() if fresh else self.store.recorded(self.pairing.task.name)
+        recorded = set() if fresh else self._recorded()
         waiting = [run for run in self.ready.runs if run.fingerprint not in recorded]
         self.outcome.already += len(self.ready.runs) - len(waiting)
         later = [run for run in waiting if not self._try(run, fresh, timeout=0)]
@@ -99,13 +108,16 @@ class _Worker:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / f"{run.fingerprint}.lock", timeout=timeout):
-                if not fresh and run.fingerprint in self.store.recorded(self.pairing.task.name):
+                if not fresh and run.fingerprint in self._recorded():
                     self.outcome.already += 1
                 else:
                     self._record(run)
         except Timeout:
             return False
         return True
+
+    def _recorded(self) -> set[str]:
+        return self.store.recorded(self.pairing.task.name, network=self.save_weights)
 
     def _record(self, run: Run) -> None:
         """Train, predict, record; or record why not."""
@@ -129,7 +141,7 @@ class _Worker:
     def _train(self, run: Run, log: "RunLog") -> str:
         import torch
 
-        from bench import thresholds
+        from bench import networks, thresholds
         from bench.scores import scores
         from bench.training import predict, train
 
@@ -161,7 +173,8 @@ class _Worker:
             lowered = f"from {ready.recipe.batch_size} to {trained.batch_size}"
             notes.append(f"batch lowered {lowered} after running out of memory")
         found = scores(predictions)
-        log.finish(predictions, found, numbers, notes)
+        keep = partial(networks.save, network, self.pairing, trained.batch_size) if self.save_weights else None
+        log.finish(predictions, found, numbers, notes, keep)
         checkpoint.unlink(missing_ok=True)
         return f"UA {found['UA']:.3f}, WA {found['WA']:.3f} in {time.monotonic() - started:.0f} s"
 
@@ -202,9 +215,23 @@ class _Worker:
             "split": ready.split,
             "weights": record.weights or ready.weights.source,
             "weights_revision": ready.weights.digest,
-            "code": __version__,
+            "code": _code(),
             "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_device_name(self.device)}",
         }
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """The version, with the commit where the harness runs from a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return __version__
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return __version__
+    return f"{__version__}+{done.stdout.strip()}" if done.returncode == 0 else __version__
 
 
 def _explain(error: Exception, private: bool) -> tuple[str, str]:

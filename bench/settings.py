@@ -34,6 +34,7 @@ class Settings:
     fresh: bool = False
     dry_run: bool = False
     skip_bad_audio: bool = False
+    save_weights: bool = False  # keep the best network of each run, for `bench predict`
     variants: bool = False  # every variant of the backbones that are named without one
     data: Mapping[str, Path] = field(default_factory=dict)  # task -> corpus
     weights: Mapping[str, str] = field(default_factory=dict)  # backbone -> path, hub id or `random`

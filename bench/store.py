@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 PREFIX = "ser."  # of every tag that the harness reads back
+NETWORK = "network"  # the artifact folder of a saved network
 TRAINING = "#/experiments?workflowType=machine_learning"  # MLflow's first page is about language models else
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
@@ -64,10 +66,11 @@ class Store:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise StoreError(f"the tracking store {self.uri} does not answer: {text}") from error
 
-    def recorded(self, task: str) -> set[str]:
-        """Fingerprints of the runs that are recorded whole."""
-        runs = self._search(self._experiment(task), f"tags.`{PREFIX}kind` = 'run' and attributes.status = 'FINISHED'")
-        return {run.data.tags[PREFIX + "fingerprint"] for run in runs}
+    def recorded(self, task: str, network: bool = False) -> set[str]:
+        """Fingerprints of the runs that are recorded whole; `network`: of those whose network was saved, too."""
+        query = f"tags.`{PREFIX}kind` = 'run' and attributes.status = 'FINISHED'"
+        query += f" and tags.`{PREFIX}network` = 'saved'" if network else ""
+        return {run.data.tags[PREFIX + "fingerprint"] for run in self._search(self._experiment(task), query)}
 
     def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
         """The parent run of a pairing: found by `key` or made; its record and its reason for failing are renewed."""
@@ -76,7 +79,7 @@ class Store:
         label = " ".join([record.backbone, record.mode, record.protocol, record.scale])
         parent = next(found, None) or self.client.create_run(experiment, run_name=label)
         content = {k: v for k, v in dataclasses.asdict(record).items() if k != "runs"}
-        tags = {"kind": "pairing", "key": key, "failed": failed, "updated": f"{time.time():.3f}"}
+        tags = {"kind": "pairing", "key": key, "failed": failed[:4000], "updated": f"{time.time():.3f}"}
         tags |= {f"record.{name}": json.dumps(value, ensure_ascii=False) for name, value in content.items()}
         self._tag(parent.info.run_id, tags)
         return str(parent.info.run_id)
@@ -149,7 +152,13 @@ class Store:
             peak_memory_mb=metrics.get("peak_memory_mb", 0.0),
             notes=tuple(json.loads(tags.get(PREFIX + "notes", "[]"))),
             predictions=(lambda: self._predictions(run.info.run_id)) if done else None,
+            id=run.info.run_id,
+            pairing=tags["mlflow.parentRunId"],
+            network=partial(self._network, run.info.run_id) if done and PREFIX + "network" in tags else None,
         )
+
+    def _network(self, run: str, folder: Path) -> Path:
+        return Path(self.client.download_artifacts(run, NETWORK, str(folder)))
 
     def _predictions(self, run: str) -> Predictions:
         with tempfile.TemporaryDirectory() as folder:
@@ -185,7 +194,11 @@ def serve(uri: str | None, results: Path, port: int) -> None:
     command += ["--port", str(port), "--workers", "1"]
     if store.artifacts:
         command += ["--default-artifact-root", store.artifacts]
-    ended = subprocess.run(command, env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, check=False)
+    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    try:
+        ended = subprocess.run(command, env=quiet, check=False)
+    except KeyboardInterrupt:  # how a person closes the pages; the server got it, too
+        return
     if ended.returncode:
         raise StoreError(f"the MLflow pages did not start on port {port}: choose another one with --port")
 
@@ -207,9 +220,14 @@ class RunLog:
             self._flush()
 
     def finish(
-        self, predictions: Predictions, scores: Mapping[str, float], numbers: Mapping[str, float], notes: Sequence[str]
+        self,
+        predictions: Predictions,
+        scores: Mapping[str, float],
+        numbers: Mapping[str, float],
+        notes: Sequence[str],
+        save: Callable[[Path], None] | None = None,
     ) -> None:
-        """Record the run whole: artifacts, scores, and last of all its status."""
+        """Record the run whole: artifacts, scores, and last of all its status. `save` writes a network's folder."""
         from bench.figures import confusion_figure
 
         now = int(time.time() * 1000)
@@ -220,6 +238,10 @@ class RunLog:
             predictions.to_parquet(Path(folder) / "predictions.parquet")
             if not predictions.multilabel:
                 confusion_figure(predictions, Path(folder) / "confusion.png")
+            if save:
+                (Path(folder) / NETWORK).mkdir()
+                save(Path(folder) / NETWORK)
+                self.store._tag(self.run, {"network": "saved"})
             self.store.client.log_artifacts(self.run, folder)
         self.store.client.set_terminated(self.run, "FINISHED")
         self._forget(self.earlier)
