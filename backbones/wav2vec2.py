@@ -24,7 +24,12 @@ class Wav2Vec2(SpeechEncoder):
         "vi": Checkpoint(
             "nguyenvulebinh/wav2vec2-base-vi", "86bde51fa76dd7f2c4c1bb28d7475d622639f869", "CC-BY-NC-4.0", 94_371_712
         ),
-        "zh": Checkpoint("jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn", None, "Apache-2.0", 315_438_720),
+        "zh": Checkpoint(
+            "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",
+            "99ccb2737be22b8bb50dcfcc39ad4d567fb90cfd",
+            "Apache-2.0",
+            315_438_720,
+        ),
     }
     variants: ClassVar[Mapping[str, str]] = {
         "released": "the papers' code: 1 epoch (Chen), or all 30 (Thanh, vi), without warm-up or early stopping"
