@@ -9,7 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/bench run
 
 test: $(VENV)/.ready-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -q
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
