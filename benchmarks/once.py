@@ -31,7 +31,7 @@ def main() -> None:
         ids = [clip.id for clip in corpus.clips[:CLIPS]]
         feature.extract([cache.waveform(corpus.content[ids[0]])], cpu)  # load the network
         started = time.process_time()
-        extracted = extract(feature, corpus, cache, cpu, ids, progress=False)
+        extract(feature, corpus, cache, cpu, ids, progress=False)
         computed = time.process_time() - started
         again = extract(feature, corpus, cache, cpu, ids, progress=False)
         started = time.process_time()
@@ -45,7 +45,6 @@ def main() -> None:
         f"| encoder on each of {EPOCHS} epochs (one pass measured, times {EPOCHS}) | {every:.1f} | {every / once:.0f} |"
     )
     print(f"| once, then {EPOCHS} epochs from the cache | {once:.1f} | 1 |")
-    assert extracted.frames(ids[0]) == 1
 
 
 if __name__ == "__main__":
