@@ -19,7 +19,7 @@ EPOCHS = 12  # of the fusions, whose recipe at tiny scale is for a demonstration
 CONTROLS = ("pitch-fusion:constant-pitch", "pitch-fusion:shuffled-pitch", "pitch-fusion:released")
 FUSIONS = ("pitch-fusion", *CONTROLS, "feature-fusion")
 SYSTEMS = ("mfcc-stats", "wav2vec2", "pitch-fusion", "feature-fusion")  # on every cue
-PITCH = (*SYSTEMS, *CONTROLS, "feature-fusion:released")
+PITCH = (*SYSTEMS, *CONTROLS)
 CUES = ("demo:pitch", "demo:energy", "demo:timbre", "demo:tempo", "demo")
 
 
