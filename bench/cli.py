@@ -238,10 +238,10 @@ def _run(settings: Settings, format: Formats) -> int:
 
         print(show_plan(pairings, store, cache))
         return 0
-    from bench.runner import execute
+    from bench.runner import Place, execute
 
-    keep = settings.save_weights
-    outcome = execute(pairings, store, cache, settings.results, device, settings.fresh, _say, keep)
+    place = Place(store, cache, settings.results, device, settings.save_weights)
+    outcome = execute(pairings, place, settings.fresh, _say)
     tasks = list(dict.fromkeys(p.task.name for p in pairings))
     names = list(dict.fromkeys(p.record.backbone for p in pairings))
     print(_table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=store))

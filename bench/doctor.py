@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from bench.backbone import Backbone
 from bench.home import home
-from bench.plan import data_of, full_name
+from bench.plan import data_of
 from bench.settings import Settings
+from bench.system import full_name
 from bench.task import Task
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ def show_plan(pairings: "Sequence[Pairing]", store: "Store", cache: "Cache") -> 
     rows, reasons = [], []
     for pairing in pairings:
         record, runs = pairing.record, pairing.ready.runs if pairing.ready else ()
-        recorded = store.recorded(record.task) & {r.fingerprint for r in runs}
+        recorded = store.recorded(record.task) & {r.fingerprint for r in runs} if runs else set()
         todo = len(runs) - len(recorded)
         if reason := record.skipped or pairing.failed:
             state = "skipped" if record.skipped else "cannot run"
@@ -52,10 +52,11 @@ def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:
         return "nothing"
     assert pairing.ready
     missing = 0
-    for feature in pairing.ready.features.values():
+    features = {f.fingerprint: f for run in pairing.ready.runs for f in run.system.features.values()}
+    for feature in features.values():
         contents = set(pairing.ready.corpus.content.values())
         missing += sum(cache.open(feature.fingerprint, c) is None for c in contents) if feature.cached else 0
-    features = f", {missing} features to compute" if missing else ", features cached"
+    about = f", {missing} features to compute" if missing else ", features cached"
     label = (pairing.record.backbone, pairing.record.mode, pairing.record.scale)
     known = [
         run.train_seconds
@@ -65,8 +66,8 @@ def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:
         if run.status == "ok"
     ]
     if not known:
-        return f"{todo} trainings of unknown length{features}"
-    return f"about {todo * sum(known) / len(known):.0f} s{features}"
+        return f"{todo} trainings of unknown length{about}"
+    return f"about {todo * sum(known) / len(known):.0f} s{about}"
 
 
 def _backbones() -> str:

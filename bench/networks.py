@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__, registry
 from bench.backbone import Backbone, Setup
 from bench.errors import BenchError
-from bench.plan import Pairing, full_name
+from bench.plan import Pairing, Run
 from bench.settings import change
+from bench.system import full_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,14 +40,13 @@ class Saved:
     precision: str  # fp32, bf16 or fp16
 
 
-def save(network: "nn.Module", pairing: Pairing, batch_size: int, folder: Path) -> None:
+def save(network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, folder: Path) -> None:
     """Write both files. Of a private task they hold no path."""
     from safetensors.torch import save_file
 
-    assert pairing.ready
     state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
     save_file(state, folder / STATE)
-    about = _about(pairing, batch_size)
+    about = _about(pairing, run, batch_size)
     (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
@@ -77,12 +77,12 @@ def rebuild(folder: Path, weights: "Mapping[str, str]") -> Saved:
     return Saved(setup, features, network.eval(), about["batch_size"], about["precision"])
 
 
-def _about(pairing: Pairing, batch_size: int) -> dict[str, Any]:
-    ready, backbone = pairing.ready, pairing.backbone
-    assert ready
-    setup = {f.name: getattr(ready.setup, f.name) for f in dataclasses.fields(Setup)}
-    setup["options"] = dataclasses.asdict(ready.setup.options)
-    setup["weights"] = _portable(ready.setup.weights, pairing.task.private)
+def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:
+    system, backbone = run.system, pairing.backbone
+    assert pairing.ready
+    setup = {f.name: getattr(system.setup, f.name) for f in dataclasses.fields(Setup)}
+    setup["options"] = dataclasses.asdict(system.setup.options)
+    setup["weights"] = _portable(system.setup.weights, pairing.task.private)
     return {
         "format": FORMAT,
         "ser_bench": __version__,
@@ -90,10 +90,10 @@ def _about(pairing: Pairing, batch_size: int) -> dict[str, Any]:
         "backbone": full_name(backbone),
         "backbone_version": backbone.version,
         "setup": setup,
-        "weights_digest": ready.weights.digest,
-        "features": {name: feature.fingerprint for name, feature in ready.features.items()},
+        "weights_digest": pairing.ready.weights.digest,
+        "features": {name: feature.fingerprint for name, feature in system.features.items()},
         "batch_size": batch_size,
-        "precision": ready.recipe.precision,
+        "precision": system.recipe.precision,
     }
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from bench import registry
 from bench.backbone import Backbone, Setup
 from bench.errors import BenchError, UsageError, suggest
-from bench.feature import Feature, Weights, digest
-from bench.recipe import Recipe
-from bench.records import PairingRecord
-from bench.settings import Settings, change
+from bench.feature import Weights, digest
+from bench.records import PairingRecord, Tuned
+from bench.settings import Settings
+from bench.system import Precision, System, altered, check_options, chosen, full_name, recipe_of, setup_of
 from bench.task import Fold, Task
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FINGERPRINT_VERSION = 1
 
 Load = Callable[[Task], "Corpus"]
-Precision = Callable[[str], str]  # what a recipe asks for -> what the device at hand gives
+Search = Callable[[str, str], Tuned | None]  # a task's name, the key of a pairing -> what its search chose
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Run:
 
     fold: Fold
     seed: int
+    system: System
     fingerprint: str
 
 
@@ -41,11 +42,12 @@ class Ready:
     """All that the runs of a pairing need."""
 
     corpus: "Corpus"
-    setup: Setup
-    recipe: Recipe
-    features: Mapping[str, Feature]
     weights: Weights
-    split: str  # hash of the protocol's folds
+    protocol: str
+    folds: tuple[Fold, ...]  # of the whole protocol
+    split: str  # their hash
+    hashes: Mapping[str, str]  # of each alone, by name
+    system: System  # by the backbone's recipe and the user's changes; a tuned run has another
     runs: tuple[Run, ...]
 
 
@@ -68,6 +70,10 @@ class Division:
     corpus: "Corpus"
     protocol: str
     folds: tuple[Fold, ...]
+    split: str  # their hash
+    hashes: Mapping[
+        str, str
+    ]  # of each alone, by name: hashing thousands of clips for each run would cost more than all else
     notes: tuple[str, ...]
 
 
@@ -84,30 +90,64 @@ def select(settings: Settings) -> Selection:
     registry.check(settings.backbone, settings.task)
     backbones = registry.backbones(settings.backbone, settings.variants)
     tasks = registry.tasks(settings.task)
-    _check_options(settings, backbones)
+    check_options(settings, backbones)
     _check_names("--data", settings.data, [e for t in tasks for e in (t.name, _stem(t.name))], "task")
     _check_names("--weights", settings.weights, [n for b in backbones for n in (b.name, full_name(b))], "backbone")
     for backbone in backbones:
         for task in tasks:
-            _recipe(settings, backbone, _setup(settings, backbone, task), str)
+            recipe_of(settings, backbone, setup_of(settings, backbone, task), str)
     if all(_no_protocol(task, settings.protocol) for task in tasks):
         raise UsageError("; ".join(_no_protocol(task, settings.protocol) for task in tasks))
     return Selection(backbones, tasks)
 
 
-def plan(selection: Selection, settings: Settings, load: Load, precision: Precision) -> list[Pairing]:
-    """Every pairing of the selection. A corpus that cannot be used fails its own pairings alone."""
+def plan(
+    selection: Selection, settings: Settings, load: Load, precision: Precision, search: Search | None = None
+) -> list[Pairing]:
+    """Every pairing of the selection. A corpus that cannot be used fails its own pairings alone.
+
+    `search` finds what `bench tune` chose, for settings that ask for tuned recipes.
+    """
     divisions = {task.name: _divide(task, settings, load) for task in selection.tasks}
-    return [
+    pairings = [
         _pairing(settings, backbone, task, divisions[task.name], precision)
         for task in selection.tasks
         for backbone in selection.backbones
     ]
+    return [tuned(p, search) for p in pairings] if search else pairings
 
 
-def full_name(backbone: Backbone) -> str:
-    """The backbone's name with its variant, as typed."""
-    return f"{backbone.name}:{backbone.variant}" if backbone.variant else backbone.name
+def tuned(pairing: Pairing, search: Search) -> Pairing:
+    """The pairing with the recipe and options that a search chose for each fold; failed if there was no search."""
+    name, ready = full_name(pairing.backbone), pairing.ready
+    if ready is None:
+        return pairing
+    found = search(pairing.task.name, pairing.key)
+    if found is None:
+        reason = (
+            f"no search of it is recorded: `bench tune -b {name} -t {pairing.task.name}`, with the same options, first"
+        )
+        return dataclasses.replace(pairing, ready=None, failed=reason, record=_as_tuned(pairing.record, None))
+    systems = {fold: altered(pairing.backbone, ready.system, values) for fold, values in found.choices.items()}
+    runs = []
+    for run in ready.runs:
+        system = systems.get(run.fold.name) or systems[""]
+        runs.append(Run(run.fold, run.seed, system, fingerprint(pairing, system, run.fold, run.seed, found.study)))
+    return dataclasses.replace(
+        pairing,
+        key=digest([pairing.key, found.study]),
+        ready=dataclasses.replace(ready, runs=tuple(runs)),
+        record=_as_tuned(pairing.record, found),
+    )
+
+
+def fingerprint(pairing: Pairing, system: System, fold: Fold, seed: int, study: str = "") -> str:
+    """32 hex digits over all that the run's predictions depend on; `study`: the search that chose its recipe."""
+    assert pairing.ready
+    content = _content(pairing, pairing.ready, system)
+    return digest(
+        {**content, **({"study": study} if study else {}), "fold": pairing.ready.hashes[fold.name], "seed": seed}
+    )
 
 
 def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
@@ -118,12 +158,14 @@ def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
 def divide(task: Task, corpus: "Corpus", protocol: str | None) -> Division:
     """The folds of a protocol, checked. Raises CorpusError."""
     from bench.leakage import check
+    from bench.protocols import split_hash
 
     name = protocol or task.default_protocol
     chosen = task.protocols()[name]
     folds = tuple(chosen.split(corpus.clips, corpus.content))
     found = check(folds, corpus.clips, chosen, corpus.content)
-    return Division(corpus, name, folds, (*corpus.caveats, *chosen.notes, *found))
+    hashes = {fold.name: split_hash([fold]) for fold in folds}
+    return Division(corpus, name, folds, split_hash(folds), hashes, (*corpus.caveats, *chosen.notes, *found))
 
 
 def _no_protocol(task: Task, asked: str | None) -> str:
@@ -148,8 +190,8 @@ def _divide(task: Task, settings: Settings, load: Load) -> Division | BenchError
 def _pairing(
     settings: Settings, backbone: Backbone, task: Task, division: Division | BenchError | None, precision: Precision
 ) -> Pairing:
-    setup = _setup(settings, backbone, task)
-    changed = _chosen(settings, backbone)
+    setup = setup_of(settings, backbone, task)
+    changed = chosen(settings, backbone)
     record = PairingRecord(
         task=task.name,
         backbone=full_name(backbone),
@@ -179,11 +221,9 @@ def _pairing(
 
 def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, precision: Precision) -> Pairing:
     backbone, corpus = stub.backbone, division.corpus
-    from bench.protocols import split_hash
-
     weights = backbone.weights(setup)
-    usual, recipe = backbone.recipe(setup), _recipe(settings, backbone, setup, precision)
-    features = backbone.features(setup)
+    usual, recipe = backbone.recipe(setup), recipe_of(settings, backbone, setup, precision)
+    system = System(setup, recipe, backbone.features(setup))
     asked = division.folds[: settings.folds]
     random = backbone.pretrained and weights.random and settings.scale == "full"
     record = dataclasses.replace(
@@ -195,84 +235,38 @@ def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, 
         notes=division.notes,
         settings=_differences(stub.record.settings, {**vars(usual), **vars(backbone.options())}),
     )
-    content = {
+    d = division
+    ready = Ready(corpus, weights, d.protocol, d.folds, d.split, d.hashes, system, ())
+    pairing = dataclasses.replace(stub, record=record, key=digest(_content(stub, ready, system)), ready=ready)
+    runs = tuple(
+        Run(fold, seed, system, fingerprint(pairing, system, fold, seed))
+        for fold in asked
+        for seed in range(settings.seeds)
+    )
+    return dataclasses.replace(pairing, ready=dataclasses.replace(ready, runs=runs))
+
+
+def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
+    """All that a run's predictions depend on, but its fold and seed."""
+    backbone, setup = pairing.backbone, system.setup
+    return {
         "format": FINGERPRINT_VERSION,
         "backbone": [backbone.name, backbone.variant, backbone.version],
         "setup": [list(setup.labels), setup.multilabel, setup.language, setup.mode, setup.scale],
         "options": dataclasses.asdict(setup.options),
-        "weights": weights.digest,
-        "features": {name: feature.fingerprint for name, feature in features.items()},
-        "recipe": dataclasses.asdict(recipe),
-        "corpus": corpus.checksum,
-        "protocol": division.protocol,
+        "weights": ready.weights.digest,
+        "features": {name: feature.fingerprint for name, feature in system.features.items()},
+        "recipe": dataclasses.asdict(system.recipe),
+        "corpus": ready.corpus.checksum,
+        "protocol": ready.protocol,
         **({"thresholds": "validation"} if setup.multilabel else {}),
     }
-    runs = tuple(
-        Run(fold, seed, digest({**content, "fold": split_hash([fold]), "seed": seed}))
-        for fold in asked
-        for seed in range(settings.seeds)
-    )
-    return dataclasses.replace(
-        stub,
-        record=record,
-        key=digest(content),
-        ready=Ready(corpus, setup, recipe, features, weights, split_hash(division.folds), runs),
-    )
 
 
-def _setup(settings: Settings, backbone: Backbone, task: Task) -> Setup:
-    names = [f.name for f in dataclasses.fields(backbone.Options)]
-    chosen = {k: v for k, v in _chosen(settings, backbone).items() if k in names}
-    return Setup(
-        labels=tuple(task.labels),
-        multilabel=task.multilabel,
-        language=task.languages[0] if task.languages else "",
-        mode=settings.mode,
-        scale=settings.scale,
-        weights=settings.weights.get(full_name(backbone), settings.weights.get(backbone.name)),
-        variant=backbone.variant,
-        options=change(backbone.options(), chosen, f"options of {backbone.name}"),
-    )
-
-
-def _recipe(settings: Settings, backbone: Backbone, setup: Setup, precision: Precision) -> Recipe:
-    """The backbone's recipe with the user's changes, its precision resolved for the device at hand."""
-    names = [f.name for f in dataclasses.fields(Recipe)]
-    chosen = {k: v for k, v in _chosen(settings, backbone).items() if k in names}
-    usual = backbone.recipe(setup)
-    if setup.multilabel and usual.monitor == "UA":  # a mean recall is best where everything is called present
-        usual = dataclasses.replace(usual, monitor="F1 macro")
-    recipe = change(usual, chosen, f"recipe of {backbone.name}")
-    if settings.precision:
-        recipe = dataclasses.replace(recipe, precision=settings.precision)
-    return change(recipe, {"precision": precision(recipe.precision)}, "device")
-
-
-def _chosen(settings: Settings, backbone: Backbone) -> dict[str, Any]:
-    """What `--set` says that concerns this backbone: `key`, overridden by `backbone.key`."""
-    names = {f.name for kind in (Recipe, backbone.Options) for f in dataclasses.fields(kind)}
-    general = {k: v for k, v in settings.set.items() if k in names}
-    own = {
-        k.rpartition(".")[2]: v for k, v in settings.set.items() if _owner(k) in (backbone.name, full_name(backbone))
-    }
-    return {**general, **own}
-
-
-def _check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
-    """Raise UsageError for every `--set` key that no backbone of the command has."""
-    recipe = [f.name for f in dataclasses.fields(Recipe)]
-    own = {n: [f.name for f in dataclasses.fields(b.Options)] for b in backbones for n in (b.name, full_name(b))}
-    every = sorted({*recipe, *(name for names in own.values() for name in names)})
-    known = {*own, *registry.entries("backbone")}
-    problems = []
-    for key in settings.set:
-        owner, name = _owner(key), key.rpartition(".")[2]
-        if owner and owner not in known:
-            problems.append(f"{key}: no backbone is called {owner}{suggest(owner, known)}")
-        elif name not in (every if not owner else [*recipe, *own.get(owner, [name])]):
-            problems.append(f"{key}{suggest(name, every)}")
-    if problems:
-        raise UsageError(f"--set names unknown options: {'; '.join(problems)}; there are {', '.join(every)}")
+def _as_tuned(record: PairingRecord, found: Tuned | None) -> PairingRecord:
+    if found is None:
+        return dataclasses.replace(record, recipe="tuned")
+    return dataclasses.replace(record, recipe=f"tuned ({found.trials} trials)", notes=(*record.notes, *found.notes))
 
 
 def _check_names(flag: str, given: Mapping[str, object], known: Sequence[str], kind: str) -> None:
@@ -294,10 +288,6 @@ def _weights_label(given: str | None) -> str:
 
 def _plain(record: PairingRecord) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(record).items() if k not in ("runs", "notes", "seeds")}
-
-
-def _owner(key: str) -> str:
-    return key.rpartition(".")[0]
 
 
 def _stem(name: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bench.predictions import Predictions
 
@@ -41,6 +41,7 @@ class PairingRecord:
     scale: str
     weights: str = ""  # what the user named instead of the backbone's own checkpoint, "random" included
     settings: Mapping[str, str] = field(default_factory=dict)  # recipe and options that differ from the default
+    recipe: str = ""  # "tuned (30 trials)" where a search chose it; empty: the backbone's own
     labels: tuple[str, ...] = ()
     positive: str | None = None
     multilabel: bool = False
@@ -51,3 +52,18 @@ class PairingRecord:
     notes: tuple[str, ...] = ()  # caveats of corpus and protocol
     skipped: str = ""  # why the pairing makes no sense; then there are no runs
     runs: tuple[RunRecord, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The backbone, and where a search chose its recipe, that it did: `byol-s, tuned (30 trials)`."""
+        return f"{self.backbone}, {self.recipe}" if self.recipe else self.backbone
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search chose for a pairing."""
+
+    study: str  # the store's own name of the search
+    trials: int
+    choices: Mapping[str, Mapping[str, Any]]  # fold -> option -> value; the fold "" stands for all without their own
+    notes: tuple[str, ...] = ()  # what a table must say of it

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -16,8 +16,10 @@ from filelock import FileLock, Timeout
 
 from bench import __version__
 from bench.errors import BenchError
-from bench.plan import Pairing, Ready, Run, full_name
+from bench.feature import Feature
+from bench.plan import Pairing, Ready, Run
 from bench.store import Store, flat
+from bench.system import System, full_name
 
 if TYPE_CHECKING:
     import torch
@@ -40,91 +42,74 @@ class Outcome:
     skipped: int = 0
 
 
-def execute(
-    pairings: Sequence[Pairing],
-    store: Store,
-    cache: "Cache",
-    results: Path,
-    device: "torch.device",
-    fresh: bool,
-    say: Say,
-    save_weights: bool = False,
-) -> Outcome:
-    """Run what is not recorded. A run that fails is recorded with its reason and never stops the others.
+@dataclass(frozen=True)
+class Place:
+    """Where runs happen and what becomes of them."""
 
-    `save_weights` keeps each run's network, and runs again what was recorded without it.
-    """
+    store: Store
+    cache: "Cache"
+    folder: Path  # of locks and of the checkpoints of what is under way
+    device: "torch.device"
+    save_weights: bool = False  # keep each run's network, and run again what was recorded without it
+
+
+def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) -> Outcome:
+    """Run what is not recorded. A run that fails is recorded with its reason and never stops the others."""
     outcome = Outcome()
-    for pairing in pairings:
-        title = f"{full_name(pairing.backbone)} on {pairing.task.name}"
-        parent = store.open_pairing(pairing.record, pairing.key, pairing.failed)
-        if pairing.record.skipped:
-            outcome.skipped += 1
-            say(f"{title}: skipped: {pairing.record.skipped}")
-        elif pairing.ready is None:
-            outcome.failed += 1
-            say(f"{title}: failed: {pairing.failed}")
-        else:
-            worker = _Worker(pairing, pairing.ready, parent, store, cache, results, device, title, say, outcome)
-            worker.save_weights = save_weights
-            worker.run(fresh)
+    for worker in workers(pairings, place, say, outcome):
+        recorded = set() if fresh else place.store.recorded(worker.pairing.task.name, network=place.save_weights)
+        waiting = [run for run in worker.ready.runs if run.fingerprint not in recorded]
+        outcome.already += len(worker.ready.runs) - len(waiting)
+        later = [run for run in waiting if not worker.attempt(run, fresh, timeout=0)]
+        for run in later:  # another process is at them: wait for it, then do what it left
+            worker.attempt(run, fresh, timeout=-1)
+        if waiting:
+            worker.close()
     return outcome
 
 
-class _Worker:
-    """All runs of one pairing, on this machine."""
+def workers(pairings: Sequence[Pairing], place: Place, say: Say, outcome: Outcome) -> Iterator["Worker"]:
+    """One worker for each pairing that can run; the others are recorded with their reasons."""
+    for pairing in pairings:
+        parent = place.store.open_pairing(pairing.record, pairing.key, pairing.failed)
+        if pairing.ready:
+            yield Worker(pairing, pairing.ready, parent, place, say, outcome)
+            continue
+        reason = f"skipped: {pairing.record.skipped}" if pairing.record.skipped else f"failed: {pairing.failed}"
+        outcome.skipped += bool(pairing.record.skipped)
+        outcome.failed += not pairing.record.skipped
+        say(f"{_title(pairing)}: {reason}")
 
-    def __init__(
-        self,
-        pairing: Pairing,
-        ready: Ready,
-        parent: str,
-        store: Store,
-        cache: "Cache",
-        results: Path,
-        device: "torch.device",
-        title: str,
-        say: Say,
-        outcome: Outcome,
-    ) -> None:
-        self.pairing, self.ready, self.parent, self.store, self.cache = pairing, ready, parent, store, cache
-        self.results, self.device, self.title, self.say, self.outcome = results, device, title, say, outcome
-        self.save_weights = False
-        self.features: Mapping[str, Extracted] | None = None
 
-    def run(self, fresh: bool) -> None:
-        recorded = set() if fresh else self._recorded()
-        waiting = [run for run in self.ready.runs if run.fingerprint not in recorded]
-        self.outcome.already += len(self.ready.runs) - len(waiting)
-        later = [run for run in waiting if not self._try(run, fresh, timeout=0)]
-        for run in later:  # another process is at them: wait for it, then do what it left
-            self._try(run, fresh, timeout=-1)
-        if waiting:
-            self._close()
+class Worker:
+    """Does and records the runs of one pairing on this machine."""
 
-    def _try(self, run: Run, fresh: bool, timeout: float) -> bool:
-        """False if another process has the run in hand."""
-        folder = self.results / "locks"
+    def __init__(self, pairing: Pairing, ready: Ready, parent: str, place: Place, say: Say, outcome: Outcome) -> None:
+        self.pairing, self.ready, self.parent, self.place = pairing, ready, parent, place
+        self.say, self.outcome = say, outcome
+        self.material = Material(ready, place.cache, place.device)
+
+    def attempt(self, run: Run, fresh: bool, timeout: float) -> bool:
+        """Do the run, unless it is recorded by now. False if another process still has it in hand after `timeout` s."""
+        folder = self.place.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(folder / f"{run.fingerprint}.lock", timeout=timeout):
-                if not fresh and run.fingerprint in self._recorded():
+                if not fresh and self.place.store.has(self.pairing.task.name, run.fingerprint, self.place.save_weights):
                     self.outcome.already += 1
                 else:
-                    self._record(run)
+                    self.record(run)
         except Timeout:
             return False
         return True
 
-    def _recorded(self) -> set[str]:
-        return self.store.recorded(self.pairing.task.name, network=self.save_weights)
-
-    def _record(self, run: Run) -> None:
+    def record(self, run: Run) -> None:
         """Train, predict, record; or record why not."""
-        ready, task, fold = self.ready, self.pairing.task, run.fold.name
-        parameters = {**flat(ready.recipe), **flat(ready.setup.options), "seed": run.seed, "fold": fold}
-        log = self.store.start(task.name, self.parent, run.fingerprint, fold, run.seed, parameters, self._tags())
-        where = f"{self.title}, {run.fold.name}, seed {run.seed}"
+        task, fold, system = self.pairing.task, run.fold.name, run.system
+        parameters = {**flat(system.recipe), **flat(system.setup.options), "seed": run.seed, "fold": fold}
+        start = self.place.store.start
+        log = start(task.name, self.parent, run.fingerprint, fold, run.seed, parameters, self._tags())
+        where = f"{_title(self.pairing)}, {run.fold.name}, seed {run.seed}"
         try:
             summary = self._train(run, log)
             self.outcome.done += 1
@@ -133,10 +118,21 @@ class _Worker:
             log.abandon()
             raise
         except Exception as error:  # whatever a plugin's code raises must not stop the grid
-            reason, trace = _explain(error, task.private)
+            reason, trace = explain(error, task.private)
             log.fail(reason, trace)
             self.outcome.failed += 1
             self.say(f"{where}: failed: {reason}")
+
+    def close(self) -> None:
+        """Scores over all folds, on the parent run."""
+        from bench.scores import concatenate, scores
+
+        fingerprints = {run.fingerprint for run in self.ready.runs}
+        store = self.place.store
+        mine = [r for r in store.runs_of(self.parent) if r.fingerprint in fingerprints]
+        whole = [r.predictions() for r in mine if r.predictions]
+        complete = len(whole) == len(self.ready.runs)
+        store.close_pairing(self.parent, scores(concatenate(whole)) if whole else {}, failed=not complete)
 
     def _train(self, run: Run, log: "RunLog") -> str:
         import torch
@@ -145,23 +141,24 @@ class _Worker:
         from bench.scores import scores
         from bench.training import predict, train
 
-        ready, backbone, started = self.ready, self.pairing.backbone, time.monotonic()
-        training, validation, test = (self._examples(ids) for ids in (run.fold.train, run.fold.valid, run.fold.test))
-        checkpoint = self.results / "checkpoints" / f"{run.fingerprint}.pt"
+        backbone, system, device, started = self.pairing.backbone, run.system, self.place.device, time.monotonic()
+        parts = (run.fold.train, run.fold.valid, run.fold.test)
+        training, validation, test = (self.material.examples(system, ids) for ids in parts)
+        checkpoint = self.place.folder / "checkpoints" / f"{run.fingerprint}.pt"
         torch.manual_seed(run.seed)
-        with _peak_memory(self.device) as peak:
-            network = backbone.network(ready.setup)
+        with _peak_memory(device) as peak:
+            network = backbone.network(system.setup)
             title = f"{full_name(backbone)} {run.fold.name}"
             trained = train(
-                network, ready.recipe, training, validation, run.seed, self.device, log.epoch, checkpoint, title
+                network, system.recipe, training, validation, run.seed, device, log.epoch, checkpoint, title
             )
-            predictions = predict(network, test, self.device, trained.batch_size)
+            predictions = predict(network, test, device, trained.batch_size)
             notes = []
             if predictions.multilabel:
-                validated = predict(network, validation, self.device, trained.batch_size)
+                validated = predict(network, validation, device, trained.batch_size)
                 predictions = thresholds.apply(predictions, thresholds.choose(validated))
                 notes = thresholds.notes(validated)
-        frozen = sum(feature.parameters for feature in ready.features.values())
+        frozen = sum(feature.parameters for feature in system.features.values())
         numbers = {
             "parameters": frozen + sum(w.numel() for w in network.parameters()),
             "trainable_parameters": sum(w.numel() for w in network.parameters() if w.requires_grad),
@@ -169,39 +166,14 @@ class _Worker:
             "peak_memory_mb": peak[0],
             "best_epoch": trained.best_epoch,
         }
-        if trained.accumulate > ready.recipe.accumulate:
-            lowered = f"from {ready.recipe.batch_size} to {trained.batch_size}"
+        if trained.accumulate > system.recipe.accumulate:
+            lowered = f"from {system.recipe.batch_size} to {trained.batch_size}"
             notes.append(f"batch lowered {lowered} after running out of memory")
         found = scores(predictions)
-        keep = partial(networks.save, network, self.pairing, trained.batch_size) if self.save_weights else None
-        log.finish(predictions, found, numbers, notes, keep)
+        save = partial(networks.save, network, self.pairing, run, trained.batch_size)
+        log.finish(predictions, found, numbers, notes, save if self.place.save_weights else None)
         checkpoint.unlink(missing_ok=True)
         return f"UA {found['UA']:.3f}, WA {found['WA']:.3f} in {time.monotonic() - started:.0f} s"
-
-    def _examples(self, ids: Sequence[str]) -> "Examples":
-        from bench.examples import Examples
-
-        corpus, setup = self.ready.corpus, self.ready.setup
-        if self.features is None:
-            self.features = self._extract()
-        return Examples([corpus.by_id[i] for i in ids], setup.labels, setup.multilabel, self.features)
-
-    def _extract(self) -> "Mapping[str, Extracted]":
-        from bench.extraction import extract
-
-        corpus = self.ready.corpus
-        clips = {i for run in self.ready.runs for part in (run.fold.train, run.fold.valid, run.fold.test) for i in part}
-        return {n: extract(f, corpus, self.cache, self.device, clips) for n, f in self.ready.features.items()}
-
-    def _close(self) -> None:
-        """Scores over all folds, on the parent run."""
-        from bench.scores import concatenate, scores
-
-        fingerprints = {run.fingerprint for run in self.ready.runs}
-        mine = [r for r in self.store.runs_of(self.parent) if r.fingerprint in fingerprints]
-        whole = [r.predictions() for r in mine if r.predictions]
-        complete = len(whole) == len(self.ready.runs)
-        self.store.close_pairing(self.parent, scores(concatenate(whole)) if whole else {}, failed=not complete)
 
     def _tags(self) -> dict[str, str]:
         record, ready = self.pairing.record, self.ready
@@ -216,8 +188,46 @@ class _Worker:
             "weights": record.weights or ready.weights.source,
             "weights_revision": ready.weights.digest,
             "code": _code(),
-            "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_device_name(self.device)}",
+            "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {_device_name(self.place.device)}",
         }
+
+
+class Material:
+    """What the runs of a pairing read: features of its clips, each computed at its first use."""
+
+    def __init__(self, ready: Ready, cache: "Cache", device: "torch.device") -> None:
+        self.ready, self.cache, self.device = ready, cache, device
+        parts = [part for run in ready.runs for part in (run.fold.train, run.fold.valid, run.fold.test)]
+        self.clips = {clip for part in parts for clip in part}
+        self.extracted: dict[str, Extracted] = {}
+
+    def examples(self, system: System, clips: Sequence[str]) -> "Examples":
+        from bench.examples import Examples
+
+        features = {name: self._feature(feature) for name, feature in system.features.items()}
+        setup, corpus = system.setup, self.ready.corpus
+        return Examples([corpus.by_id[i] for i in clips], setup.labels, setup.multilabel, features)
+
+    def _feature(self, feature: Feature) -> "Extracted":
+        from bench.extraction import extract
+
+        key = feature.fingerprint
+        if key not in self.extracted:
+            self.extracted[key] = extract(feature, self.ready.corpus, self.cache, self.device, self.clips)
+        return self.extracted[key]
+
+
+def explain(error: Exception, private: bool) -> tuple[str, str]:
+    """Why a run failed: a sentence, and for a defect its traceback; of a private task only what cannot name a file."""
+    if isinstance(error, BenchError):
+        return str(error), ""
+    if private:
+        return f"{type(error).__name__} (no details are kept, since the task is private)", ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500], traceback.format_exc()
+
+
+def _title(pairing: Pairing) -> str:
+    return f"{pairing.record.label} on {pairing.task.name}"
 
 
 @lru_cache(maxsize=1)
@@ -232,15 +242,6 @@ def _code() -> str:
     except OSError:
         return __version__
     return f"{__version__}+{done.stdout.strip()}" if done.returncode == 0 else __version__
-
-
-def _explain(error: Exception, private: bool) -> tuple[str, str]:
-    """Why a run failed: a sentence, and for a defect its traceback; of a private task only what cannot name a file."""
-    if isinstance(error, BenchError):
-        return str(error), ""
-    if private:
-        return f"{type(error).__name__} (no details are kept, since the task is private)", ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500], traceback.format_exc()
 
 
 def _device_name(device: "torch.device") -> str:

@@ -72,6 +72,12 @@ class Store:
         query += f" and tags.`{PREFIX}network` = 'saved'" if network else ""
         return {run.data.tags[PREFIX + "fingerprint"] for run in self._search(self._experiment(task), query)}
 
+    def has(self, task: str, fingerprint: str, network: bool = False) -> bool:
+        """Whether this one run is among `recorded`."""
+        query = f"tags.`{PREFIX}fingerprint` = '{fingerprint}' and attributes.status = 'FINISHED'"
+        query += f" and tags.`{PREFIX}network` = 'saved'" if network else ""
+        return any(True for _ in self._search(self._experiment(task), query))
+
     def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
         """The parent run of a pairing: found by `key` or made; its record and its reason for failing are renewed."""
         experiment = self._experiment(record.task)
@@ -130,7 +136,7 @@ class Store:
         for parent in self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing'"):
             tags = parent.data.tags
             names = [f.name for f in dataclasses.fields(PairingRecord) if f.name != "runs"]
-            values = {n: json.loads(tags[f"{PREFIX}record.{n}"]) for n in names}
+            values = {n: json.loads(tags[key]) for n in names if (key := f"{PREFIX}record.{n}") in tags}
             values |= {n: tuple(v) for n, v in values.items() if isinstance(v, list)}
             runs = tuple(self._run(r) for r in children.get(parent.info.run_id, ()) if r.info.status != "RUNNING")
             if failed := tags.get(PREFIX + "failed"):
