@@ -35,6 +35,7 @@ Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="
 SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
 ]
+CacheAt = Annotated[str | None, typer.Option("--cache", metavar="DIR_OR_URL", help="audio and features [in the home]")]
 Tracking = Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")]
 Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
@@ -87,6 +88,7 @@ def run(
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16 [the recipe's]")] = None,
     results: Results = None,
     tracking_uri: Tracking = None,
+    cache: CacheAt = None,
     fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
     skip_bad_audio: SkipBad = None,
@@ -123,15 +125,16 @@ def prepare(
     task: Annotated[list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")],
     data: Data = None,
     skip_bad_audio: SkipBad = None,
+    cache: CacheAt = None,
 ) -> None:
     """Fetch or check a corpus and print its card: clips, speakers, classes, duplicates, leakage of each protocol."""
     from bench import registry
     from bench.card import card
 
     flags = {"data": {k: Path(v) for k, v in assignments(data or [], "--data").items()}}
-    settings = gather({**flags, "skip_bad_audio": skip_bad_audio, "task": _split(task)})
+    settings = gather({**flags, "skip_bad_audio": skip_bad_audio, "cache": cache, "task": _split(task)})
     for plugin in registry.tasks(settings.task):
-        print(card(_corpus(plugin, settings, _cache())).text())
+        print(card(_corpus(plugin, settings, _cache(settings))).text())
 
 
 @app.command()
@@ -169,16 +172,17 @@ def doctor(
         str | None, typer.Option(metavar="KIND", help="delete cached data: audio, features or all")
     ] = None,
     results: Results = None,
+    cache: CacheAt = None,
 ) -> None:
     """What this machine can run, what is missing, and how to get it."""
     from bench import doctor as checks
     from bench import registry
 
-    settings = gather({"results": results})
+    settings = gather({"results": results, "cache": cache})
     if clear_cache:
-        print(checks.clear(_cache(), clear_cache))
+        print(checks.clear(_cache(settings), clear_cache))
         return
-    print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, _cache()))
+    print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, _cache(settings)))
 
 
 @app.command()
@@ -219,7 +223,7 @@ def _run(settings: Settings, format: Formats) -> int:
     from bench import plan as planning
 
     selection = planning.select(settings)
-    cache = _cache()
+    cache = _cache(settings)
     from bench import devices
 
     device = devices.choose(settings.device)
@@ -315,10 +319,10 @@ def _corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
     return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
 
 
-def _cache() -> "Cache":
+def _cache(settings: Settings) -> "Cache":
     from bench.cache import Cache
 
-    return Cache.default()
+    return Cache.at(settings.cache)
 
 
 def _split(names: list[str] | None) -> list[str]:

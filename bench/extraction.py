@@ -83,7 +83,7 @@ def _missing(feature: Feature, corpus: Corpus, cache: Cache, clips: Collection[s
     for clip in corpus.clips:
         if clips is None or clip.id in clips:
             owners.setdefault(corpus.content[clip.id], clip.id)
-    return [id for content, id in owners.items() if cache.open(feature.fingerprint, content) is None]
+    return [owners[content] for content in cache.lacking(feature.fingerprint, owners, fetch=True)]
 
 
 def _batches(ids: Sequence[str], corpus: Corpus, device: torch.device) -> Iterator[list[str]]:

@@ -31,6 +31,7 @@ class Settings:
     precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None  # None: the recipe's
     results: Path = Path("results")
     tracking_uri: str | None = None  # None: an SQLite store under `results`
+    cache: str | None = None  # a folder, or the URL of a shared one; None: `cache` in the harness's home
     fresh: bool = False
     dry_run: bool = False
     skip_bad_audio: bool = False
@@ -62,6 +63,8 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     base = path.parent if path else Path()
     if "results" in run and "results" not in given:
         values["results"] = base / run["results"]
+    if "cache" in run and "cache" not in given and "://" not in str(run["cache"]):
+        values["cache"] = str(base / Path(str(run["cache"])).expanduser())
     values["data"] = {t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()}
     return build(Settings, values, f"in {path}")
 
