@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +27,11 @@ def pseudonym(text: str, kind: str) -> str:
     """
     key = _key(home() / "privacy.key")
     return hmac.new(key, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def pseudonymous(names: Iterable[str]) -> bool:
+    """Whether every name looks like a pseudonym, as all clips and speakers of a private manifest do."""
+    return all(re.fullmatch(rf"[0-9a-f]{{{DIGITS}}}", name) for name in names)
 
 
 @lru_cache(maxsize=8)

@@ -52,8 +52,7 @@ class Row:
     @property
     def recording(self) -> str:
         """What tells its audio from any other's: the path, with the segment where there is one."""
-        segment = f"@{'' if self.start is None else f'{self.start:g}'}-{'' if self.end is None else f'{self.end:g}'}"
-        return Path(self.path).as_posix() + ("" if segment == "@-" else segment)
+        return recording(self.path, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -70,16 +69,53 @@ def read(path: Path, private: bool = False) -> Manifest:
     companion = _companion(path, private)
     private = private or companion.private
     called = "the manifest" if private else f"the manifest {path}"
-    header, body = _table(path, called)
+    header, body = table(path, called)
     faults: list[str] = []
     rows = tuple(_rows(header, body, companion.map, faults, private))
     faults += _common(rows)
     if faults:
-        more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        raise CorpusError(f"{called} has rows that cannot be used: {'; '.join(faults[:_NAMED])}{more}; mend them")
+        raise unusable(called, faults)
     if not rows:
         raise CorpusError(f"{called} has no rows: give one for each clip, under a header with path and label")
     return Manifest(path, companion, tuple(header), rows)
+
+
+def recording(path: str, start: float | None, end: float | None) -> str:
+    """The name of a segment of a file: `a/b.wav`, or `a/b.wav@1.5-3` between 1.5 and 3 s of it."""
+    segment = f"@{'' if start is None else f'{start:g}'}-{'' if end is None else f'{end:g}'}"
+    return Path(path).as_posix() + ("" if segment == "@-" else segment)
+
+
+def table(
+    path: Path, called: str, needed: Sequence[str] = NEEDED, known: Sequence[str] = COLUMNS
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV or TSV file, and its rows that are not blank with their numbers, the header being row 1.
+
+    Raises CorpusError for a file that cannot be read, lacks a `needed` column, or has a `known` one twice.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            cells = list(csv.reader(file, delimiter=max("\t,;", key=first.count)))
+    except UnicodeDecodeError:
+        raise CorpusError(f"{called} is not in UTF-8: save it in that encoding") from None
+    except csv.Error as error:
+        raise CorpusError(f"{called} is not a CSV or TSV file: {error}") from None
+    except OSError as error:
+        raise CorpusError(f"{called} cannot be read: {error.strerror}") from None
+    header = [name.strip().lower() for name in cells[0]] if cells else []
+    if missing := [name for name in needed if name not in header]:
+        raise CorpusError(f"{called} has no column {' and no column '.join(missing)}: name them in its first row")
+    if twice := [name for name in known if header.count(name) > 1]:
+        raise CorpusError(f"{called} has two columns called {', '.join(twice)}: keep one")
+    return header, [(number, row) for number, row in enumerate(cells[1:], start=2) if any(map(str.strip, row))]
+
+
+def unusable(called: str, faults: Sequence[str]) -> CorpusError:
+    """What is wrong with the rows of a table, the first faults by name."""
+    more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+    return CorpusError(f"{called} has rows that cannot be used: {'; '.join(faults[:_NAMED])}{more}; mend them")
 
 
 def _companion(path: Path, private: bool) -> Companion:
@@ -102,27 +138,6 @@ def _companion(path: Path, private: bool) -> Companion:
     if any(not isinstance(label, str) for label in companion.map.values()):
         raise UsageError(f"[map] must give a text for each text ({where})")
     return companion
-
-
-def _table(path: Path, called: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the rows that are not blank with their numbers."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            table = list(csv.reader(file, delimiter=max("\t,;", key=first.count)))
-    except UnicodeDecodeError:
-        raise CorpusError(f"{called} is not in UTF-8: save it in that encoding") from None
-    except csv.Error as error:
-        raise CorpusError(f"{called} is not a CSV or TSV file: {error}") from None
-    except OSError as error:
-        raise CorpusError(f"{called} cannot be read: {error.strerror}") from None
-    header = [name.strip().lower() for name in table[0]] if table else []
-    if missing := [name for name in NEEDED if name not in header]:
-        raise CorpusError(f"{called} has no column {' and no column '.join(missing)}: name them in its first row")
-    if twice := [name for name in COLUMNS if header.count(name) > 1]:
-        raise CorpusError(f"{called} has two columns called {', '.join(twice)}: keep one")
-    return header, [(number, cells) for number, cells in enumerate(table[1:], start=2) if any(map(str.strip, cells))]
 
 
 def _rows(

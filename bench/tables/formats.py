@@ -7,10 +7,10 @@ import json
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tabulate import tabulate
 
@@ -34,13 +34,18 @@ def render(rows: Sequence[Row], format: Format = "text", colour: bool = False) -
     if format == "json":
         return json.dumps([record(row) for row in rows], ensure_ascii=False, indent=2, allow_nan=False)
     if format == "csv":
-        return _csv(rows)
+        return as_csv([record(row) for row in rows])
+    return draw(tables(rows), format, colour) if rows else "no runs are recorded yet"
+
+
+def draw(tables: Sequence[Table], format: Format, colour: bool = False) -> str:
+    """Tables for people, one below the other: any format but csv and json."""
     one = {"text": lambda t: _text(t, colour), "markdown": _markdown, "latex": _latex, "html": _html}[format]
-    return "\n".join(one(table) for table in tables(rows)).rstrip("\n") if rows else "no runs are recorded yet"
+    return "\n".join(one(table) for table in tables).rstrip("\n")
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    records = [record(row) for row in rows]
+def as_csv(records: Sequence[Mapping[str, object]]) -> str:
+    """A line per record, a column for each key that any of them has."""
     columns = dict.fromkeys(name for one in records for name in one)
     file = io.StringIO()
     writer = csv.DictWriter(file, list(columns), lineterminator="\n")
@@ -78,7 +83,7 @@ def _starred(table: Table) -> Table:
     if not table.best:
         return table
 
-    def star(column: Column, cell: Cell) -> Cell:
+    def star(column: Column[Any], cell: Cell) -> Cell:
         score, space, rest = cell.text.partition(" ")
         return Cell(f"{score}{'*' if cell.bold else ' '}{space}{rest}") if column.score else cell
 
@@ -120,7 +125,7 @@ def _widths(headers: Sequence[Sequence[Cell]], body: Sequence[Sequence[Cell]]) -
     return [max(_width(cell.text) for cell in column) for column in zip(*headers, *body, strict=True)]
 
 
-def _draw(line: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int]) -> str:
+def _draw(line: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequence[int]) -> str:
     drawn = []
     for cell, column, width in zip(line, columns, widths, strict=True):
         blank = " " * (width - _width(cell.text))

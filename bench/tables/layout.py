@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isnan
+from typing import Any, Generic, TypeVar
 
 from bench.tables.row import AVERAGES, Row
+
+Line = TypeVar("Line")  # what a line of a table shows: a row of a comparison, or something else
 
 NOTHING = "–"
 BY_FOLD, TRAIN_TIME = "UA by fold", "train time"
@@ -23,9 +26,9 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[Line]):
     header: str
-    of: Callable[[Row], str]
+    of: Callable[[Line], str]
     number: bool = True  # aligned right
     score: bool = False  # may be bold
     spare: int = 0  # what a narrow terminal does without first; 0: nothing
@@ -36,7 +39,7 @@ class Table:
     """Plain text throughout: every format escapes for itself."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[Column[Any], ...]
     body: tuple[tuple[Cell, ...], ...]
     footnotes: tuple[str, ...]  # the first is number 1
     legend: tuple[str, ...]
@@ -90,12 +93,14 @@ def _marked(text: str, notes: Sequence[str], numbers: Mapping[str, int]) -> str:
     return f"{text} [{marks}]" if marks else text
 
 
-def _columns(rows: Sequence[Row], protocol: str, status: Callable[[Row], str]) -> tuple[list[str], tuple[Column, ...]]:
+def _columns(
+    rows: Sequence[Row], protocol: str, status: Callable[[Row], str]
+) -> tuple[list[str], tuple[Column[Row], ...]]:
     """What all measured rows share, for the title; and the columns of what they do not."""
     measured = [row for row in rows if row.measured]
     scored = [row for row in measured if row.scores]
     shared: list[str] = []
-    varying: list[Column] = []
+    varying: list[Column[Row]] = []
     facts: list[tuple[str, Sequence[Row], Callable[[Row], str], Callable[[Row], str]]] = [
         ("mode", measured, lambda r: r.mode, lambda r: r.mode),
         ("scale", measured, lambda r: r.scale, lambda r: f"{r.scale} scale"),
@@ -108,7 +113,7 @@ def _columns(rows: Sequence[Row], protocol: str, status: Callable[[Row], str]) -
             varying.append(Column(header, _or_nothing(value), number=header in ("seeds", "clips"), spare=spare))
         elif among:
             shared.append(phrase(among[0]))
-    front = [Column("backbone", lambda r: r.label if r.measured else r.backbone, number=False)]
+    front: list[Column[Row]] = [Column("backbone", lambda r: r.label if r.measured else r.backbone, number=False)]
     if protocol == OTHER:
         front.append(Column("protocol", lambda r: r.protocol, number=False))
     scores = [_score(n) for n in _score_names(rows)]
@@ -129,7 +134,7 @@ def _score_names(rows: Sequence[Row]) -> list[str]:
     return [*averages, *(n for n in [f"F1 ({label})" for label in labels] if len(labels) == 2 and n in present)]
 
 
-def _score(name: str) -> Column:
+def _score(name: str) -> Column[Row]:
     if name != "UA":
         return Column(name, lambda row: percent(row.scores.get(name)), score=True)
 
@@ -140,7 +145,7 @@ def _score(name: str) -> Column:
     return Column("UA [95 %]", ua, score=True)
 
 
-def _costs() -> list[Column]:
+def _costs() -> list[Column[Row]]:
     def by_fold(row: Row) -> str:
         return f"{percent(row.fold_mean['UA'])} ± {percent(row.fold_sd['UA'])}" if row.fold_sd else NOTHING
 
@@ -161,7 +166,7 @@ def _competing(rows: Sequence[Row]) -> list[Row]:
     return alike if len(alike) > 1 else []
 
 
-def _cell(column: Column, row: Row, best: Mapping[str, float]) -> Cell:
+def _cell(column: Column[Row], row: Row, best: Mapping[str, float]) -> Cell:
     text = column.of(row)
     return Cell(text, bold=column.header in best and text != NOTHING and _leading(text) == best[column.header])
 
