@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
 
+    def goes_on(self, recipe: Recipe) -> bool:
+        """Whether an epoch is left, and the validation score has not been without a gain for too long."""
+        stale = 0 < recipe.patience <= self.epoch - self.best_epoch
+        return self.epoch < recipe.epochs and not stale
+
 
 def train(
     network: nn.Module,
@@ -72,7 +77,7 @@ def train(
     start = {"batch_size": min(recipe.batch_size, len(training)), "accumulate": recipe.accumulate}
     progress = Progress(**(saved["progress"] if saved else start))
     torch.manual_seed(seed)
-    _calibrate(network.to(device), training, progress.batch_size, device)
+    calibrate(network.to(device), training, progress.batch_size, device)
     initial = _copy(network)
     while True:
         try:
@@ -89,12 +94,17 @@ def train(
 
 def predict(network: nn.Module, examples: Examples, device: torch.device, batch_size: int) -> Predictions:
     """The network's probabilities for every clip beside its truth, in the order of `examples`."""
+    return beside_truth(examples, probabilities(network, examples, device, batch_size))
+
+
+def beside_truth(examples: Examples, found: Tensor) -> Predictions:
+    """Probabilities, (clips, classes) in the order of `examples`, as predictions."""
     return Predictions(
         labels=examples.labels,
         clips=tuple(clip.id for clip in examples.clips),
         speakers=tuple(clip.speaker for clip in examples.clips),
         truth=examples.targets.bool().numpy(),
-        probabilities=probabilities(network, examples, device, batch_size).numpy(),
+        probabilities=found.numpy(),
         multilabel=examples.multilabel,
     )
 
@@ -106,7 +116,7 @@ def probabilities(network: nn.Module, examples: Examples, device: torch.device, 
     found = torch.zeros(len(examples), len(examples.labels), dtype=torch.float64)
     while True:
         try:
-            for batch in _batches(examples, in_order_of_length(examples.lengths, batch_size), device):
+            for batch in batches(examples, in_order_of_length(examples.lengths, batch_size), device):
                 logits = network(batch.inputs).double()
                 found[batch.indices] = (logits.sigmoid() if examples.multilabel else logits.softmax(1)).cpu()
             break
@@ -140,7 +150,7 @@ class _Loop:
         optimizer = _optimizer(network, recipe)
         self.order = LengthBatches(training.lengths, p.batch_size, seed, recipe.epoch_share)
         steps = math.ceil(len(self.order) / p.accumulate)  # optimiser steps in an epoch
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(recipe, steps * recipe.epochs))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate(recipe, steps * recipe.epochs))
         loader: Any = DataLoader(training, batch_sampler=self.order, collate_fn=collate, **_workers(device))
         self.loss = _loss(recipe, training, device)
         self.accelerator = _accelerator(recipe, device, p.accumulate)
@@ -155,7 +165,7 @@ class _Loop:
             self.schedule.load_state_dict(saved["schedule"])
         for epoch, values in enumerate(p.history, start=1):
             self.report(epoch, values)
-        while p.epoch < self.recipe.epochs and not self._stale():
+        while p.goes_on(self.recipe):
             started = time.monotonic()
             self.order.epoch = p.epoch
             torch.manual_seed(self.seed * 1_000_003 + p.epoch + 1)  # an epoch depends on no earlier one's draws
@@ -190,9 +200,6 @@ class _Loop:
             bar.set_postfix({"loss": f"{value:.3f}", **scored})
         return total / clips
 
-    def _stale(self) -> bool:
-        return 0 < self.recipe.patience <= self.progress.epoch - self.progress.best_epoch
-
     def _not_finite(self, number: int, batch: Batch) -> str:
         clips = ", ".join(self.training.clips[i].id for i in batch.indices.tolist())
         return f"the loss is not finite at epoch {self.progress.epoch + 1}, batch {number + 1} (clips {clips}): {MEND}"
@@ -226,13 +233,28 @@ def _fit(
     def inputs(part: Examples) -> Iterator[Inputs]:
         size = progress.batch_size
         order = [list(range(i, min(i + size, len(part)))) for i in range(0, len(part), size)]
-        return (batch.inputs for batch in _batches(part, order, device))
+        return (batch.inputs for batch in batches(part, order, device))
 
     network.to(device).fit(inputs(training), training.targets, inputs(validation), validation.targets)
     _score(progress, network, recipe, validation, device, {})
     progress.seconds = time.monotonic() - started
     report(1, progress.history[-1])
     return progress
+
+
+def note(p: Progress, predictions: Predictions, recipe: Recipe, trained: Mapping[str, float]) -> bool:
+    """Add an epoch to the history: what is known of its training, and its validation scores; is it the best so far?"""
+    if predictions.multilabel:
+        predictions = thresholds.apply(predictions, thresholds.choose(predictions))
+    found = {name: value for name, value in scores(predictions).items() if "(" not in name}
+    found["loss"] = _log_loss(predictions)
+    p.epoch += 1
+    p.history.append({**trained, **found})
+    monitored = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
+    score = (monitored, -found["loss"])  # on a few speakers many epochs score alike: the surer one is the better
+    if better := score > p.best_score:
+        p.best_score, p.best_epoch = score, p.epoch
+    return better
 
 
 def _score(
@@ -244,17 +266,8 @@ def _score(
     trained: Mapping[str, float],
 ) -> None:
     """Score an epoch on the validation part; keep its weights if they are the best so far."""
-    predictions = predict(network, validation, device, p.batch_size)
-    if predictions.multilabel:
-        predictions = thresholds.apply(predictions, thresholds.choose(predictions))
-    found = {name: value for name, value in scores(predictions).items() if "(" not in name}
-    found["loss"] = _log_loss(predictions)
-    p.epoch += 1
-    p.history.append({**trained, **found})
-    monitored = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
-    score = (monitored, -found["loss"])  # on a few speakers many epochs score alike: the surer one is the better
-    if score > p.best_score:
-        p.best_score, p.best_epoch, p.best = score, p.epoch, _copy(network)
+    if note(p, predict(network, validation, device, p.batch_size), recipe, trained):
+        p.best = _copy(network)
 
 
 def _accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
@@ -281,7 +294,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return (torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam)(parameters, **settings)
 
 
-def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
+def rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
     """The factor of the peak learning rate at each optimiser step."""
     warm = round(recipe.warmup * steps)
 
@@ -296,14 +309,22 @@ def _rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
     return factor
 
 
+def class_weights(recipe: Recipe, training: Examples) -> Tensor | None:
+    """(classes,): what each class counts in the loss; in a multi-label task, what its positive clips do. None: 1."""
+    if recipe.class_weights == "none":
+        return None
+    counts = training.targets.sum(0).clamp_min(1)
+    if training.multilabel:
+        return (len(training) - counts) / counts
+    return len(training) / (len(training.labels) * counts)
+
+
 def _loss(recipe: Recipe, training: Examples, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
     """(logits, targets), both (batch, classes) -> scalar: cross-entropy, or per class in a multi-label task."""
-    counts = training.targets.sum(0).clamp_min(1)
-    balanced = recipe.class_weights == "balanced"
+    weight = class_weights(recipe, training)
+    weight = None if weight is None else weight.to(device)
     if training.multilabel:
-        positive = ((len(training) - counts) / counts).to(device) if balanced else None
-        return lambda logits, targets: F.binary_cross_entropy_with_logits(logits, targets, pos_weight=positive)
-    weight = (len(training) / (len(training.labels) * counts)).to(device) if balanced else None
+        return lambda logits, targets: F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
     smooth = recipe.label_smoothing
     return lambda logits, targets: F.cross_entropy(logits, targets.argmax(1), weight, label_smoothing=smooth)
 
@@ -322,19 +343,20 @@ def _log_loss(predictions: Predictions) -> float:
     return -p[truth].log().mean().item()
 
 
-def _calibrate(network: nn.Module, training: Examples, batch_size: int, device: torch.device) -> None:
+def calibrate(network: nn.Module, training: Examples, batch_size: int, device: torch.device) -> None:
     """Give the network its statistics of the training part, if it wants any."""
-    if calibrate := getattr(network, "calibrate", None):
+    if wants := getattr(network, "calibrate", None):
 
         def inputs() -> Iterator[Inputs]:
-            for batch in _batches(training, in_order_of_length(training.lengths, batch_size), device):
+            for batch in batches(training, in_order_of_length(training.lengths, batch_size), device):
                 yield batch.inputs
 
         with torch.no_grad():
-            calibrate(inputs())
+            wants(inputs())
 
 
-def _batches(examples: Examples, order: list[list[int]], device: torch.device) -> Iterator[Batch]:
+def batches(examples: Examples, order: Iterable[list[int]], device: torch.device) -> Iterator[Batch]:
+    """The clips of `order`, read from the cache a batch at a time, on the device."""
     loader: Any = DataLoader(examples, batch_sampler=order, collate_fn=collate, **_workers(device))
     return (batch.to(device) for batch in loader)
 

@@ -215,7 +215,7 @@ def test_the_training_loop_weighs_every_part_alike(tmp_path: Path) -> None:
 
 
 def test_rate_falls_by_its_factor_after_every_epoch() -> None:
-    rate = training._rate(Recipe(schedule="exponential", decay=0.95, epochs=4, warmup=0.0), 4 * 3)
+    rate = training.rate(Recipe(schedule="exponential", decay=0.95, epochs=4, warmup=0.0), 4 * 3)
     assert [rate(step) for step in range(12)] == [0.95 ** (step // 3) for step in range(12)]
 
 

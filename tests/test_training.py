@@ -198,7 +198,7 @@ def test_precisions_and_schedules_run_one_after_another(
 
 
 def test_learning_rate_rises_then_falls() -> None:
-    rate = training._rate(Recipe(warmup=0.2, schedule="linear"), 10)
+    rate = training.rate(Recipe(warmup=0.2, schedule="linear"), 10)
     assert [round(rate(s), 3) for s in (0, 1, 2, 6, 10)] == [0.5, 1.0, 1.0, 0.5, 0.0]
 
 
