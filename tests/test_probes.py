@@ -113,7 +113,7 @@ RECIPES = {
     "impatient": replace(BASE, epochs=12, patience=2, learning_rate=0.5, optimizer="adamw", monitor="UA"),
     "other batches": replace(BASE, batch_size=10, monitor="F1 macro"),
     "larger than the part": replace(BASE, batch_size=500),
-    "accumulated": replace(BASE, batch_size=7, accumulate=3, clip_norm=0.5),
+    "accumulated": replace(BASE, batch_size=7, accumulate=3, optimizer="sgd", learning_rate=0.1, clip_norm=0.0),
     "a share": replace(BASE, epoch_share=0.4),
 }
 
