@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from bench.backbone import Backbone, Setup
 from bench.feature import Feature
 from bench.recipe import Recipe
+from bench.space import Space, probing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +34,9 @@ class MfccStats(Backbone):
             patience=0,
             monitor="loss",
         )
+
+    def space(self, setup: Setup) -> Space:
+        return probing(self.recipe(setup))
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from bench.features import Mfcc, Statistics

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bench.backbone import Backbone, Setup
 from bench.feature import Feature
 from bench.recipe import Recipe, option
+from bench.space import Choice, Range, Space
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +50,10 @@ class OpensmileSvm(Backbone):
     def recipe(self, setup: Setup) -> Recipe:
         """Read by nothing but the harness: the machine is solved, not descended to."""
         return Recipe(epochs=1, batch_size=64, precision="fp32")
+
+    def space(self, setup: Setup) -> Space:
+        """C = 0, the default, is a search of its own, among six."""
+        return {"cost": Range(1e-6, 1.0, log=True), "balance": Choice(("on", "off"))}
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         return {"functionals": self._functionals()}

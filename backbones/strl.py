@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from bench.backbone import Backbone, Setup
 from bench.feature import Feature
 from bench.recipe import Recipe, option
+from bench.space import Choice, Space
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +74,10 @@ class Strl(Backbone):
         if setup.scale == "tiny":
             return Recipe(epochs=6, batch_size=16, learning_rate=3e-3, patience=0, **common)
         return Recipe(epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common)
+
+    def space(self, setup: Setup) -> Space:
+        heads = {} if self.variant.startswith("heads") else {"heads": Choice((1, 2, 4, 8, 16, 32))}
+        return {**super().space(setup), **heads}
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from backbones._strl import Segments

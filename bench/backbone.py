@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.feature import Feature, Weights
 from bench.recipe import Recipe
+from bench.space import Range, Space, fine_tuning, probing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,6 +94,14 @@ class Backbone(ABC):
     @abstractmethod
     def recipe(self, setup: Setup) -> Recipe:
         """The published recipe, or a sound one for `setup.mode` and `setup.scale`."""
+
+    def space(self, setup: Setup) -> Space:
+        """What a search may change, and within which bounds: recipe fields and options, by name."""
+        recipe, options = self.recipe(setup), setup.options
+        if setup.mode == "probe":
+            return probing(recipe)
+        dropout = {"dropout": Range(0.0, 0.5)} if hasattr(options, "dropout") else {}
+        return {**fine_tuning(recipe), **dropout}
 
     @abstractmethod
     def features(self, setup: Setup) -> Mapping[str, Feature]:

@@ -25,6 +25,28 @@ def ua_interval(predictions_by_seed: Sequence[Predictions], draws: int = 2000, s
     speakers or fewer it is too narrow: percentile intervals of few clusters are. A clip without a speaker counts as a
     speaker of its own. Raises ValueError without predictions, or if the seeds differ in their clips.
     """
+    return _interval(_drawn_ua(predictions_by_seed, draws, seed))
+
+
+def ua_difference_interval(
+    one: Sequence[Predictions], other: Sequence[Predictions], draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """(low, high): 95 % percentile interval of the UA of `one` minus that of `other`, over draws of the same speakers.
+
+    Both hold predictions by training seed, of the same clips. Raises ValueError if they do not.
+    """
+    if not one or not other or sorted(one[0].clips) != sorted(other[0].clips):
+        raise ValueError("a difference needs predictions of the same clips on both sides")
+    return _interval(_drawn_ua(one, draws, seed) - _drawn_ua(other, draws, seed))
+
+
+def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _drawn_ua(predictions_by_seed: Sequence[Predictions], draws: int, seed: int) -> NDArray[np.float64]:
+    """(draws,): UA of each draw, averaged over training seeds; the draws hang on clips, speakers and `seed` alone."""
     if not predictions_by_seed or not predictions_by_seed[0].clips:
         raise ValueError("there are no predictions to draw from")
     first = predictions_by_seed[0]
@@ -33,8 +55,7 @@ def ua_interval(predictions_by_seed: Sequence[Predictions], draws: int = 2000, s
     units = _units(first)
     counts = np.stack([_counts_by_unit(p, units) for p in predictions_by_seed], axis=1)
     drawn = [ua(_counts_of_draws(times, counts)).mean(-1) for times in _draw(_strata(first, units), draws, seed)]
-    low, high = np.quantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return np.concatenate(drawn)
 
 
 def _units(predictions: Predictions) -> dict[str, int]:

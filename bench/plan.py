@@ -129,6 +129,11 @@ def tuned(pairing: Pairing, search: Search) -> Pairing:
         )
         return dataclasses.replace(pairing, ready=None, failed=reason, record=_as_tuned(pairing.record, None))
     systems = {fold: altered(pairing.backbone, ready.system, values) for fold, values in found.choices.items()}
+    if lacking := [run.fold.name for run in ready.runs if "" not in systems and run.fold.name not in systems]:
+        reason = (
+            f"its search covers the folds {', '.join(systems)}, not {', '.join(dict.fromkeys(lacking))}: search more"
+        )
+        return dataclasses.replace(pairing, ready=None, failed=reason, record=_as_tuned(pairing.record, None))
     runs = []
     for run in ready.runs:
         system = systems.get(run.fold.name) or systems[""]

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
     from bench.cache import Cache
+    from bench.corpus import Corpus
     from bench.examples import Examples
     from bench.extraction import Extracted
     from bench.store import RunLog
@@ -87,7 +88,8 @@ class Worker:
     def __init__(self, pairing: Pairing, ready: Ready, parent: str, place: Place, say: Say, outcome: Outcome) -> None:
         self.pairing, self.ready, self.parent, self.place = pairing, ready, parent, place
         self.say, self.outcome = say, outcome
-        self.material = Material(ready, place.cache, place.device)
+        parts = [part for run in ready.runs for part in (run.fold.train, run.fold.valid, run.fold.test)]
+        self.material = Material(ready.corpus, place.cache, place.device, {clip for part in parts for clip in part})
 
     def attempt(self, run: Run, fresh: bool, timeout: float) -> bool:
         """Do the run, unless it is recorded by now. False if another process still has it in hand after `timeout` s."""
@@ -193,27 +195,25 @@ class Worker:
 
 
 class Material:
-    """What the runs of a pairing read: features of its clips, each computed at its first use."""
+    """What trainings read: features of some clips of a corpus, each computed at its first use."""
 
-    def __init__(self, ready: Ready, cache: "Cache", device: "torch.device") -> None:
-        self.ready, self.cache, self.device = ready, cache, device
-        parts = [part for run in ready.runs for part in (run.fold.train, run.fold.valid, run.fold.test)]
-        self.clips = {clip for part in parts for clip in part}
+    def __init__(self, corpus: "Corpus", cache: "Cache", device: "torch.device", clips: Collection[str]) -> None:
+        self.corpus, self.cache, self.device, self.clips = corpus, cache, device, clips
         self.extracted: dict[str, Extracted] = {}
 
     def examples(self, system: System, clips: Sequence[str]) -> "Examples":
         from bench.examples import Examples
 
         features = {name: self._feature(feature) for name, feature in system.features.items()}
-        setup, corpus = system.setup, self.ready.corpus
-        return Examples([corpus.by_id[i] for i in clips], setup.labels, setup.multilabel, features)
+        setup = system.setup
+        return Examples([self.corpus.by_id[i] for i in clips], setup.labels, setup.multilabel, features)
 
     def _feature(self, feature: Feature) -> "Extracted":
         from bench.extraction import extract
 
         key = feature.fingerprint
         if key not in self.extracted:
-            self.extracted[key] = extract(feature, self.ready.corpus, self.cache, self.device, self.clips)
+            self.extracted[key] = extract(feature, self.corpus, self.cache, self.device, self.clips)
         return self.extracted[key]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import UsageError, suggest
+from bench.recipe import option
 
 Options = TypeVar("Options")
 
@@ -36,16 +37,32 @@ class Settings:
     dry_run: bool = False
     skip_bad_audio: bool = False
     save_weights: bool = False  # keep the best network of each run, for `bench predict`
+    recipe: Literal["default", "tuned"] = "default"  # tuned: what `bench tune` chose
     variants: bool = False  # every variant of the backbones that are named without one
     data: Mapping[str, Path] = field(default_factory=dict)  # task -> corpus
     weights: Mapping[str, str] = field(default_factory=dict)  # backbone -> path, hub id or `random`
     set: Mapping[str, Any] = field(default_factory=dict)  # recipe and backbone options, `key` or `backbone.key`
+    space: Mapping[str, Any] = field(default_factory=dict)  # changes of the search spaces, as `bench.space` reads them
+    tune: Mapping[str, Any] = field(default_factory=dict)  # the fields of Tuning
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The settings of a search. Field names are the keys of `[tune]` in `bench.toml` and the long flags."""
+
+    trials: int = option(30, "trials of each search", low=1)
+    nested: bool | None = option(None, "a search for each fold, on that fold alone; none: in probe mode")
+    search_folds: int = option(1, "folds that one search for all folds is scored on", low=1)
+    sampler: Literal["tpe", "random"] = option("tpe", "what proposes the trials")
+    pruner: Literal["median", "halving", "none"] = option("median", "what stops a hopeless trial before its end")
+    storage: str | None = option(None, "the searches' database, an SQLAlchemy URL; none: SQLite under the results")
+    seed: int = option(0, "seed of the proposals and of each trial's training", low=0)
 
 
 # What `bench run` does when neither a backbone nor a task is named, on the command line or under [run].
 MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
-TABLES = ("run", "job", "data", "weights", "set")
-NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set")
+TABLES = ("run", "job", "data", "weights", "set", "tune", "space")
+NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set", "tune", "space")
 
 
 def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
@@ -60,6 +77,8 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     values: dict[str, Any] = {"backbone": ["all"], "task": ["demo"], **run, **given}
     for table in ("data", "weights", "set"):
         values[table] = {**_flat(stored.get(table, {})), **given.get(table, {})}
+    values["space"] = stored.get("space", {})
+    values["tune"] = {**stored.get("tune", {}), **given.get("tune", {})}
     base = path.parent if path else Path()
     if "results" in run and "results" not in given:
         values["results"] = base / run["results"]
@@ -83,13 +102,14 @@ def read_file(path: Path) -> dict[str, Any]:
     fields = [f.name for f in dataclasses.fields(Settings) if f.name not in NEVER_IN_FILE]
     problems = [f"[{t}]{suggest(t, TABLES)}" for t in content if t not in TABLES]
     problems += [f"[{t}] must be a table" for t in content if t in TABLES and not isinstance(content[t], dict)]
-    for table in ("run", "job"):
+    tuning = [f.name for f in dataclasses.fields(Tuning)]
+    for table, known in (("run", fields), ("job", fields), ("tune", tuning)):
         keys = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
-        problems += [f"{table}.{k}{suggest(k, fields)}" for k in keys if k not in fields]
+        problems += [f"{table}.{k}{suggest(k, known)}" for k in keys if k not in known]
     if problems:
         raise UsageError(
             f"{path} has keys that mean nothing: {', '.join(problems)}; tables are {', '.join(TABLES)}, "
-            f"keys of [run] and [job] are {', '.join(fields)}"
+            f"keys of [run] and [job] are {', '.join(fields)}, of [tune] {', '.join(tuning)}"
         )
     return content
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock
 
@@ -35,6 +35,7 @@ from mlflow.tracking import MlflowClient  # noqa: E402
 
 PREFIX = "ser."  # of every tag that the harness reads back
 NETWORK = "network"  # the artifact folder of a saved network
+SEARCH = "search.json"  # the artifact that sums up a search
 TRAINING = "#/experiments?workflowType=machine_learning"  # MLflow's first page is about language models else
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
@@ -105,22 +106,51 @@ class Store:
         seed: int,
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
+        kind: Literal["run", "trial"] = "run",
     ) -> "RunLog":
         """A child run under way. Earlier runs of the same fingerprint go when this one is recorded."""
         experiment = self._experiment(task)
         same = f"tags.`{PREFIX}fingerprint` = '{fingerprint}'"
         earlier = list(self._search(experiment, same))
         child = self.client.create_run(experiment, run_name=f"{fold}, seed {seed}", tags={"mlflow.parentRunId": parent})
-        own = {"kind": "run", "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
+        own = {"kind": kind, "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
         self._tag(child.info.run_id, {**own, **tags})
         self.client.log_batch(child.info.run_id, params=[Param(k, str(v)[:6000]) for k, v in parameters.items()])
         return RunLog(self, child.info.run_id, earlier)
 
+    def open_search(self, task: str, name: str, pairing: str, label: str) -> str:
+        """The parent run of a search's trials: found by `name`, or made for the pairing with this key."""
+        experiment = self._experiment(task)
+        found = next(
+            self._search(experiment, f"tags.`{PREFIX}kind` = 'search' and tags.`{PREFIX}name` = '{name}'"), None
+        )
+        run = found or self.client.create_run(experiment, run_name=f"search: {label}")
+        self._tag(run.info.run_id, {"kind": "search", "name": name, "pairing": pairing})
+        return str(run.info.run_id)
+
+    def keep_search(self, search: str, summary: Mapping[str, Any], plots: Path | None = None) -> None:
+        """What is known of a search by now; with its plots, it is complete."""
+        self.client.log_dict(search, dict(summary), SEARCH)
+        if plots:
+            self.client.log_artifacts(search, str(plots), "plots")
+            self._tag(search, {"complete": f"{time.time():.3f}"})
+            self.client.set_terminated(search, "FINISHED")
+
+    def search(self, task: str, pairing: str) -> dict[str, Any] | None:
+        """The summary of the newest complete search for the pairing with this key."""
+        query = f"tags.`{PREFIX}kind` = 'search' and tags.`{PREFIX}pairing` = '{pairing}'"
+        done = [run for run in self._search(self._experiment(task), query) if PREFIX + "complete" in run.data.tags]
+        newest = max(done, key=lambda run: float(run.data.tags[PREFIX + "complete"]), default=None)
+        return self._summary(newest) if newest else None
+
+    def searches(self, tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """The summaries of all searches, complete or not, oldest first; of the given tasks, or of all."""
+        found = [run for e in self._experiments(tasks) for run in self._search(e, f"tags.`{PREFIX}kind` = 'search'")]
+        return [s for run in sorted(found, key=lambda run: run.info.start_time) if (s := self._summary(run))]
+
     def records(self, tasks: Sequence[str] | None = None) -> list[PairingRecord]:
         """Every recorded pairing with its runs, oldest first; of the given tasks, or of all."""
-        experiments = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        wanted = [e for e in experiments if tasks is None or e.name in tasks]
-        found = [pair for e in sorted(wanted, key=lambda e: e.name) for pair in self._pairings(e.experiment_id)]
+        found = [pair for experiment in self._experiments(tasks) for pair in self._pairings(experiment)]
         return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
     def runs_of(self, parent: str) -> list[RunRecord]:
@@ -162,6 +192,19 @@ class Store:
             pairing=tags["mlflow.parentRunId"],
             network=partial(self._network, run.info.run_id) if done and PREFIX + "network" in tags else None,
         )
+
+    def _summary(self, run: Run) -> dict[str, Any] | None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self.client.download_artifacts(run.info.run_id, SEARCH, folder)
+            except (MlflowException, OSError):  # a search that was killed before its first trial ended
+                return None
+            return dict(json.loads(Path(path).read_text("utf-8")))
+
+    def _experiments(self, tasks: Sequence[str] | None) -> list[str]:
+        every = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        wanted = [e for e in every if tasks is None or e.name in tasks]
+        return [e.experiment_id for e in sorted(wanted, key=lambda e: e.name)]
 
     def _network(self, run: str, folder: Path) -> Path:
         return Path(self.client.download_artifacts(run, NETWORK, str(folder)))
@@ -249,6 +292,15 @@ class RunLog:
                 save(Path(folder) / NETWORK)
                 self.store._tag(self.run, {"network": "saved"})
             self.store.client.log_artifacts(self.run, folder)
+        self.store.client.set_terminated(self.run, "FINISHED")
+        self._forget(self.earlier)
+
+    def close(self, values: Mapping[str, float], notes: Mapping[str, str]) -> None:
+        """Record a trial, which has scores on validation alone and no predictions."""
+        now = int(time.time() * 1000)
+        self.waiting += [Metric(_key(k), v, now, 0) for k, v in values.items()]
+        self._flush()
+        self.store._tag(self.run, notes)
         self.store.client.set_terminated(self.run, "FINISHED")
         self._forget(self.earlier)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import registry
+from bench import registry, space
 from bench.backbone import Backbone, Setup
 from bench.errors import UsageError, suggest
 from bench.feature import Feature
@@ -95,6 +95,7 @@ def check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
             problems.append(f"{key}{suggest(name, every)}")
     if problems:
         raise UsageError(f"--set names unknown options: {'; '.join(problems)}; there are {', '.join(every)}")
+    space.check(settings.space, known, every)
 
 
 def _owner(key: str) -> str:

@@ -10,9 +10,9 @@ from math import inf
 from statistics import fmean, stdev
 
 from bench.errors import BenchError
-from bench.intervals import ua_interval
+from bench.intervals import ua_difference_interval, ua_interval
 from bench.predictions import Predictions
-from bench.records import PairingRecord, RunRecord
+from bench.records import PairingRecord, RunRecord, Status
 from bench.scores import concatenate, scores
 from bench.tables.row import AVERAGES, Row
 from bench.task import Published
@@ -33,17 +33,21 @@ def rows(records: Sequence[PairingRecord], published: Mapping[str, Sequence[Publ
     each figure comes once: in the table of its protocol, or behind the task's last table where nothing was measured
     under that protocol.
     """
-    measured = [_row(pairing, newer) for pairing, newer in _newest(records)]
+    measured = _beside_default([_row(pairing, newer) for pairing, newer in _newest(records)])
     tasks = list(dict.fromkeys(row.task for row in measured))
     tables = list(dict.fromkeys((row.task, row.protocol) for row in measured))
     cited = [_cited(task, figure) for task in tasks for figure in published.get(task, ())]
+    peak: dict[object, float] = {}  # the higher UA of a default row and a tuned one, which stay side by side
+    for row in measured:
+        peak[row.system] = max(peak.get(row.system, -inf), row.scores.get("UA", -inf))
 
     def place(row: Row) -> tuple[object, ...]:
         table = (row.task, row.protocol)
         place_of_table = tables.index(table) if table in tables else len(tables)
         block = 2 if not row.scores else 1 if row.scale == "tiny" else 0
         ua, wa = row.scores.get("UA", -inf), row.scores.get("WA", -inf)
-        return tasks.index(row.task), place_of_table, block, -ua, -wa, row.label
+        best = max(ua, peak.get(row.system, -inf)) if row.scores else ua
+        return tasks.index(row.task), place_of_table, block, -best, row.backbone, -ua, -wa, row.label
 
     return sorted([*measured, *cited], key=place)
 
@@ -56,7 +60,7 @@ def _newest(records: Iterable[PairingRecord]) -> list[tuple[PairingRecord, str]]
     found: dict[object, tuple[PairingRecord, str]] = {}
     for new in records:
         settings = tuple(sorted(new.settings.items()))
-        pairing = (new.task, new.protocol, new.mode, new.scale, new.backbone, new.weights, settings)
+        pairing = (new.task, new.protocol, new.mode, new.scale, new.backbone, new.weights, settings, bool(new.recipe))
         old = found[pairing][0] if pairing in found else new
         if _done(old) and not _done(new):
             found[pairing] = old, new.skipped or _reasons(_failures(new.runs))
@@ -69,18 +73,37 @@ def _done(pairing: PairingRecord) -> set[str]:
     return {run.fingerprint for run in pairing.runs if run.status == "ok"}
 
 
-def _row(pairing: PairingRecord, newer: str) -> Row:
-    names = ("task", "backbone", "protocol", "mode", "scale", "weights", "settings", "labels", "folds_expected")
-    named = {name: getattr(pairing, name) for name in (*names, "clips_missing")}
+def _row(pairing: PairingRecord, newer: str) -> tuple[Row, list[Predictions]]:
+    """The row, and its predictions pooled over folds, by seed."""
+    names = ("task", "backbone", "protocol", "mode", "scale", "weights", "settings", "recipe", "labels")
+    named = {name: getattr(pairing, name) for name in (*names, "folds_expected", "clips_missing")}
     row = Row(**named, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
-        return row
+        return row, []
     latest = list({(run.fold, run.seed): run for run in pairing.runs}.values())
     tested, unreadable = _read(latest)
     failures = [*_failures(latest), *unreadable]
     if tested:
-        return _scored(row, pairing, latest, tested, failures, newer)
-    return replace(row, status="failed" if failures else "partial", reason=_reasons(failures) or "no run is recorded")
+        pooled = [concatenate([folds[name] for name in sorted(folds)]) for folds in tested.values()]
+        return _scored(row, pairing, latest, tested, pooled, failures, newer), pooled
+    status: Status = "failed" if failures else "partial"
+    return replace(row, status=status, reason=_reasons(failures) or "no run is recorded"), []
+
+
+def _beside_default(found: Sequence[tuple[Row, list[Predictions]]]) -> list[Row]:
+    """The rows, each tuned one with what it gained over the usual recipe on the same clips."""
+    usual = {row.system: (row, pooled) for row, pooled in found if not row.recipe and pooled}
+
+    def gained(row: Row, pooled: list[Predictions]) -> Row:
+        if not (row.recipe and pooled and row.system in usual):
+            return row
+        default, before = usual[row.system]
+        if not _same_clips([*pooled, *before]):
+            return row
+        interval = ua_difference_interval(pooled, before, DRAWS, DRAW_SEED)
+        return replace(row, gain=row.scores["UA"] - default.scores["UA"], gain_interval=interval)
+
+    return [gained(row, pooled) for row, pooled in found]
 
 
 def _read(runs: Iterable[RunRecord]) -> tuple[Tested, list[RunRecord]]:
@@ -105,10 +128,10 @@ def _scored(
     pairing: PairingRecord,
     runs: Sequence[RunRecord],
     tested: Tested,
+    pooled: Sequence[Predictions],
     failures: Sequence[RunRecord],
     newer: str,
 ) -> Row:
-    pooled = [concatenate([folds[name] for name in sorted(folds)]) for folds in tested.values()]
     done = [run for run in runs if run.fold in tested.get(run.seed, {})]
     reason = _shortfall(pairing, done, failures)
     mean, sd = _over_folds(tested)
@@ -178,8 +201,11 @@ def _reasons(failures: Sequence[RunRecord]) -> str:
 
 def _interval(pooled: Sequence[Predictions]) -> tuple[float, float] | None:
     """None where seeds were tested on different clips: some of their folds are missing."""
-    same = len({tuple(sorted(p.clips)) for p in pooled}) == 1
-    return ua_interval(pooled, DRAWS, DRAW_SEED) if same else None
+    return ua_interval(pooled, DRAWS, DRAW_SEED) if _same_clips(pooled) else None
+
+
+def _same_clips(pooled: Sequence[Predictions]) -> bool:
+    return len({tuple(sorted(p.clips)) for p in pooled}) == 1
 
 
 def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:

@@ -15,7 +15,7 @@ from bench.tables.row import AVERAGES, Row
 Line = TypeVar("Line")  # what a line of a table shows: a row of a comparison, or something else
 
 NOTHING = "–"
-BY_FOLD, TRAIN_TIME = "UA by fold", "train time"
+BY_FOLD, TRAIN_TIME, GAIN = "UA by fold", "train time", "by tuning"
 OTHER = "published under other protocols"  # the title of what was measured differently
 
 
@@ -117,7 +117,15 @@ def _columns(
     if protocol == OTHER:
         front.append(Column("protocol", lambda r: r.protocol, number=False))
     scores = [_score(n) for n in _score_names(rows)]
-    return shared, (*front, *scores, *varying, *(_costs() if scored else []), Column("status", status, number=False))
+    gains = [Column(GAIN, _gain)] if any(row.gain is not None for row in rows) else []
+    return shared, (
+        *front,
+        *scores,
+        *gains,
+        *varying,
+        *(_costs() if scored else []),
+        Column("status", status, number=False),
+    )
 
 
 def _or_nothing(value: Callable[[Row], str]) -> Callable[[Row], str]:
@@ -143,6 +151,13 @@ def _score(name: str) -> Column[Row]:
         return f"{value} [{percent(row.interval[0])}, {percent(row.interval[1])}]" if row.interval else value
 
     return Column("UA [95 %]", ua, score=True)
+
+
+def _gain(row: Row) -> str:
+    if row.gain is None:
+        return NOTHING
+    interval = f" [{100 * row.gain_interval[0]:+.1f}, {100 * row.gain_interval[1]:+.1f}]" if row.gain_interval else ""
+    return f"{100 * row.gain:+.1f}{interval}"
 
 
 def _costs() -> list[Column[Row]]:
@@ -183,6 +198,8 @@ def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
         said.append("[low, high]: 95 % interval of UA over speakers (or clips), not over training seeds")
     if any("F1 micro" in row.scores for row in rows):
         said.append("several labels per clip: WA counts a clip as right when all of its labels are")
+    if any(row.gain is not None for row in rows):
+        said.append(f"{GAIN}: UA gained over the usual recipe, with its 95 % interval on the same draws")
     if any(row.fold_sd for row in rows):
         said.append(f"{BY_FOLD}: mean ± standard deviation over folds")
     if any(row.train_seconds for row in rows):

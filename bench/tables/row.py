@@ -24,6 +24,7 @@ class Row:
     scale: str = ""
     weights: str = ""  # as in PairingRecord
     settings: Mapping[str, str] = field(default_factory=dict)
+    recipe: str = ""  # as in PairingRecord
     labels: tuple[str, ...] = ()
     folds: int = 0  # that have predictions
     folds_expected: int = 0  # of the whole protocol
@@ -32,6 +33,8 @@ class Row:
     clips_missing: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)  # as `bench.scores` names them
     interval: tuple[float, float] | None = None  # of UA, 95 %
+    gain: float | None = None  # of a tuned row: its UA minus that of the row with the usual recipe
+    gain_interval: tuple[float, float] | None = None  # the same, 95 %, of both on the same draws of speakers
     fold_mean: Mapping[str, float] = field(default_factory=dict)  # of AVERAGES, over folds
     fold_sd: Mapping[str, float] = field(default_factory=dict)  # the same, n - 1; empty with a single fold
     parameters: int = 0
@@ -44,10 +47,17 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The backbone with everything that the user changed: `byol-s [epochs=3, weights: random]`."""
+        """The backbone with everything that is not its default: `byol-s [epochs=3, weights: random]`."""
         changes = [f"{key}={value}" for key, value in self.settings.items()]
         changes += [f"weights: {self.weights}"] if self.weights else []
+        changes += [self.recipe] if self.recipe else []
         return f"{self.backbone} [{', '.join(changes)}]" if changes else self.backbone
+
+    @property
+    def system(self) -> tuple[object, ...]:
+        """What a default and a tuned row of one pairing share."""
+        settings = tuple(sorted(self.settings.items()))
+        return self.task, self.protocol, self.source, self.backbone, self.mode, self.scale, self.weights, settings
 
     @property
     def measured(self) -> bool:
@@ -63,6 +73,8 @@ def record(row: Row) -> dict[str, Any]:
         content[name] = getattr(row, name) if row.measured else None
     content |= {key(name): row.scores.get(name) for name in (*AVERAGES, *row.scores)}
     content |= {"UA_low": low, "UA_high": high}
+    least, most = row.gain_interval or (None, None)
+    content |= {"recipe": row.recipe, "UA_gain": row.gain, "UA_gain_low": least, "UA_gain_high": most}
     for kind, values in (("mean", row.fold_mean), ("sd", row.fold_sd)):
         content |= {f"{key(name)}_fold_{kind}": values.get(name) for name in AVERAGES}
     for name in ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb"):
