@@ -1,0 +1,29 @@
+"""From what a user asks for to a trend."""
+
+from bench.recorded import Recorded
+from bench.trend import Request
+from bench.trend.analysis import analyse
+from bench.trend.calls import read
+from bench.trend.source import NEGATIVE, Scored, Tested, complete, score, tested
+from bench.trend.view import Trend
+
+
+def of_run(request: Request, recorded: Recorded) -> Trend:
+    """The trend of calls whose segments a recorded run was tested on."""
+    assert request.calls, "a checked request"
+    run = tested(recorded, request.label, request.private)
+    calls = read(request.calls, run.private)
+    return _trend(request, score(calls, run, request.skip_missing), run.label, run)
+
+
+def of_table(request: Request) -> Trend:
+    """The trend of calls whose probabilities are in their table. No store, and no network, is needed."""
+    assert request.probabilities, "a checked request"
+    label = request.label or NEGATIVE
+    calls = read(request.probabilities, request.private, label)
+    return _trend(request, complete(calls, request.skip_missing, request.private), label, None)
+
+
+def _trend(request: Request, scored: Scored, label: str, run: Tested | None) -> Trend:
+    analysis = analyse(scored.calls, request.minutes, request.binarised)
+    return Trend(analysis, scored, label, run, run.private if run else request.private)
