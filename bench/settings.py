@@ -33,6 +33,11 @@ class Settings:
     results: Path = Path("results")
     tracking_uri: str | None = None  # None: an SQLite store under `results`
     cache: str | None = None  # a folder, or the URL of a shared one; None: `cache` in the harness's home
+    executor: Literal["local", "ray"] = "local"  # ray: runs spread over a cluster
+    ray_address: str | None = None  # HOST:PORT of its head, or `auto`; None: a cluster of this machine alone
+    cpus_per_run: int | None = option(None, "CPUs that a run is promised; none: as many as torch takes here", low=1)
+    gpus_per_run: float | None = option(None, "GPUs that a run is promised, or a share; none: as measured", low=0.01)
+    memory_per_run: int | None = option(None, "MiB that a run is promised; none: as measured", low=1)
     fresh: bool = False
     dry_run: bool = False
     skip_bad_audio: bool = False
