@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import sqlalchemy.exc
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
@@ -245,7 +246,12 @@ class _Numbered(BaseSampler):
 def _storage(url: str) -> RDBStorage:
     arguments = {"connect_args": {"timeout": SQLITE_WAIT}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     again = RetryHeartbeatStaleTrialCallback()
-    return RDBStorage(url, arguments, heartbeat_interval=BEAT, grace_period=GRACE, heartbeat_stale_trial_callback=again)
+    common: dict[str, Any] = {"heartbeat_interval": BEAT, "grace_period": GRACE}
+    try:
+        return RDBStorage(url, arguments, heartbeat_stale_trial_callback=again, **common)
+    except (sqlalchemy.exc.DatabaseError, RuntimeError):  # perhaps two processes laid out a new database at once
+        time.sleep(1.0)
+        return RDBStorage(url, arguments, heartbeat_stale_trial_callback=again, **common)
 
 
 def _pruner(kind: str) -> optuna.pruners.BasePruner:

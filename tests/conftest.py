@@ -2,12 +2,19 @@
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+Bench = Callable[..., int]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -63,3 +70,63 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(new_store: Path, tmp_path: Path) -> Path:
     """A results folder of the test's own."""
     return Path(shutil.copytree(new_store, tmp_path / "results"))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Tones by six speakers, as a manifest."""
+    from helpers import write_tones
+
+    folder = write_tones(tmp_path / "corpus")
+    lines = [f"{p.name},{p.stem.split('_')[0]},{p.stem.split('_')[1]}" for p in sorted(folder.glob("*.wav"))]
+    path = folder / "tones.csv"
+    path.write_text("path,label,speaker\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """`bench ARGUMENTS...` in this process and a folder of its own; gives the exit code."""
+    from bench import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL server of the tests' own, from Debian's package: makes a database and gives its URL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a short path, for its socket, that its user may enter
+    if user:
+        shutil.chown(folder, user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(tool: str, *arguments: str) -> None:
+        subprocess.run([found[-1].parent / tool, *arguments], user=user, check=True, capture_output=True, cwd=folder)
+
+    run("initdb", "-D", f"{folder}/data", "-U", "bench", "--auth=trust", "-E", "UTF8", "--no-sync")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+
+    def database(name: str) -> str:
+        run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", name)
+        return f"postgresql+psycopg://bench@127.0.0.1:{port}/{name}"
+
+    try:
+        yield database
+    finally:
+        run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)

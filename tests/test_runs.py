@@ -6,42 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import write_tones
+from conftest import Bench
 
-from bench import cli
 from bench.store import Store
-
-Bench = Callable[..., int]
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    """Tones by six speakers, as a manifest."""
-    folder = write_tones(tmp_path / "corpus")
-    lines = [f"{p.name},{p.stem.split('_')[0]},{p.stem.split('_')[1]}" for p in sorted(folder.glob("*.wav"))]
-    path = folder / "tones.csv"
-    path.write_text("path,label,speaker\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def bench(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """`bench ARGUMENTS...` in this process and a folder of its own; gives the exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> int:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
-    return call
-
 
 QUICK = ("--set", "epochs=4", "--results", "results")
 
