@@ -1,20 +1,16 @@
 """The command line. Every heavy import waits until a command needs it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bench import __version__
+from bench import __version__, commands
+from bench.commands import Formats
 from bench.errors import BenchError, UsageError
-from bench.settings import Settings, assignments, gather
-
-if TYPE_CHECKING:
-    from bench.cache import Cache
-    from bench.corpus import Corpus
-    from bench.task import Published, Task
+from bench.settings import Settings, Tuning, assignments, gather
 
 app = typer.Typer(
     help="Which speech backbone recognises emotion best on your data: one command, one honest table.",
@@ -32,13 +28,27 @@ Backbones = Annotated[
 Tasks = Annotated[list[str] | None, typer.Option("-t", "--task", help="tasks, manifest paths, or `all`")]
 Data = Annotated[list[str] | None, typer.Option("--data", metavar="TASK=PATH", help="where a corpus is")]
 Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="where runs are written [results]")]
+Mode = Annotated[str | None, typer.Option(help="finetune, or probe: the encoder is frozen [finetune]")]
+Protocol = Annotated[str | None, typer.Option(help="a split protocol of the task [its speaker-disjoint one]")]
+Scale = Annotated[str | None, typer.Option(help="full, or tiny: small random networks, no download [full]")]
+Weights = Annotated[
+    list[str] | None, typer.Option(metavar="BACKBONE=PATH_OR_HUB_ID", help="other weights, or `random`")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="seeds 0 to N-1 [1]")]
+Folds = Annotated[int | None, typer.Option(min=1, help="only the first K folds [all]")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a recipe or backbone option; BACKBONE.KEY=VALUE for one alone"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")]
+Precision = Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16 [the recipe's]")]
+Variants = Annotated[bool | None, typer.Option("--variants", help="every variant of the backbones, too")]
 SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
 ]
 CacheAt = Annotated[str | None, typer.Option("--cache", metavar="DIR_OR_URL", help="audio and features [in the home]")]
 Tracking = Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")]
-Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 Format = Annotated[Formats, typer.Option("--format", help="how the table is written")]
 
 
@@ -67,47 +77,75 @@ def main() -> None:
 def run(
     backbone: Backbones = None,
     task: Tasks = None,
-    mode: Annotated[str | None, typer.Option(help="finetune, or probe: the encoder is frozen [finetune]")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="a split protocol of the task [its speaker-disjoint one]")
-    ] = None,
-    scale: Annotated[str | None, typer.Option(help="full, or tiny: small random networks, no download [full]")] = None,
-    weights: Annotated[
-        list[str] | None, typer.Option(metavar="BACKBONE=PATH_OR_HUB_ID", help="other weights, or `random`")
-    ] = None,
+    mode: Mode = None,
+    protocol: Protocol = None,
+    scale: Scale = None,
+    weights: Weights = None,
     data: Data = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="seeds 0 to N-1 [1]")] = None,
-    folds: Annotated[int | None, typer.Option(min=1, help="only the first K folds [all]")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="a recipe or backbone option; BACKBONE.KEY=VALUE for one alone"
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16 [the recipe's]")] = None,
+    seeds: Seeds = None,
+    folds: Folds = None,
+    set_: Set = None,
+    recipe: Annotated[str | None, typer.Option(help="default, or tuned: what `bench tune` chose [default]")] = None,
+    device: Device = None,
+    precision: Precision = None,
     results: Results = None,
     tracking_uri: Tracking = None,
     cache: CacheAt = None,
     fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
     skip_bad_audio: SkipBad = None,
-    variants: Annotated[bool | None, typer.Option("--variants", help="every variant of the backbones, too")] = None,
+    variants: Variants = None,
     save_weights: Annotated[
         bool | None, typer.Option("--save-weights", help="keep each run's network, for `bench predict`")
     ] = None,
     format: Format = "text",
 ) -> int:
     """Run backbones on tasks; what is recorded is not run again. Bare: the main job of bench.toml."""
-    flags = {
-        **{name: value for name, value in locals().items() if name in Settings.__dataclass_fields__},
-        "backbone": _split(backbone),
-        "task": _split(task),
-        "weights": assignments(weights or [], "--weights"),
-        "data": {k: Path(v) for k, v in assignments(data or [], "--data").items()},
-        "set": assignments(set_ or [], "--set"),
-    }
-    return _run(gather(flags), format)
+    return commands.run(gather(_flags(locals())), format)
+
+
+@app.command()
+def tune(
+    backbone: Backbones = None,
+    task: Tasks = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="trials of each search [30]")] = None,
+    nested: Annotated[
+        bool | None,
+        typer.Option("--nested/--shared", help="a search for each fold, or one for all folds [nested in probe mode]"),
+    ] = None,
+    search_folds: Annotated[int | None, typer.Option(min=1, help="folds that a shared search is scored on [1]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe or random [tpe]")] = None,
+    pruner: Annotated[str | None, typer.Option(help="median, halving or none [median]")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="database of the trials [SQLite under --results]")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="print what searches found, and stop")] = False,
+    search_only: Annotated[bool, typer.Option("--search-only", help="do not run what the searches chose")] = False,
+    mode: Mode = None,
+    protocol: Protocol = None,
+    scale: Scale = None,
+    weights: Weights = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    folds: Folds = None,
+    set_: Set = None,
+    device: Device = None,
+    precision: Precision = None,
+    results: Results = None,
+    tracking_uri: Tracking = None,
+    cache: CacheAt = None,
+    skip_bad_audio: SkipBad = None,
+    variants: Variants = None,
+    format: Format = "text",
+) -> int:
+    """Search recipes on validation speakers with the same budget for every pairing, then run what was found."""
+    given = locals()
+    names = [name for name in Tuning.__dataclass_fields__ if given.get(name) is not None]
+    settings = gather({**_flags(given), "tune": {name: given[name] for name in names}})
+    if show:
+        print(commands.show_searches(settings, _split(task), _split(backbone)))
+        return 0
+    return commands.tune(settings, format, search_only)
 
 
 @app.command(name="list")
@@ -134,7 +172,7 @@ def prepare(
     flags = {"data": {k: Path(v) for k, v in assignments(data or [], "--data").items()}}
     settings = gather({**flags, "skip_bad_audio": skip_bad_audio, "cache": cache, "task": _split(task)})
     for plugin in registry.tasks(settings.task):
-        print(card(_corpus(plugin, settings, _cache(settings))).text())
+        print(card(commands.corpus(plugin, settings, commands.cache(settings))).text())
 
 
 @app.command()
@@ -148,8 +186,9 @@ def table(
 ) -> None:
     """Comparison tables of what is recorded, with published figures beside it."""
     settings = gather({"results": results, "tracking_uri": tracking_uri})
-    text = _table(settings, _split(task), _split(backbone), format, colour=output is None and sys.stdout.isatty())
-    _write(text, output)
+    colour = output is None and sys.stdout.isatty()
+    text = commands.table(settings, _split(task), _split(backbone), format, colour)
+    commands.write(text, output)
 
 
 @app.command()
@@ -162,7 +201,7 @@ def ui(
     settings = gather({"results": results, "tracking_uri": tracking_uri})
     from bench.store import TRAINING, serve
 
-    _say(f"http://127.0.0.1:{port}/{TRAINING}")
+    commands.say(f"http://127.0.0.1:{port}/{TRAINING}")
     serve(settings.tracking_uri, settings.results, port)
 
 
@@ -180,9 +219,9 @@ def doctor(
 
     settings = gather({"results": results, "cache": cache})
     if clear_cache:
-        print(checks.clear(_cache(settings), clear_cache))
+        print(checks.clear(commands.cache(settings), clear_cache))
         return
-    print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, _cache(settings)))
+    print(checks.report(registry.backbones(["all"]), registry.tasks(["all"]), settings, commands.cache(settings)))
 
 
 @app.command()
@@ -196,7 +235,7 @@ def predict(
     weights: Annotated[
         list[str] | None, typer.Option(metavar="BACKBONE=PATH_OR_HUB_ID", help="where the run's own weights are now")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps [auto]")] = None,
+    device: Device = None,
     format: Annotated[Literal["csv", "json"], typer.Option("--format", help="how the table is written")] = "csv",
     output: Output = None,
     results: Results = None,
@@ -207,7 +246,63 @@ def predict(
     settings = gather({**flags, "weights": assignments(weights or [], "--weights")})
     if hop and not window:
         raise UsageError("--hop needs --window: it says how far one window begins after the other")
-    return _predict(settings, recorded, audio, window, hop, format, output)
+    return commands.predict(settings, recorded, audio, window, hop, format, output)
+
+
+@app.command()
+def trend(
+    recorded: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="run id, start of a fingerprint, or backbone@task")
+    ] = None,
+    calls: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="columns call, segment, start (s, or order), group, scale")
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="in place of RUN and --calls: the same with probabilities")
+    ] = None,
+    class_: Annotated[
+        str | None, typer.Option("--class", help="the class that is counted [the task's positive one, or negative]")
+    ] = None,
+    first: Annotated[float, typer.Option(min=0.01, help="minutes of the first stage")] = 30.0,
+    ecr: Annotated[
+        Literal["probabilities", "binarised"], typer.Option(help="what changes: as in Eq. 7, or as in the script")
+    ] = "probabilities",
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="go on without segments that have no prediction")
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="show pseudonyms, as is always done with a private task")
+    ] = False,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="trend lines, as .png, .svg or .pdf")] = None,
+    show_calls: Annotated[
+        list[str] | None, typer.Option(metavar="CALLS", help="the figure's calls [three of each group]")
+    ] = None,
+    segments: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write each segment's probability, as --probabilities reads it")
+    ] = None,
+    format: Format = "text",
+    output: Output = None,
+    results: Results = None,
+    tracking_uri: Tracking = None,
+) -> None:
+    """How often and how changeably calls are negative, and whether groups of calls differ."""
+    from bench.trend import Request
+
+    request = Request(
+        run=recorded,
+        calls=calls,
+        probabilities=probabilities,
+        label=class_,
+        minutes=first,
+        binarised=ecr == "binarised",
+        skip_missing=skip_missing,
+        private=private,
+        figure=figure,
+        show=tuple(_split(show_calls)),
+        segments=segments,
+    )
+    request.check()
+    commands.trend(request, gather({"results": results, "tracking_uri": tracking_uri}), format, output)
 
 
 @app.callback(invoke_without_command=True)
@@ -219,110 +314,16 @@ def version(
         raise typer.Exit
 
 
-def _run(settings: Settings, format: Formats) -> int:
-    from bench import plan as planning
-
-    selection = planning.select(settings)
-    cache = _cache(settings)
-    from bench import devices
-
-    device = devices.choose(settings.device)
-    if device.type == "cpu":
-        devices.keep_memory()
-    if settings.precision == "fp16" and device.type != "cuda":
-        raise UsageError(f"--precision fp16 needs a CUDA GPU, and this run is on {device}: use fp32 or bf16")
-    pairings = planning.plan(
-        selection, settings, lambda task: _corpus(task, settings, cache), lambda asked: devices.precision(asked, device)
-    )
-    from bench.store import Store
-
-    store = Store(settings.tracking_uri, settings.results)
-    if settings.dry_run:
-        from bench.listing import show_plan
-
-        print(show_plan(pairings, store, cache))
-        return 0
-    from bench.runner import Place, execute
-
-    place = Place(store, cache, settings.results, device, settings.save_weights)
-    outcome = execute(pairings, place, settings.fresh, _say)
-    tasks = list(dict.fromkeys(p.task.name for p in pairings))
-    names = list(dict.fromkeys(p.record.backbone for p in pairings))
-    print(_table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=store))
-    parts = {"recorded now": outcome.done, "recorded before": outcome.already}
-    parts |= {"skipped": outcome.skipped, "failed": outcome.failed}
-    _say(", ".join(f"{n} {what}" for what, n in parts.items() if n or what.startswith("recorded")))
-    return 1 if outcome.failed else 0
-
-
-def _table(
-    settings: Settings, tasks: list[str], backbones: list[str], format: Formats, colour: bool, store: Any = None
-) -> str:
-    from bench.store import Store
-    from bench.tables import render, rows
-
-    store = store or Store(settings.tracking_uri, settings.results)
-    records = [r for r in store.records(tasks or None) if not backbones or r.backbone in backbones]
-    if not records:
-        raise UsageError(f"nothing is recorded in {store.uri} for what is asked: start with `bench run`")
-    return render(rows(records, {r.task: _published(r.task) for r in records}), format, colour=colour)
-
-
-def _predict(
-    settings: Settings,
-    name: str,
-    audio: list[Path],
-    window: float | None,
-    hop: float | None,
-    format: Literal["csv", "json"],
-    output: Path | None,
-) -> int:
-    from tempfile import TemporaryDirectory
-
-    from bench.recorded import find, with_network
-    from bench.store import Store
-
-    run = with_network(find(Store(settings.tracking_uri, settings.results), name), name)
-    from bench import devices, inference
-    from bench.networks import rebuild
-
-    files, device = inference.audio_files(audio), devices.choose(settings.device)
-    assert run.network
-    with TemporaryDirectory() as folder:
-        saved = rebuild(run.network(Path(folder)), settings.weights)
-    found = inference.predict_audio(saved, files, device, window, hop)
-    _write(inference.table(found, format), output)
-    for what, reason in found.failed:
-        _say(f"bench: no prediction for {what}: {reason}")
-    return 1 if found.failed else 0
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output:
-        output.write_text(text + "\n", encoding="utf-8")
-    else:
-        print(text)
-
-
-def _published(task: str) -> "Sequence[Published]":
-    """Figures that others printed for a task; a manifest's task has none."""
-    from bench import registry
-
-    known = task.partition(":")[0] in registry.entries("task")
-    return registry.tasks([task])[0].published if known else ()
-
-
-def _corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
-    from bench.corpus import load
-    from bench.plan import data_of
-
-    return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
-
-
-def _cache(settings: Settings) -> "Cache":
-    from bench.cache import Cache
-
-    return Cache.at(settings.cache)
+def _flags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was typed, as `gather` takes it."""
+    return {
+        **{name: value for name, value in given.items() if name in Settings.__dataclass_fields__},
+        "backbone": _split(given["backbone"]),
+        "task": _split(given["task"]),
+        "weights": assignments(given["weights"] or [], "--weights"),
+        "data": {k: Path(v) for k, v in assignments(given["data"] or [], "--data").items()},
+        "set": assignments(given["set_"] or [], "--set"),
+    }
 
 
 def _split(names: list[str] | None) -> list[str]:
@@ -330,10 +331,6 @@ def _split(names: list[str] | None) -> list[str]:
     return [part.strip() for name in names or [] for part in name.split(",") if part.strip()]
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _complain(text: str, code: int) -> int:
-    _say(f"bench: {text}")
+    commands.say(f"bench: {text}")
     return code

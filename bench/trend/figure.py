@@ -58,8 +58,8 @@ def _named(trend: Trend, names: Sequence[str]) -> list[Measured]:
     known = {m.call.name: m for m in trend.analysis.of(FULL)}
     called = {n: n if n in known or not trend.private else pseudonym(n, "call") for n in names}
     if wrong := [n for n, own in called.items() if own not in known]:
-        hints = [f"{n}{'' if trend.private else suggest(n, known)}" for n in wrong]
-        raise UsageError(f"--show-calls names calls that are not among those analysed: {', '.join(hints)}")
+        hints = "" if trend.private else f": {', '.join(f'{n}{suggest(n, known)}' for n in wrong)}"
+        raise UsageError(f"--show-calls names {len(wrong)} that are not among the calls analysed{hints}")
     return [known[called[n]] for n in dict.fromkeys(names)]
 
 
@@ -90,7 +90,9 @@ def _draw(axes: "Axes", measured: Measured, trend: Trend) -> None:
 
 
 def _below(trend: Trend) -> str:
-    return f"minutes of the call (grey: the first {trend.analysis.minutes:g})" if _timed(trend) else "segment of the call"
+    return (
+        f"minutes of the call (grey: the first {trend.analysis.minutes:g})" if _timed(trend) else "segment of the call"
+    )
 
 
 def _figures(m: Measured) -> str:

@@ -1,0 +1,217 @@
+"""What the commands do, once their settings are known. Every heavy import waits until a command needs it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from bench.errors import BenchError, UsageError
+from bench.settings import Settings, Tuning, build
+
+if TYPE_CHECKING:
+    from bench.cache import Cache
+    from bench.corpus import Corpus
+    from bench.plan import Pairing
+    from bench.runner import Outcome, Place
+    from bench.store import Store
+    from bench.task import Published, Task
+    from bench.trend import Request
+
+Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
+
+
+def run(settings: Settings, format: Formats) -> int:
+    """Run pairings and print their table; the exit code."""
+    pairings, place = _planned(settings)
+    if settings.recipe == "tuned":
+        pairings = _tuned(pairings, place.store)
+    if settings.dry_run:
+        from bench.listing import show_plan
+
+        print(show_plan(pairings, place.store, place.cache))
+        return 0
+    return _execute(pairings, place, settings, format)
+
+
+def tune(settings: Settings, format: Formats, search_only: bool) -> int:
+    """Search each pairing, then run it as it is by default and as the search chose; the exit code."""
+    tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
+    pairings, place = _planned(settings)
+    from bench.search import tune as search
+
+    failed = 0
+    for pairing in (p for p in pairings if p.ready):
+        try:
+            search(pairing, settings, tuning, place, say)
+        except UsageError:
+            raise
+        except BenchError as error:  # must not stop the search of the others
+            failed += 1
+            say(f"{pairing.record.label} on {pairing.task.name}: the search failed: {error}")
+    if search_only:
+        print(show_searches(settings, [p.task.name for p in pairings], [p.record.backbone for p in pairings]))
+        return 1 if failed or any(p.failed for p in pairings) else 0
+    tuned = [p for p in _tuned(pairings, place.store) if p.ready]
+    return max(_execute([*pairings, *tuned], place, settings, format), min(failed, 1))
+
+
+def show_searches(settings: Settings, tasks: Sequence[str], backbones: Sequence[str]) -> str:
+    """What recorded searches found. Raises UsageError if there are none."""
+    from bench.listing import show_searches as show
+    from bench.store import Store
+
+    store = Store(settings.tracking_uri, settings.results)
+    found = [s for s in store.searches(tasks or None) if not backbones or s["backbone"] in backbones]
+    if not found:
+        raise UsageError(f"no search is recorded in {store.uri} for what is asked: start with `bench tune`")
+    return show(found)
+
+
+def table(
+    settings: Settings,
+    tasks: list[str],
+    backbones: list[str],
+    format: Formats,
+    colour: bool,
+    store: "Store | None" = None,
+) -> str:
+    """The comparison tables of what is recorded. Raises UsageError if nothing is."""
+    from bench.store import Store
+    from bench.tables import render, rows
+
+    store = store or Store(settings.tracking_uri, settings.results)
+    records = [r for r in store.records(tasks or None) if not backbones or r.backbone in backbones]
+    if not records:
+        raise UsageError(f"nothing is recorded in {store.uri} for what is asked: start with `bench run`")
+    return render(rows(records, {r.task: _published(r.task) for r in records}), format, colour=colour)
+
+
+def predict(
+    settings: Settings,
+    name: str,
+    audio: list[Path],
+    window: float | None,
+    hop: float | None,
+    format: Literal["csv", "json"],
+    output: Path | None,
+) -> int:
+    """Print the probabilities of new audio; the exit code."""
+    from bench.recorded import find, with_network
+    from bench.store import Store
+
+    run = with_network(find(Store(settings.tracking_uri, settings.results), name), name)
+    from bench import devices, inference
+    from bench.networks import rebuild
+
+    files, device = inference.audio_files(audio), devices.choose(settings.device)
+    assert run.network
+    with TemporaryDirectory() as folder:
+        saved = rebuild(run.network(Path(folder)), settings.weights)
+    found = inference.predict_audio(saved, files, device, window, hop)
+    write(inference.table(found, format), output)
+    for what, reason in found.failed:
+        say(f"bench: no prediction for {what}: {reason}")
+    return 1 if found.failed else 0
+
+
+def trend(request: "Request", settings: Settings, format: Formats, output: Path | None) -> None:
+    """The trend of a checked request: its tables, and the files that it names."""
+    from bench.trend import build, view
+
+    if request.run:
+        from bench.recorded import find
+        from bench.store import Store
+
+        found = build.of_run(request, find(Store(settings.tracking_uri, settings.results), request.run))
+    else:
+        found = build.of_table(request)
+    if request.segments:
+        write(view.segments(found), request.segments)
+    if request.figure:
+        from bench.trend.figure import trend_figure
+
+        say(trend_figure(found, request.figure, request.show))
+    write(view.render(found, format, colour=output is None and sys.stdout.isatty()), output)
+
+
+def corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
+    """The task's corpus, decoded into the cache."""
+    from bench.corpus import load
+    from bench.plan import data_of
+
+    return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
+
+
+def cache(settings: Settings) -> "Cache":
+    """The cache that the settings name."""
+    from bench.cache import Cache
+
+    return Cache.at(settings.cache)
+
+
+def write(text: str, output: Path | None) -> None:
+    """To the file, or else to the screen."""
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
+
+
+def say(text: str) -> None:
+    """Progress and complaints, beside the table."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _planned(settings: Settings) -> "tuple[list[Pairing], Place]":
+    """The pairings of a command, and where they run; what needs no data is checked before any heavy import."""
+    from bench import plan as planning
+
+    selection, held = planning.select(settings), cache(settings)
+    from bench import devices
+
+    device = devices.choose(settings.device)
+    if device.type == "cpu":
+        devices.keep_memory()
+    if settings.precision == "fp16" and device.type != "cuda":
+        raise UsageError(f"--precision fp16 needs a CUDA GPU, and this run is on {device}: use fp32 or bf16")
+    pairings = planning.plan(
+        selection, settings, lambda task: corpus(task, settings, held), lambda asked: devices.precision(asked, device)
+    )
+    from bench.runner import Place
+    from bench.store import Store
+
+    store = Store(settings.tracking_uri, settings.results)
+    return pairings, Place(store, held, settings.results, device, settings.save_weights)
+
+
+def _tuned(pairings: "Sequence[Pairing]", store: "Store") -> "list[Pairing]":
+    from bench.plan import tuned
+    from bench.search import chosen
+
+    return [tuned(pairing, chosen(store)) for pairing in pairings]
+
+
+def _execute(pairings: "Sequence[Pairing]", place: "Place", settings: Settings, format: Formats) -> int:
+    from bench.runner import execute
+
+    outcome = execute(pairings, place, settings.fresh, say)
+    tasks = list(dict.fromkeys(p.task.name for p in pairings))
+    names = list(dict.fromkeys(p.record.backbone for p in pairings))
+    print(table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=place.store))
+    say(_told(outcome))
+    return 1 if outcome.failed else 0
+
+
+def _told(outcome: "Outcome") -> str:
+    parts = {"recorded now": outcome.done, "recorded before": outcome.already}
+    parts |= {"skipped": outcome.skipped, "failed": outcome.failed}
+    return ", ".join(f"{n} {what}" for what, n in parts.items() if n or what.startswith("recorded"))
+
+
+def _published(task: str) -> "Sequence[Published]":
+    """Figures that others printed for a task; a manifest's task has none."""
+    from bench import registry
+
+    known = task.partition(":")[0] in registry.entries("task")
+    return registry.tasks([task])[0].published if known else ()
