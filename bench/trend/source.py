@@ -212,10 +212,15 @@ def _scored(call: Call, found: Mapping[int, str | None], run: Tested) -> Iterato
         if (clip := found[segment.row]) is not None:
             yield replace(
                 segment,
-                name=clip if run.private else segment.name,
+                name=_secret(clip) if run.private else segment.name,
                 probability=run.probability[clip],
                 truth=run.truth[clip],
             )
+
+
+def _secret(clip: str) -> str:
+    """A private manifest's clip has a pseudonym already."""
+    return clip if pseudonymous([clip]) else pseudonym(clip, "clip")
 
 
 def _strangers(run: Tested) -> str:
