@@ -390,6 +390,16 @@ def test_a_figure_shows_the_calls_that_are_named(
     assert "a33 (did you mean a3?)" in capsys.readouterr().err
 
 
+def test_a_figure_is_drawn_whatever_calls_are_called(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["$甲_", 1, "\U00012000", 0.2], ["$甲_", 2, "\U00012000", 0.6]]  # of cuneiform no machine here has a font
+    path = write(tmp_path / "p.csv", "call,order,group,negative", rows)
+    assert bench("trend", "--probabilities", path, "--figure", "f.png", "-o", "out") == 0
+    assert "boxes stand for characters that no font here has" in capsys.readouterr().err
+    assert (tmp_path / "f.png").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

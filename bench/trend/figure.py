@@ -1,5 +1,6 @@
 """Trend lines of chosen calls, as in Wang et al.'s Fig. 2: the probability of the counted class over a call."""
 
+import warnings
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -49,8 +50,11 @@ def trend_figure(trend: Trend, path: Path, show: Sequence[str] = ()) -> str:
             _draw(panel, measured, trend)
         figure.supylabel(f"probability of {trend.label}", fontsize=9, parse_math=False)
         figure.supxlabel(_below(trend), fontsize=9)
-        figure.savefig(path, format=path.suffix.lower().removeprefix("."))
-    return f"{path}: {'the calls that were named' if show else CHOSEN}"
+        with warnings.catch_warnings(record=True, category=UserWarning) as caught:
+            figure.savefig(path, format=path.suffix.lower().removeprefix("."))
+    boxes = any("missing from font" in str(warning.message) for warning in caught)
+    unwritable = f"; boxes stand for characters that no font here has: install {FONTS[1]}" if boxes else ""
+    return f"{path}: {'the calls that were named' if show else CHOSEN}{unwritable}"
 
 
 def _named(trend: Trend, names: Sequence[str]) -> list[Measured]:

@@ -23,6 +23,8 @@ def of_tests(a: Analysis) -> list[str]:
     asked = len(a.stages) * len(MEASURES)
     absent = pairs * asked - len(a.contrasts)
     said = [f"{absent} comparisons are left out: a group has fewer than two calls with the measure"] if absent else []
+    if not a.contrasts:
+        return said
     if any(None in (c.found.p_welch, c.found.p_mann_whitney) for c in a.contrasts):
         said.append("–: calls that are all alike allow no such figure")
     corrected = "each p is corrected for the pairs of groups (Holm), none" if pairs > 1 else "no p is corrected"
