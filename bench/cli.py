@@ -47,6 +47,13 @@ SkipBad = Annotated[
     bool | None, typer.Option("--skip-bad-audio", help="go on without unreadable clips; every table says how many")
 ]
 CacheAt = Annotated[str | None, typer.Option("--cache", metavar="DIR_OR_URL", help="audio and features [in the home]")]
+Executor = Annotated[str | None, typer.Option(help="local, or ray: spread over a cluster [local]")]
+RayAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="the cluster's head, or auto [one of this machine alone]")
+]
+Cpus = Annotated[int | None, typer.Option("--cpus-per-run", min=1, help="promised to a run by Ray [as torch takes]")]
+Gpus = Annotated[float | None, typer.Option("--gpus-per-run", help="or a share of one [as a first run took]")]
+Memory = Annotated[int | None, typer.Option("--memory-per-run", metavar="MIB", help="[as a first run took]")]
 Tracking = Annotated[str | None, typer.Option(help="an MLflow server [SQLite under --results]")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="write there, not to the screen")]
 Format = Annotated[Formats, typer.Option("--format", help="how the table is written")]
@@ -91,6 +98,11 @@ def run(
     results: Results = None,
     tracking_uri: Tracking = None,
     cache: CacheAt = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
+    cpus_per_run: Cpus = None,
+    gpus_per_run: Gpus = None,
+    memory_per_run: Memory = None,
     fresh: Annotated[bool | None, typer.Option("--fresh", help="run again what is recorded")] = None,
     dry_run: Annotated[bool | None, typer.Option("--dry-run", help="print the plan and stop")] = None,
     skip_bad_audio: SkipBad = None,
@@ -134,6 +146,11 @@ def tune(
     results: Results = None,
     tracking_uri: Tracking = None,
     cache: CacheAt = None,
+    executor: Executor = None,
+    ray_address: RayAddress = None,
+    cpus_per_run: Cpus = None,
+    gpus_per_run: Gpus = None,
+    memory_per_run: Memory = None,
     skip_bad_audio: SkipBad = None,
     variants: Variants = None,
     format: Format = "text",

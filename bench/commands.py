@@ -1,7 +1,10 @@
 """What the commands do, once their settings are known. Every heavy import waits until a command needs it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -11,8 +14,9 @@ from bench.settings import Settings, Tuning, build
 
 if TYPE_CHECKING:
     from bench.cache import Cache
+    from bench.cluster import Cluster
     from bench.corpus import Corpus
-    from bench.plan import Pairing
+    from bench.plan import Pairing, Selection
     from bench.runner import Outcome, Place
     from bench.store import Store
     from bench.task import Published, Task
@@ -23,37 +27,39 @@ Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 
 def run(settings: Settings, format: Formats) -> int:
     """Run pairings and print their table; the exit code."""
-    pairings, place = _planned(settings)
-    if settings.recipe == "tuned":
-        pairings = _tuned(pairings, place.store)
-    if settings.dry_run:
+    from bench import plan as planning
+
+    selection, outcome = planning.select(settings), None
+    with _cluster(settings) as cluster:  # in here, nothing can be printed
+        pairings, place = _planned(selection, settings, cluster)
+        if settings.recipe == "tuned":
+            pairings = _tuned(pairings, place.store)
+        if not settings.dry_run:
+            outcome = _execute(pairings, place, settings, cluster)
+    if outcome is None:
         from bench.listing import show_plan
 
         print(show_plan(pairings, place.store, place.cache))
         return 0
-    return _execute(pairings, place, settings, format)
+    return _finished(outcome, pairings, place, settings, format)
 
 
 def tune(settings: Settings, format: Formats, search_only: bool) -> int:
     """Search each pairing, then run it as it is by default and as the search chose; the exit code."""
-    tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
-    pairings, place = _planned(settings)
-    from bench.search import tune as search
+    from bench import plan as planning
 
-    failed = 0
-    for pairing in (p for p in pairings if p.ready):
-        try:
-            search(pairing, settings, tuning, place, say)
-        except UsageError:
-            raise
-        except BenchError as error:  # must not stop the search of the others
-            failed += 1
-            say(f"{pairing.record.label} on {pairing.task.name}: the search failed: {error}")
-    if search_only:
+    tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
+    selection, outcome = planning.select(settings), None
+    with _cluster(settings) as cluster:  # in here, nothing can be printed
+        pairings, place = _planned(selection, settings, cluster)
+        failed = _search(pairings, place, settings, tuning, cluster)
+        if not search_only:
+            pairings += [p for p in _tuned(pairings, place.store) if p.ready]
+            outcome = _execute(pairings, place, settings, cluster)
+    if outcome is None:
         print(show_searches(settings, [p.task.name for p in pairings], [p.record.backbone for p in pairings]))
         return 1 if failed or any(p.failed for p in pairings) else 0
-    tuned = [p for p in _tuned(pairings, place.store) if p.ready]
-    return max(_execute([*pairings, *tuned], place, settings, format), min(failed, 1))
+    return max(_finished(outcome, pairings, place, settings, format), min(failed, 1))
 
 
 def show_searches(settings: Settings, tasks: Sequence[str], backbones: Sequence[str]) -> str:
@@ -163,21 +169,32 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _planned(settings: Settings) -> "tuple[list[Pairing], Place]":
-    """The pairings of a command, and where they run; what needs no data is checked before any heavy import."""
-    from bench import plan as planning
+@contextmanager
+def _cluster(settings: Settings) -> "Iterator[Cluster | None]":
+    """What runs are spread over; None: this process does them."""
+    if settings.executor == "local":
+        yield None
+        return
+    from bench.cluster import connect
 
-    selection, held = planning.select(settings), cache(settings)
-    from bench import devices
+    with connect(settings) as cluster:
+        yield cluster
 
-    device = devices.choose(settings.device)
+
+def _planned(selection: "Selection", settings: Settings, cluster: "Cluster | None") -> "tuple[list[Pairing], Place]":
+    """The pairings of a command, and where they run."""
+    held = cache(settings)
+    import torch
+
+    from bench import devices, plan
+
+    device = torch.device(cluster.device) if cluster else devices.choose(settings.device)
+    precision = cluster.precision if cluster else lambda asked: devices.precision(asked, device)
     if device.type == "cpu":
         devices.keep_memory()
     if settings.precision == "fp16" and device.type != "cuda":
         raise UsageError(f"--precision fp16 needs a CUDA GPU, and this run is on {device}: use fp32 or bf16")
-    pairings = planning.plan(
-        selection, settings, lambda task: corpus(task, settings, held), lambda asked: devices.precision(asked, device)
-    )
+    pairings = plan.plan(selection, settings, lambda task: corpus(task, settings, held), precision)
     from bench.runner import Place
     from bench.store import Store
 
@@ -192,10 +209,51 @@ def _tuned(pairings: "Sequence[Pairing]", store: "Store") -> "list[Pairing]":
     return [tuned(pairing, chosen(store)) for pairing in pairings]
 
 
-def _execute(pairings: "Sequence[Pairing]", place: "Place", settings: Settings, format: Formats) -> int:
-    from bench.runner import execute
+def _search(
+    pairings: "Sequence[Pairing]", place: "Place", settings: Settings, tuning: Tuning, cluster: "Cluster | None"
+) -> int:
+    """Search every pairing that can run; how many failed, which must not stop the search of the others."""
+    from bench.search import tune
 
-    outcome = execute(pairings, place, settings.fresh, say)
+    def fail(pairing: "Pairing", reason: str) -> None:
+        say(f"{pairing.record.label} on {pairing.task.name}: the search failed: {reason}")
+
+    ready, failed = [p for p in pairings if p.ready], 0
+    if cluster:
+        from bench import distributed
+
+        if cluster.several and (tuning.storage or "sqlite").startswith("sqlite"):
+            raise UsageError("a search on several machines needs a database that all of them reach: --storage URL")
+        work = partial(tune, settings=replace(settings, task=(), data={}), tuning=tuning)  # which names no file
+        lost = distributed.spread(cluster, ready, place, work, tuning.trials, say)
+        for pairing, reason in lost:
+            fail(pairing, reason)
+        return len(lost)
+    for pairing in ready:
+        try:
+            tune(pairing, settings, tuning, place, say)
+        except UsageError:
+            raise
+        except BenchError as error:
+            failed += 1
+            fail(pairing, str(error))
+    return failed
+
+
+def _execute(pairings: "Sequence[Pairing]", place: "Place", settings: Settings, cluster: "Cluster | None") -> "Outcome":
+    if cluster:
+        from bench import distributed
+
+        return distributed.execute(cluster, pairings, place, settings.fresh, say)
+    from bench import runner
+
+    return runner.execute(pairings, place, settings.fresh, say)
+
+
+def _finished(
+    outcome: "Outcome", pairings: "Sequence[Pairing]", place: "Place", settings: Settings, format: Formats
+) -> int:
+    """Print the table of what was asked for; the exit code."""
     tasks = list(dict.fromkeys(p.task.name for p in pairings))
     names = list(dict.fromkeys(p.record.backbone for p in pairings))
     print(table(settings, tasks, names, format, colour=sys.stdout.isatty(), store=place.store))
