@@ -122,7 +122,9 @@ class Study:
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for name, plot in kinds.items():
-            axes = plot(self.study)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of axes along which all trials are the same
+                axes = plot(self.study)
             figure = (axes.ravel()[0] if hasattr(axes, "ravel") else axes).get_figure()
             figure.suptitle(title, fontsize=9)
             figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
