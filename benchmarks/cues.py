@@ -11,7 +11,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
+from bench.intervals import ua_difference_interval
+from bench.predictions import Predictions
+from bench.scores import concatenate, scores
 from bench.store import Store
 from bench.tables import Row, rows
 
@@ -19,6 +23,7 @@ EPOCHS = 12  # of the fusions, whose recipe at tiny scale is for a demonstration
 CONTROLS = ("pitch-fusion:constant-pitch", "pitch-fusion:shuffled-pitch", "pitch-fusion:released")
 FUSIONS = ("pitch-fusion", *CONTROLS, "feature-fusion")
 SYSTEMS = ("mfcc-stats", "wav2vec2", "pitch-fusion", "feature-fusion")  # on every cue
+COMPARED = ("pitch-fusion", "feature-fusion", "pitch-fusion:released")  # with each of the first two controls
 PITCH = (*SYSTEMS, *CONTROLS)
 CUES = ("demo:pitch", "demo:energy", "demo:timbre", "demo:tempo", "demo")
 
@@ -33,6 +38,7 @@ def main() -> None:
         first = cue == "demo:pitch"
         run(PITCH if first else SYSTEMS, cue, chosen.seeds if first else 1, chosen.folds, chosen.results)
     print(table(measured(chosen.results)))
+    print(f"\n{gains(chosen.results)}")
 
 
 def run(systems: Sequence[str], cue: str, seeds: int, folds: int, results: Path, epochs: int = EPOCHS) -> None:
@@ -57,6 +63,23 @@ def table(found: Sequence[Row]) -> str:
     body = [[f"`{name}`", *(cell.get((name, cue), "") for cue in CUES)] for name in systems]
     lines = [head, ["---", *("---:" for _ in CUES)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def gains(results: Path) -> str:
+    """Markdown: what separates the fusions from their controls on `demo:pitch`, on the same draws of speakers."""
+    tested: dict[str, list[Predictions]] = {}
+    for record in Store(None, results).records(["demo:pitch"]):
+        by_seed: dict[int, list[Predictions]] = {}
+        for run in record.runs:
+            if run.predictions:
+                by_seed.setdefault(run.seed, []).append(run.predictions())
+        tested[record.backbone] = [concatenate(folds) for folds in by_seed.values()]
+    lines = ["| UA in points, demo:pitch | over | is |", "| --- | --- | ---: |"]
+    for one, other in ((a, b) for a in COMPARED for b in CONTROLS[:2] if a in tested and b in tested):
+        gain = fmean(scores(p)["UA"] for p in tested[one]) - fmean(scores(p)["UA"] for p in tested[other])
+        low, high = ua_difference_interval(tested[one], tested[other])
+        lines.append(f"| `{one}` | `{other}` | {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |")
+    return "\n".join(lines)
 
 
 def _cell(row: Row) -> str:
