@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bench.intervals import ua_interval
+from bench.intervals import ua_difference_interval, ua_interval
 from bench.predictions import Predictions
 from bench.scores import concatenate, scores
 
@@ -129,3 +129,34 @@ def test_interval_refuses_seeds_of_different_clips_and_nothing() -> None:
         ua_interval([drawn(0), drawn(0, speakers=7)])
     with pytest.raises(ValueError, match="no predictions"):
         ua_interval([])
+
+
+def test_a_difference_is_taken_on_the_same_draws() -> None:
+    better, worse = drawn(0, 24, 30, 0.8, spread=0.2), drawn(0, 24, 30, 0.6, spread=0.2)
+    rows = [[i for i, s in enumerate(better.speakers) if s == f"s{n}"] for n in range(24)]
+    order = sorted(range(24), key=lambda n: f"s{n}")  # speakers are numbered by their names
+    naive = []
+    for draw in np.random.default_rng(3).multinomial(24, np.full(24, 1 / 24), 60):
+        drawn_rows = [i for n, times in zip(order, draw, strict=True) for _ in range(times) for i in rows[n]]
+        naive.append(scores(chosen(better, drawn_rows))["UA"] - scores(chosen(worse, drawn_rows))["UA"])
+    found = ua_difference_interval([better], [worse], draws=60, seed=3)
+    assert found == pytest.approx(tuple(np.quantile(naive, [0.025, 0.975])), abs=1e-12)
+    other_way = ua_difference_interval([worse], [better], draws=60, seed=3)
+    assert other_way == pytest.approx((-found[1], -found[0]))
+
+
+def test_a_system_differs_from_itself_by_nothing_whatever_the_order_of_its_clips() -> None:
+    p = drawn(0)
+    assert ua_difference_interval([p], [chosen(p, list(range(len(p.clips)))[::-1])]) == (0.0, 0.0)
+
+
+def test_a_difference_covers_the_true_one_as_often_as_it_says() -> None:
+    found = [
+        ua_difference_interval([drawn(s, 24, 30, 0.7)], [drawn(s + 1000, 24, 30, 0.6)], draws=300) for s in range(120)
+    ]
+    assert 0.88 <= np.mean([low <= 0.1 <= high for low, high in found]) <= 0.99
+
+
+def test_a_difference_refuses_other_clips() -> None:
+    with pytest.raises(ValueError, match="same clips"):
+        ua_difference_interval([drawn(0)], [drawn(0, speakers=7)])

@@ -418,3 +418,34 @@ def test_duration(seconds: float, shown: str) -> None:
 @pytest.mark.parametrize(("score", "shown"), [(0.605, "60.5"), (1.0, "100.0"), (None, "–"), (float("nan"), "–")])
 def test_percent(score: float | None, shown: str) -> None:
     assert percent(score) == shown
+
+
+def test_a_tuned_row_stands_beside_its_default_and_says_what_it_gained() -> None:
+    usual = pairing("b", [run("a"), run("b")])
+    tuned = pairing("b", perfect(), recipe="tuned (9 trials)", notes=("tuned: how",))
+    other = pairing("a", [run("a", ("nnpp", "nnpp")), run("b")])  # between the two
+    found = rows([usual, other, tuned], {})
+    assert [(row.backbone, row.recipe) for row in found] == [("b", "tuned (9 trials)"), ("b", ""), ("a", "")]
+    gain = 1 - (2 / 3 + 4 / 5) / 2
+    assert found[0].gain == pytest.approx(gain)
+    assert found[1].gain is None
+    low, high = found[0].gain_interval or (0.0, 0.0)
+    assert low <= gain <= high
+    text = render(found, "text")
+    assert f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" in text
+    assert "by tuning: UA gained over the usual recipe" in text
+    about = fields(found[0])
+    assert (about["recipe"], about["UA_gain"]) == ("tuned (9 trials)", pytest.approx(gain))
+    assert fields(found[1])["UA_gain"] is None
+
+
+def test_a_newer_search_takes_the_place_of_an_older_one_and_of_nothing_else() -> None:
+    records = [pairing(), pairing(recipe="tuned (5 trials)"), pairing(runs=perfect(), recipe="tuned (9 trials)")]
+    assert sorted(row.recipe for row in rows(records, {})) == ["", "tuned (9 trials)"]
+
+
+def test_no_gain_is_claimed_over_other_clips_nor_without_a_default() -> None:
+    tuned = pairing(runs=[run("a")], recipe="tuned (9 trials)")
+    assert [row.gain for row in rows([pairing(), tuned], {})] == [None, None]
+    assert one(tuned).gain is None
+    assert "by tuning" not in render(rows([tuned], {}), "text")
