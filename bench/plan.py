@@ -253,18 +253,15 @@ def _ready(settings: Settings, stub: Pairing, setup: Setup, division: Division, 
 
 def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
     """All that a run's predictions depend on, but its fold and seed."""
-    backbone, setup = pairing.backbone, system.setup
+    backbone = pairing.backbone
     return {
+        **system.content,
         "format": FINGERPRINT_VERSION,
         "backbone": [backbone.name, backbone.variant, backbone.version],
-        "setup": [list(setup.labels), setup.multilabel, setup.language, setup.mode, setup.scale],
-        "options": dataclasses.asdict(setup.options),
         "weights": ready.weights.digest,
-        "features": {name: feature.fingerprint for name, feature in system.features.items()},
-        "recipe": dataclasses.asdict(system.recipe),
         "corpus": ready.corpus.checksum,
         "protocol": ready.protocol,
-        **({"thresholds": "validation"} if setup.multilabel else {}),
+        **({"thresholds": "validation"} if system.setup.multilabel else {}),
     }
 
 

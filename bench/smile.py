@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,6 +111,7 @@ def _reframed(config: str, feature: Smile) -> str:
     return re.sub(r"(?m)^frameStep = 0\.\d+$", f"frameStep = {feature.hop_ms / 1000}", config)
 
 
+@cache
 def _version() -> str:
     try:
         return metadata.version("opensmile")

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bench import registry, space
@@ -23,6 +24,17 @@ class System:
     setup: Setup
     recipe: Recipe
     features: Mapping[str, Feature]
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """Its part of a run's fingerprint: the same for all of a pairing's folds and seeds."""
+        setup = self.setup
+        return {
+            "setup": [list(setup.labels), setup.multilabel, setup.language, setup.mode, setup.scale],
+            "options": dataclasses.asdict(setup.options),
+            "features": {name: feature.fingerprint for name, feature in self.features.items()},
+            "recipe": dataclasses.asdict(self.recipe),
+        }
 
 
 def setup_of(settings: Settings, backbone: Backbone, task: Task) -> Setup:
