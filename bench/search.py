@@ -132,11 +132,12 @@ class _Search:
         score = f"best of {self.tuning.trials} trials by validation {self.trials.objective}"
         if self.nested:
             return f"tuned: each fold by the {score} on its own training and validation part"
-        folds = ", ".join(fold.name for fold in self.parts[0].folds)
+        names = [fold.name for fold in self.parts[0].folds]
+        folds = f"fold{'s' * (len(names) > 1)} {', '.join(names)}"
         values = ", ".join(f"{name}={short(value)}" for name, value in choices.get("", {}).items())
         seen = {clip for fold in self.parts[0].folds for clip in (*fold.train, *fold.valid)}
         tested = {clip for run in self.ready.runs for clip in run.fold.test}
-        said = f"tuned: the {score} on fold {folds} for all folds: {values}"
+        said = f"tuned: the {score} on {folds} for all folds: {values}"
         share = len(tested & seen) / len(tested)
         return f"{said}; the search trained or validated on {share:.0%} of the clips tested here" if share else said
 

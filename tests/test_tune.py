@@ -127,6 +127,23 @@ def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
         assert histories[0] == pytest.approx(histories[1], abs=1e-4)
 
 
+@pytest.mark.parametrize("backbone", ["mfcc-stats", "byol-s"])  # side by side; one by one
+def test_a_search_over_several_folds_takes_their_mean(
+    bench: Bench, manifest: Path, results: Path, backbone: str
+) -> None:
+    common = ("-b", backbone, "--scale", "tiny", "-t", manifest, "--trials", "2", *QUICK, "--set", "monitor=UA")
+    assert bench("tune", *common, "--search-folds", "2", "--search-only") == 0
+    store = Store(None, results)
+    for run in trials(results):
+        history = store.client.get_metric_history(run.info.run_id, "valid UA")
+        scores = [m.value for m in sorted(history, key=lambda m: m.step)]
+        assert len(scores) == 6  # 3 epochs of each fold
+        assert run.data.metrics["best UA"] == pytest.approx((max(scores[:3]) + max(scores[3:])) / 2)
+    (search,) = store.searches()
+    assert search["parts"][0]["folds"] == ["1", "2"]
+    assert "on folds 1, 2 for all folds" in search["notes"][0]
+
+
 def test_hopeless_trials_are_pruned_and_say_so(
     bench: Bench, manifest: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
