@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from threadpoolctl import threadpool_info
 
 from bench import node
 from bench.cluster import Call, Cluster, Ended, Need
@@ -209,8 +210,9 @@ class _Sizes:
 
 
 def _site(cluster: Cluster, place: Place, sizes: _Sizes) -> node.Site:
-    folder = place.folder.resolve()
-    return node.Site(place.store.uri, folder, place.cache, cluster.device, sizes.threads, place.save_weights)
+    folder, cpus = place.folder.resolve(), cluster.settings.cpus_per_run
+    blas = cpus or max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    return node.Site(place.store.uri, folder, place.cache, cluster.device, sizes.threads, blas, place.save_weights)
 
 
 def _clips(runs: Iterable[Run]) -> set[str]:

@@ -5,12 +5,14 @@ the hashes under which the cache has their samples.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bench import devices
 from bench.cache import Cache
@@ -33,12 +35,15 @@ class Site:
     results: Path
     cache: Cache
     device: str
-    threads: int
+    threads: int  # of torch
+    blas: int  # threads of NumPy's linear algebra: like torch's, their number decides about the last bits of a result
     save_weights: bool
 
     def place(self) -> Place:
         """This node as one: with the results folder where it is seen, and with its own copy of a cache behind a URL."""
         torch.set_num_threads(self.threads)
+        os.environ["OMP_NUM_THREADS"] = str(self.blas)  # for what is not loaded yet
+        threadpool_limits(self.blas, "blas")
         if self.device == "cpu":
             devices.keep_memory()
         folder = self.results if self.results.is_dir() else home() / "work"

@@ -80,7 +80,7 @@ def _row(pairing: PairingRecord, newer: str) -> tuple[Row, list[Predictions]]:
     row = Row(**named, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
         return row, []
-    latest = list({(run.fold, run.seed): run for run in pairing.runs}.values())
+    latest = [run for _, run in sorted({(run.seed, run.fold): run for run in pairing.runs}.items())]
     tested, unreadable = _read(latest)
     failures = [*_failures(latest), *unreadable]
     if tested:
