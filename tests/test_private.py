@@ -54,8 +54,9 @@ def written(*folders: Path) -> list[str]:
     return found
 
 
-def test_a_finished_run_leaves_no_name(manifest: Path, results: Path, own_home: Path, tmp_path: Path) -> None:
-    done = bench(tmp_path, "run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=3", "--results", results)
+def test_a_search_and_its_runs_leave_no_name(manifest: Path, results: Path, own_home: Path, tmp_path: Path) -> None:
+    arguments = ["-b", "mfcc-stats", "-t", manifest, "--set", "epochs=3", "--results", results]
+    done = bench(tmp_path, "tune", "--trials", "2", *arguments)
     assert done.returncode == 0, done.stderr
     assert leaks(done.stdout + done.stderr) == []
     assert written(results, own_home) == []
