@@ -64,7 +64,7 @@ def spread(
     `work` is a function of a module, or a `partial` of one. The pairings' features are made first. Gives what failed,
     and why; a worker that dies is replaced, at most twice.
     """
-    sizes, failed = _Sizes(cluster), list[tuple[Pairing, str]]()
+    sizes, told, failed = _Sizes(cluster), set[str](), dict[str, tuple[Pairing, str]]()
     site, need = _site(cluster, place, sizes), sizes.need(None)
     features = Features(cluster, site)
     ready = [(pairing, pairing.ready) for pairing in pairings if pairing.ready]
@@ -81,9 +81,12 @@ def spread(
         ended = cluster.ended(say)
         report = ended.value or node.Report(error=ended.lost)
         for text in report.said:
-            say(text)
-        failed += [(ended.call.key, report.error)] if report.error else []
-    return failed
+            if text not in told:  # all workers of a pairing come to the same end
+                say(text)
+        told.update(report.said)
+        if report.error:
+            failed[ended.call.key.key] = (ended.call.key, report.error)
+    return list(failed.values())
 
 
 class _Grid:
