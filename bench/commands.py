@@ -70,7 +70,7 @@ def show_searches(settings: Settings, tasks: Sequence[str], backbones: Sequence[
     store = Store(settings.tracking_uri, settings.results)
     found = [s for s in store.searches(tasks or None) if not backbones or s["backbone"] in backbones]
     if not found:
-        raise UsageError(f"no search is recorded in {store.uri} for what is asked: start with `bench tune`")
+        raise UsageError(f"no search is recorded in {store.name} for what is asked: start with `bench tune`")
     return show(found)
 
 
@@ -89,7 +89,7 @@ def table(
     store = store or Store(settings.tracking_uri, settings.results)
     records = [r for r in store.records(tasks or None) if not backbones or r.backbone in backbones]
     if not records:
-        raise UsageError(f"nothing is recorded in {store.uri} for what is asked: start with `bench run`")
+        raise UsageError(f"nothing is recorded in {store.name} for what is asked: start with `bench run`")
     return render(rows(records, {r.task: _published(r.task) for r in records}), format, colour=colour)
 
 

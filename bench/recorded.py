@@ -30,7 +30,7 @@ def find(store: "Store", name: str) -> Recorded:
         known = list(dict.fromkeys(_called(p) for p in records if any(_done(p))))
         raise UsageError(
             f"no finished run has an id or a fingerprint that starts with {name}, nor is that the backbone@task of "
-            f"one{suggest(name, known)}; recorded in {store.uri} are {', '.join(known[:_NAMED]) or 'none'}"
+            f"one{suggest(name, known)}; recorded in {store.name} are {', '.join(known[:_NAMED]) or 'none'}"
         )
     if len(found) > 1:
         raise UsageError(f"{name} means {len(found)} pairings: name one by its id, {_listed(map(_described, found))}")

@@ -20,6 +20,7 @@ from bench.feature import Feature
 from bench.plan import Pairing, Ready, Run
 from bench.store import Store, flat
 from bench.system import System, full_name
+from bench.tracking import StoreError
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,8 @@ class Worker:
         except KeyboardInterrupt:
             log.abandon()
             raise
+        except StoreError:  # no failure of the run, which is begun again by the next command
+            raise
         except Exception as error:  # whatever a plugin's code raises must not stop the grid
             reason, trace = explain(error, task.private)
             log.fail(reason, trace)
@@ -129,10 +132,9 @@ class Worker:
         """Scores over all folds, on the parent run."""
         from bench.scores import concatenate, scores
 
-        fingerprints = {run.fingerprint for run in self.ready.runs}
         store = self.place.store
-        mine = [r for r in store.runs_of(self.parent) if r.fingerprint in fingerprints]
-        whole = [r.predictions() for r in mine if r.predictions]
+        found = {r.fingerprint: r.predictions for r in store.runs_of(self.parent) if r.predictions}
+        whole = [found[run.fingerprint]() for run in self.ready.runs if run.fingerprint in found]
         complete = len(whole) == len(self.ready.runs)
         store.close_pairing(self.parent, scores(concatenate(whole)) if whole else {}, failed=not complete)
 

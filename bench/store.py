@@ -1,4 +1,4 @@
-"""MLflow: the only store of runs, and the only module that names it.
+"""MLflow: the only store of runs. Only this module and `bench.tracking` name it.
 
 One experiment per task; one parent run per pairing, which carries a PairingRecord; one child per fold and seed. A
 child counts as recorded once its status is FINISHED, which is written last.
@@ -6,44 +6,34 @@ child counts as recorded once its status is FINISHED, which is written last.
 
 import dataclasses
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock
 
-from bench.errors import BenchError, UsageError
+from bench.errors import UsageError
 from bench.predictions import Predictions
 from bench.records import PairingRecord, RunRecord
+from bench.tracking import Client, StoreError, impatient, unanswered, without_password
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new database otherwise tells of each table
-logging.getLogger("alembic").setLevel(logging.WARNING)
-
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.tracking import MlflowClient  # noqa: E402
+# isort: split
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType  # after what makes it quiet
+from mlflow.exceptions import MlflowException
 
 PREFIX = "ser."  # of every tag that the harness reads back
 NETWORK = "network"  # the artifact folder of a saved network
 SEARCH = "search.json"  # the artifact that sums up a search
 TRAINING = "#/experiments?workflowType=machine_learning"  # MLflow's first page is about language models else
-RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
 NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
-
-
-class StoreError(BenchError):
-    """A tracking store that does not answer."""
 
 
 class Store:
@@ -60,12 +50,18 @@ class Store:
             ) from error
         self.experiments: dict[str, str] = {}
         try:
-            with FileLock(results / ".store.lock"), _impatient():  # two processes that create one database break it
-                self.client = MlflowClient(self.uri)
+            with FileLock(results / ".store.lock"), impatient():  # two processes that create one database break it
+                self.client = Client(self.uri)
                 self.client.search_experiments(max_results=1)
-        except Exception as error:  # MLflow, SQLAlchemy and requests each raise their own
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise StoreError(f"the tracking store {self.uri} does not answer: {text}") from error
+        except StoreError:
+            raise
+        except Exception as error:  # SQLAlchemy and each database driver raise their own
+            raise unanswered(self.uri, error) from error
+
+    @property
+    def name(self) -> str:
+        """The URI as it may be shown."""
+        return without_password(self.uri)
 
     def recorded(self, task: str, network: bool = False) -> set[str]:
         """Fingerprints of the runs that are recorded whole; `network`: of those whose network was saved, too."""
@@ -194,11 +190,10 @@ class Store:
         )
 
     def _summary(self, run: Run) -> dict[str, Any] | None:
+        if all(file.path != SEARCH for file in self.client.list_artifacts(run.info.run_id)):
+            return None  # a search that was killed before its first trial ended
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                path = self.client.download_artifacts(run.info.run_id, SEARCH, folder)
-            except (MlflowException, OSError):  # a search that was killed before its first trial ended
-                return None
+            path = self.client.download_artifacts(run.info.run_id, SEARCH, folder)
             return dict(json.loads(Path(path).read_text("utf-8")))
 
     def _experiments(self, tasks: Sequence[str] | None) -> list[str]:
@@ -211,7 +206,10 @@ class Store:
 
     def _predictions(self, run: str) -> Predictions:
         with tempfile.TemporaryDirectory() as folder:
-            path = self.client.download_artifacts(run, "predictions.parquet", folder)
+            try:
+                path = self.client.download_artifacts(run, "predictions.parquet", folder)
+            except (MlflowException, OSError) as error:
+                raise StoreError(f"{self.name} has lost the artifacts of run {run}") from error
             return Predictions.from_parquet(Path(path))
 
     def _experiment(self, task: str) -> str:
@@ -314,8 +312,9 @@ class RunLog:
         self._forget([run for run in self.earlier if run.info.status != "FINISHED"])
 
     def abandon(self) -> None:
-        """Take an interrupted run out of the store."""
-        self.store.client.delete_run(self.run)
+        """Take an interrupted run out of the store, if that answers."""
+        with suppress(StoreError), impatient():
+            self.store.client.delete_run(self.run)
 
     def _flush(self) -> None:
         for start in range(0, len(self.waiting), 1000):  # MLflow's limit of one request
@@ -325,18 +324,6 @@ class RunLog:
     def _forget(self, runs: Sequence[Run]) -> None:
         for run in runs:
             self.store.client.delete_run(run.info.run_id)
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """One repetition of a request in place of minutes of them, unless the user says otherwise."""
-    own = RETRIES in os.environ
-    os.environ.setdefault(RETRIES, "1")
-    try:
-        yield
-    finally:
-        if not own:
-            del os.environ[RETRIES]
 
 
 def _key(name: str) -> str:
