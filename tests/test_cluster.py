@@ -115,6 +115,8 @@ def grounds() -> Iterator[Grounds]:
         second = cluster.add_node(**size)
     flags = ("--executor", "ray", "--ray-address", cluster.address, "--cache", f"file://{folder}/shared")
     yield Grounds(cluster, second, folder, flags, own)
+    second.kill_all_processes(check_alive=False, allow_graceful=False)  # half of it is dead: nothing to wait for
+    cluster.worker_nodes.discard(second)
     cluster.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
 
