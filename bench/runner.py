@@ -58,8 +58,12 @@ class Place:
 def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) -> Outcome:
     """Run what is not recorded. A run that fails is recorded with its reason and never stops the others."""
     outcome = Outcome()
+    known: dict[str, set[str]] = {}  # by task, as the command found it: asking again for each pairing would be slow
     for worker in workers(pairings, place, say, outcome):
-        recorded = set() if fresh else place.store.recorded(worker.pairing.task.name, network=place.save_weights)
+        task = worker.pairing.task.name
+        if task not in known:
+            known[task] = set() if fresh else place.store.recorded(task, network=place.save_weights)
+        recorded = known[task]
         waiting = [run for run in worker.ready.runs if run.fingerprint not in recorded]
         outcome.already += len(worker.ready.runs) - len(waiting)
         later = [run for run in waiting if not worker.attempt(run, fresh, timeout=0)]
