@@ -21,11 +21,11 @@ from requests import HTTPError  # noqa: E402
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 CALLERS = (400, 404, 409)  # HTTP statuses that tell of what was asked, not of the store
-UNKNOWN = 401  # the status of one whom the store does not know
+UNKNOWN, FORBIDDEN = 401, 403  # the store does not know the user, or does not let him
 
 
 class StoreError(BenchError):
-    """A tracking store that does not answer. Nothing can be recorded, so the command ends."""
+    """A tracking store that does not answer, or refuses. Nothing can be recorded, so the command ends."""
 
 
 class Client:
@@ -53,7 +53,8 @@ def unanswered(uri: str, error: Exception) -> StoreError:
         hint = "asks who you are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user that it knows"
         return StoreError(f"the tracking store {without_password(uri)} {hint}")
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return StoreError(without_password(f"the tracking store {uri} does not answer: {text}"))
+    verb = "refuses" if _status(error) == FORBIDDEN else "does not answer"
+    return StoreError(without_password(f"the tracking store {uri} {verb}: {text}"))
 
 
 def without_password(text: str) -> str:
