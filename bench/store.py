@@ -77,15 +77,13 @@ class Store:
 
     def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
         """The parent run of a pairing: found by `key` or made; its record and its reason for failing are renewed."""
-        experiment = self._experiment(record.task)
-        found = self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing' and tags.`{PREFIX}key` = '{key}'")
         label = " ".join([record.backbone, record.mode, record.protocol, record.scale])
-        parent = next(found, None) or self.client.create_run(experiment, run_name=label)
+        parent = self._parent(record.task, "pairing", key, label)
         content = {k: v for k, v in dataclasses.asdict(record).items() if k != "runs"}
-        tags = {"kind": "pairing", "key": key, "failed": failed[:4000], "updated": f"{time.time():.3f}"}
+        tags = {"failed": failed[:4000], "updated": f"{time.time():.3f}"}
         tags |= {f"record.{name}": json.dumps(value, ensure_ascii=False) for name, value in content.items()}
-        self._tag(parent.info.run_id, tags)
-        return str(parent.info.run_id)
+        self._tag(parent, tags)
+        return parent
 
     def close_pairing(self, parent: str, totals: Mapping[str, float], failed: bool) -> None:
         """Scores of the pairing as a whole, for those who look at MLflow's own pages."""
@@ -116,13 +114,9 @@ class Store:
 
     def open_search(self, task: str, name: str, pairing: str, label: str) -> str:
         """The parent run of a search's trials: found by `name`, or made for the pairing with this key."""
-        experiment = self._experiment(task)
-        found = next(
-            self._search(experiment, f"tags.`{PREFIX}kind` = 'search' and tags.`{PREFIX}name` = '{name}'"), None
-        )
-        run = found or self.client.create_run(experiment, run_name=f"search: {label}")
-        self._tag(run.info.run_id, {"kind": "search", "name": name, "pairing": pairing})
-        return str(run.info.run_id)
+        search = self._parent(task, "search", name, f"search: {label}")
+        self._tag(search, {"pairing": pairing})
+        return search
 
     def keep_search(self, search: str, summary: Mapping[str, Any], plots: Path | None = None) -> None:
         """What is known of a search by now; with its plots, it is complete."""
@@ -142,7 +136,8 @@ class Store:
     def searches(self, tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """The summaries of all searches, complete or not, oldest first; of the given tasks, or of all."""
         found = [run for e in self._experiments(tasks) for run in self._search(e, f"tags.`{PREFIX}kind` = 'search'")]
-        return [s for run in sorted(found, key=lambda run: run.info.start_time) if (s := self._summary(run))]
+        summaries = [s for run in sorted(found, key=_age) if (s := self._summary(run))]
+        return list({summary["name"]: summary for summary in summaries}.values())
 
     def records(self, tasks: Sequence[str] | None = None) -> list[PairingRecord]:
         """Every recorded pairing with its runs, oldest first; of the given tasks, or of all."""
@@ -150,21 +145,27 @@ class Store:
         return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
     def runs_of(self, parent: str) -> list[RunRecord]:
-        """The ended runs of one pairing."""
+        """The ended runs of one parent."""
         experiment = self.client.get_run(parent).info.experiment_id
         found = self._search(experiment, f"tags.`mlflow.parentRunId` = '{parent}'")
         return [self._run(run) for run in found if run.info.status != "RUNNING"]
 
     def _pairings(self, experiment: str) -> Iterator[tuple[float, PairingRecord]]:
+        """Each pairing with when it was last opened. Two parents of one pairing, made at one moment, are one here."""
+        parents: dict[str, list[Run]] = {}
+        for parent in self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing' and tags.`{PREFIX}updated` != ''"):
+            parents.setdefault(parent.data.tags[PREFIX + "key"], []).append(parent)
+        keys = {parent.info.run_id: key for key, same in parents.items() for parent in same}
         children: dict[str, list[Run]] = {}
         for run in self._search(experiment, f"tags.`{PREFIX}kind` = 'run'"):
-            children.setdefault(run.data.tags["mlflow.parentRunId"], []).append(run)
-        for parent in self._search(experiment, f"tags.`{PREFIX}kind` = 'pairing'"):
-            tags = parent.data.tags
+            if (key := keys.get(run.data.tags["mlflow.parentRunId"])) is not None and run.info.status != "RUNNING":
+                children.setdefault(key, []).append(run)
+        for key, same in parents.items():
+            tags = max(same, key=lambda parent: float(parent.data.tags[PREFIX + "updated"])).data.tags
             names = [f.name for f in dataclasses.fields(PairingRecord) if f.name != "runs"]
-            values = {n: json.loads(tags[key]) for n in names if (key := f"{PREFIX}record.{n}") in tags}
+            values = {n: json.loads(tags[t]) for n in names if (t := f"{PREFIX}record.{n}") in tags}
             values |= {n: tuple(v) for n, v in values.items() if isinstance(v, list)}
-            runs = tuple(self._run(r) for r in children.get(parent.info.run_id, ()) if r.info.status != "RUNNING")
+            runs = tuple(self._run(run) for run in children.get(key, ()))
             if failed := tags.get(PREFIX + "failed"):
                 runs = (*runs, RunRecord(fingerprint="", fold="", seed=0, status="failed", reason=failed))
             yield float(tags[PREFIX + "updated"]), PairingRecord(**values, runs=runs)
@@ -211,6 +212,14 @@ class Store:
             except (MlflowException, OSError) as error:
                 raise StoreError(f"{self.name} has lost the artifacts of run {run}") from error
             return Predictions.from_parquet(Path(path))
+
+    def _parent(self, task: str, kind: str, key: str, label: str) -> str:
+        """The parent run with this key: found, or made. Of two that are made at one moment the older one counts."""
+        experiment = self._experiment(task)
+        query = f"tags.`{PREFIX}kind` = '{kind}' and tags.`{PREFIX}key` = '{key}'"
+        if not any(True for _ in self._search(experiment, query)):
+            self.client.create_run(experiment, run_name=label, tags={PREFIX + "kind": kind, PREFIX + "key": key})
+        return str(min(self._search(experiment, query), key=_age).info.run_id)
 
     def _experiment(self, task: str) -> str:
         if task not in self.experiments:
@@ -324,6 +333,10 @@ class RunLog:
     def _forget(self, runs: Sequence[Run]) -> None:
         for run in runs:
             self.store.client.delete_run(run.info.run_id)
+
+
+def _age(run: Run) -> tuple[int, str]:
+    return run.info.start_time, run.info.run_id
 
 
 def _key(name: str) -> str:

@@ -20,6 +20,7 @@ from conftest import Bench
 from helpers import write_tones
 from test_private import leaks, written
 from test_runs import rows
+from test_tune import trials
 
 from bench import registry, survey
 from bench.cluster import Need
@@ -107,6 +108,8 @@ def grounds() -> Iterator[Grounds]:
     own = {"OMP_NUM_THREADS": "1", "NOTES": f"{folder}/notes", "PYTHONPATH": str(folder), "RAY_AUTH_MODE": "disabled"}
     size: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", str(folder))  # where Ray notes a cluster's address, in a folder that must be there
+        (folder / "ray").mkdir()
         for name, value in {**own, "RAY_USAGE_STATS_ENABLED": "0", "SER_BENCH_HOME": f"{folder}/home1"}.items():
             patch.setenv(name, value)
         head = {**size, "_system_config": QUICK_DEATH, "temp_dir": f"{folder}/ray"}
@@ -187,6 +190,19 @@ def _private(folder: Path) -> Path:
     sheet.write_text("path,label,speaker\n" + "\n".join(lines) + "\n", encoding="utf-8")
     sheet.with_suffix(".toml").write_text("private = true\n", encoding="utf-8")
     return sheet
+
+
+def test_a_search_spread_over_the_cluster_keeps_its_budget(
+    there: Grounds, bench: Bench, manifest: Path, results: Path
+) -> None:
+    arguments = ("tune", "-b", "byol-s", "-t", manifest, "--scale", "tiny", "--trials", "6", "--set", "epochs=3")
+    assert bench(*arguments, "--search-only", "--results", results, *there.flags) == 0
+    told = trials(results)
+    assert sorted(int(run.data.tags["ser.trial"]) for run in told) == [0, 1, 2, 3, 4, 5]
+    assert {run.info.status for run in told} == {"FINISHED"}
+    (search,) = Store(None, results).searches()
+    assert search["parts"][0]["complete"] + search["parts"][0]["pruned"] == 6
+    assert list(search["choices"]) == [""]
 
 
 def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(

@@ -211,3 +211,26 @@ def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)]
     for process in both:
         assert process.wait(120) == 0, process.stderr and process.stderr.read().decode()
+
+
+def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: Store) -> None:
+    first = store.open_pairing(RECORD, "key")
+    content = {t: v for t, v in store.client.get_run(first).data.tags.items() if t.startswith("ser.")}
+    twin = store.client.create_run(store._experiment("toy"), run_name="twin", tags=content).info.run_id
+    record_run(store, first, "f1", "fold 1")
+    record_run(store, twin, "f2", "fold 2")
+    (record,) = store.records()
+    assert sorted(run.fold for run in record.runs) == ["fold 1", "fold 2"]
+    assert store.open_pairing(RECORD, "key") == first
+
+
+def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
+    first = store.open_search("toy", "name", "key", "label")
+    twin = store.client.create_run(
+        store._experiment("toy"), tags={"ser.kind": "search", "ser.key": "name", "ser.pairing": "key"}
+    ).info.run_id
+    for search in (first, twin):
+        store.keep_search(search, {"name": "name", "trials": 3})
+    assert store.searches() == [{"name": "name", "trials": 3}]
+    assert store.search("toy", "key") is None  # not complete yet
+    assert store.open_search("toy", "name", "key", "label") == first
