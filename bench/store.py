@@ -40,8 +40,9 @@ class Store:
     """Recorded runs. `uri` is any MLflow tracking URI; None means an SQLite file under `results`."""
 
     def __init__(self, uri: str | None, results: Path) -> None:
-        self.uri = uri or f"sqlite:///{(results / 'mlflow.db').resolve()}"
-        self.artifacts = None if uri else (results / "artifacts").resolve().as_uri()
+        own = f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        self.uri = uri or own
+        self.artifacts = (results / "artifacts").resolve().as_uri() if self.uri == own else None
         try:
             results.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -203,6 +203,8 @@ def test_a_search_spread_over_the_cluster_keeps_its_budget(
     (search,) = Store(None, results).searches()
     assert search["parts"][0]["complete"] + search["parts"][0]["pruned"] == 6
     assert list(search["choices"]) == [""]
+    assert list((results / "artifacts").rglob("search.json"))
+    assert not list(Path.cwd().rglob("mlruns"))
 
 
 def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
