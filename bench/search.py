@@ -75,7 +75,7 @@ class _Search:
             study = self._study(part)
             self._settle(study, part)
             self.found[-1]["importances"] = study.importances()
-            study.plots(folder / part.name, f"{self.label}{_fold(part)}")
+            study.plots(folder / part.name, f"{self.label}{_fold(part)}", f"validation {self.trials.objective}")
         self.place.store.keep_search(self.parent, self._summary(), folder)
 
     def _parts(self) -> list[Part]:

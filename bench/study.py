@@ -108,29 +108,28 @@ class Study:
             for name, v in optuna.importance.get_param_importances(self.study, evaluator=evaluator).items()
         }
 
-    def plots(self, folder: Path, title: str) -> list[Path]:
-        """History, importances, slices and parallel coordinates as PNG files."""
+    def plots(self, folder: Path, title: str, score: str) -> list[Path]:
+        """History, importances, slices and parallel coordinates as PNG files. `score`: what the axes call it."""
         import matplotlib as mpl
 
         mpl.use("agg")
         from matplotlib import pyplot
         from optuna.visualization import matplotlib as draw
 
-        kinds: dict[str, Callable[[optuna.Study], Any]] = {"history": draw.plot_optimization_history}
-        kinds |= {"slices": draw.plot_slice, "parallel": draw.plot_parallel_coordinate}
+        kinds: dict[str, Callable[..., Any]] = {"history": draw.plot_optimization_history, "slices": draw.plot_slice}
+        kinds |= {"parallel": draw.plot_parallel_coordinate}
         kinds |= {"importances": draw.plot_param_importances} if self.importances() else {}
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
         for name, plot in kinds.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of axes along which all trials are the same
-                axes = plot(self.study)
+                axes = plot(self.study, target_name=score)
             figure = (axes.ravel()[0] if hasattr(axes, "ravel") else axes).get_figure()
             figure.suptitle(title, fontsize=9)
+            figure.set_size_inches(max(8.0, 1.6 * len(self.space)), 5.0)
             figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
             pyplot.close(figure)
-            written.append(folder / f"{name}.png")
-        return written
+        return [folder / f"{name}.png" for name in kinds]
 
     @contextmanager
     def alive(self, trials: "Sequence[Trial]") -> Iterator[None]:

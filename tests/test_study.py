@@ -135,7 +135,7 @@ def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> N
     shares = study.importances()
     assert max(shares, key=lambda name: shares[name]) == "rate"
     assert sum(shares.values()) == pytest.approx(1.0)
-    files = study.plots(tmp_path / "plots", "a title")
+    files = study.plots(tmp_path / "plots", "a title", "validation UA")
     assert {file.stem for file in files} == {"history", "slices", "parallel", "importances"}
     assert all(file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size > 5_000 for file in files)
 
