@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from servers import TrackingServer, free_port, wait_for
 
 from bench.errors import UsageError
 from bench.predictions import Predictions
@@ -58,30 +59,9 @@ def store(results: Path) -> Store:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A tracking server on loopback with its own database and artifact store."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/db.sqlite", "--artifacts-destination", str(folder / "a")]
-    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=quiet, cwd=folder, start_new_session=True, stdout=-3, stderr=-3)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(240):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError("the server did not answer within two minutes")
+    running = TrackingServer(folder, f"sqlite:///{folder}/db.sqlite")
+    yield running.url
+    running.kill(signal.SIGTERM)
 
 
 def test_what_is_recorded_comes_back(store: Store) -> None:
@@ -183,15 +163,13 @@ def test_results_that_cannot_be_a_folder_are_a_sentence(tmp_path: Path) -> None:
 
 def test_the_pages_open_on_loopback(store: Store, results: Path, tmp_path: Path) -> None:
     record_run(store, store.open_pairing(RECORD, "key"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "bench", "ui", "--port", str(port), "--results", str(results)]
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE)
     assert process.stderr
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/health", process)
+        wait_for(f"{address}/health", process)
         with urllib.request.urlopen(address, timeout=60) as page:
             assert b"MLflow" in page.read()
         assert process.stderr.readline().decode().strip() == f"{address}/#/experiments?workflowType=machine_learning"
