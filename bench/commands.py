@@ -64,11 +64,14 @@ def tune(settings: Settings, format: Formats, search_only: bool) -> int:
 
 def show_searches(settings: Settings, tasks: Sequence[str], backbones: Sequence[str]) -> str:
     """What recorded searches found. Raises UsageError if there are none."""
+    from bench import registry
     from bench.listing import show_searches as show
     from bench.store import Store
 
     store = Store(settings.tracking_uri, settings.results)
-    found = [s for s in store.searches(tasks or None) if not backbones or s["backbone"] in backbones]
+    found = [
+        s for s in store.searches(registry.recorded_names(tasks) or None) if not backbones or s["backbone"] in backbones
+    ]
     if not found:
         raise UsageError(f"no search is recorded in {store.name} for what is asked: start with `bench tune`")
     return show(found)
@@ -83,11 +86,14 @@ def table(
     store: "Store | None" = None,
 ) -> str:
     """The comparison tables of what is recorded. Raises UsageError if nothing is."""
+    from bench import registry
     from bench.store import Store
     from bench.tables import render, rows
 
     store = store or Store(settings.tracking_uri, settings.results)
-    records = [r for r in store.records(tasks or None) if not backbones or r.backbone in backbones]
+    records = [
+        r for r in store.records(registry.recorded_names(tasks) or None) if not backbones or r.backbone in backbones
+    ]
     if not records:
         raise UsageError(f"nothing is recorded in {store.name} for what is asked: start with `bench run`")
     return render(rows(records, {r.task: _published(r.task) for r in records}), format, colour=colour)

@@ -65,6 +65,11 @@ def tasks(names: Sequence[str]) -> list[Task]:
     return [_manifest(n) if _is_path(n) else _task(n) for n in _expand("task", names)]
 
 
+def recorded_names(tasks: Sequence[str]) -> list[str]:
+    """The names under which runs of `tasks` are recorded: of a manifest's path the name that it gives itself."""
+    return [_manifest(name).name if _is_path(name) else name for name in tasks]
+
+
 def check(backbones: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise one UsageError for all the names that are wrong, of both kinds."""
     asked: tuple[tuple[Kind, Sequence[str]], ...] = (("backbone", backbones), ("task", tasks))

@@ -54,7 +54,7 @@ def test_what_is_recorded_is_not_run_again_and_the_rest_is(
     assert "5 recorded now, 5 recorded before" in capsys.readouterr().err
     assert bench(*common, "--set", "epochs=5") == 0
     assert "5 recorded now" in capsys.readouterr().err
-    assert bench("table", "--results", "results", "--format", "json") == 0
+    assert bench("table", "-t", manifest, "--results", "results", "--format", "json") == 0
     found = rows(capsys)
     assert [r["seeds"] for r in found if r["status"] == "ok"] == [2, 1] or len(found) == 2
 
