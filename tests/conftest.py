@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem != "test_install")  # minutes in one test: not last, with idle cores beside
+    items.sort(key=lambda item: item.path.stem != "test_install")  # minutes in one test: not last and alone
     if config.getoption("--slow"):
         return
     for item in items:
