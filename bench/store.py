@@ -267,6 +267,7 @@ class RunLog:
         self.store, self.run, self.earlier = store, run, earlier
         self.waiting: list[Metric] = []
         self.flushed = 0.0
+        self.ended = False
 
     def epoch(self, number: int, values: Mapping[str, float]) -> None:
         """Loss and validation scores of one epoch, sent at most every FLUSH_SECONDS."""
@@ -301,6 +302,7 @@ class RunLog:
                 self.store._tag(self.run, {"network": "saved"})
             self.store.client.log_artifacts(self.run, folder)
         self.store.client.set_terminated(self.run, "FINISHED")
+        self.ended = True
         self._forget(self.earlier)
 
     def close(self, values: Mapping[str, float], notes: Mapping[str, str]) -> None:
@@ -310,6 +312,7 @@ class RunLog:
         self._flush()
         self.store._tag(self.run, notes)
         self.store.client.set_terminated(self.run, "FINISHED")
+        self.ended = True
         self._forget(self.earlier)
 
     def fail(self, reason: str, traceback: str = "") -> None:
@@ -322,7 +325,9 @@ class RunLog:
         self._forget([run for run in self.earlier if run.info.status != "FINISHED"])
 
     def abandon(self) -> None:
-        """Take an interrupted run out of the store, if that answers."""
+        """Take an interrupted run out of the store, if that answers; one that is recorded stays."""
+        if self.ended:
+            return
         with suppress(StoreError), impatient():
             self.store.client.delete_run(self.run)
 

@@ -212,3 +212,13 @@ def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
     assert store.searches() == [{"name": "name", "trials": 3}]
     assert store.search("toy", "key") is None  # not complete yet
     assert store.open_search("toy", "name", "key", "label") == first
+
+
+def test_what_is_recorded_is_not_abandoned(store: Store) -> None:
+    parent = store.open_search("toy", "name", "key", "label")
+    done, interrupted = (store.start("toy", parent, mark, "1", 0, {}, {}, kind="trial") for mark in "ab")
+    done.close({"UA": 0.5}, {"state": "complete"})
+    for log in (done, interrupted):
+        log.abandon()
+    left = store.client.search_runs([store._experiment("toy")], "tags.`ser.kind` = 'trial'")
+    assert [run.data.tags["ser.fingerprint"] for run in left] == ["a"]
