@@ -1,4 +1,6 @@
-"""The network of BYOL-A and BYOL-S (AudioNTT2020), with masks: a clip's embedding does not depend on its batch."""
+"""The network of BYOL-A and BYOL-S (AudioNTT2020), with masks: a clip's embedding does not depend
+on its batch.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,21 +12,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.batch import Inputs, Padded, pad
+from bench.contracts.batch import Inputs, Padded, pad
+from bench.contracts.feature import Feature
+from bench.contracts.weights import Weights
+from bench.encoders.hub import local_folder
 from bench.errors import WeightsError
-from bench.feature import Feature, Weights
-from bench.features import LogMelSpectrogram
-from bench.nn import Standardise
-from bench.weights import local_folder
+from bench.features.signal import LogMelSpectrogram
+from bench.training.layers import Standardise
 
 if TYPE_CHECKING:
-    from bench.feature import Array, Waveform
+    from bench.contracts.feature import Array, Waveform
 
 LOGMEL = LogMelSpectrogram()  # 64 HTK mels, 60-7800 Hz: what the released weights were trained on
 Norm = Literal["clip", "audioset"]
 
-FROZEN_SEED = 0  # of a frozen network with random weights: the same in every run, whatever the run's own seed
-AUDIOSET_MEAN, AUDIOSET_DEVIATION = -5.49, 5.04  # log-mel statistics printed with BYOL-A (Niizumi et al. 2021)
+FROZEN_SEED = (
+    0  # of a frozen network with random weights: the same in every run, whatever the run's own seed
+)
+AUDIOSET_MEAN, AUDIOSET_DEVIATION = (
+    -5.49,
+    5.04,
+)  # log-mel statistics printed with BYOL-A (Niizumi et al. 2021)
 
 BLOCKS = 3  # each halves frames and mels
 MIN_FRAMES = 2**BLOCKS  # shorter clips are continued with zeros, the mean of standardised input
@@ -34,8 +42,9 @@ MIN_FRAMES = 2**BLOCKS  # shorter clips are continued with zeros, the mean of st
 class ByolInput(Feature):
     """The standardised log-mel that the network reads, (frames, mels).
 
-    norm: how it is standardised without looking at other clips. "clip": by the clip's own mean and deviation over all
-    its values; "audioset": by those of the data the network was trained on, which keeps differences in recording level.
+    norm: how it is standardised without looking at other clips. "clip": by the clip's own mean and
+    deviation over all its values; "audioset": by those of the data the network was trained on,
+    which keeps differences in recording level.
     """
 
     norm: Norm = "clip"
@@ -48,7 +57,9 @@ class ByolInput(Feature):
         if self.norm == "audioset":
             return (logmel - np.float32(AUDIOSET_MEAN)) / np.float32(AUDIOSET_DEVIATION)
         deviation = float(logmel.std())
-        own: Array = (logmel - logmel.mean()) / np.float32(deviation if deviation > 1e-3 else 1.0)  # silence has none
+        own: Array = (logmel - logmel.mean()) / np.float32(
+            deviation if deviation > 1e-3 else 1.0
+        )  # silence has none
         return own
 
 
@@ -81,10 +92,11 @@ class ByolEmbedding(Feature):
 
 
 class FineTuned(nn.Module):
-    """Log-mel -> network -> embedding, standardised by what the training part's was at the start -> linear classifier.
+    """Log-mel -> network -> embedding, standardised by what the training part's was at the start ->
+    linear classifier.
 
-    Standardised, the classifier learns at the rate that suits the network; on raw embeddings its first steps are so
-    large that they undo the pre-training.
+    Standardised, the classifier learns at the rate that suits the network; on raw embeddings its
+    first steps are so large that they undo the pre-training.
     """
 
     def __init__(self, encoder: "AudioNTT", classes: int, dropout: float) -> None:
@@ -97,7 +109,9 @@ class FineTuned(nn.Module):
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         self.encoder.eval()
         embeddings = (self.encoder(i["logmel"])[:, None] for i in inputs)
-        self.standardise.calibrate(Padded(e, torch.ones(len(e), dtype=torch.long)) for e in embeddings)
+        self.standardise.calibrate(
+            Padded(e, torch.ones(len(e), dtype=torch.long)) for e in embeddings
+        )
         self.encoder.train()
 
     def forward(self, inputs: Inputs) -> Tensor:
@@ -108,7 +122,8 @@ class FineTuned(nn.Module):
 class AudioNTT(nn.Module):
     """Three convolution blocks, two linear layers, maximum plus mean over time.
 
-    Names of layers are those of the released state dicts. 0.6 M parameters at 64 channels and 512 dimensions.
+    Names of layers are those of the released state dicts. 0.6 M parameters at 64 channels and 512
+    dimensions.
     """
 
     def __init__(self, mels: int = 64, channels: int = 64, dim: int = 512) -> None:
@@ -128,7 +143,9 @@ class AudioNTT(nn.Module):
         )
 
     def forward(self, logmel: Padded) -> Tensor:
-        """(batch, frames, mels) standardised log-mel -> (batch, dim) embeddings, every value at least 0."""
+        """(batch, frames, mels) standardised log-mel -> (batch, dim) embeddings, every value at
+        least 0.
+        """
         frames = self.frames(logmel)
         values = self.fc(frames.values)  # (batch, frames / 8, dim)
         own = values.masked_fill(~frames.mask[..., None], 0.0)  # no value is below 0: ReLU
@@ -143,7 +160,8 @@ class AudioNTT(nn.Module):
             if isinstance(layer, MaskedBatchNorm):
                 values = layer(values, lengths)
             elif isinstance(layer, nn.MaxPool2d):
-                # a convolution must see zeros beyond the clip's end, as it does when the clip is alone
+                # a convolution must see zeros beyond the clip's end, as it does when the clip is
+                # alone
                 lengths = lengths // 2
                 values = _own(layer(values), lengths)
             else:
@@ -155,7 +173,9 @@ class MaskedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics, in training, come from the clips' own frames alone."""
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
-        """values: (batch, channels, mels, frames); what lies beyond `lengths` comes out as zeros in training."""
+        """values: (batch, channels, mels, frames); what lies beyond `lengths` comes out as zeros in
+        training.
+        """
         if not self.training:
             return super().forward(values)
         own = torch.cat([v[..., :n] for v, n in zip(values, lengths.tolist(), strict=True)], dim=-1)

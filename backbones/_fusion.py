@@ -1,4 +1,6 @@
-"""What the two backbones that fuse wav2vec 2.0 with a pitch signal share: weights, options, and what is trained."""
+"""What the two backbones that fuse wav2vec 2.0 with a pitch signal share: weights, options, and
+what is trained.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from backbones._ssl import SpeechEncoder
 from backbones.wav2vec2 import Wav2Vec2
-from bench.backbone import Checkpoint, Setup
-from bench.recipe import Recipe, option
+from bench.contracts.backbone import Setup
+from bench.contracts.recipe import Recipe
+from bench.contracts.weights import Checkpoint
+from bench.options import option
 
 if TYPE_CHECKING:
     from backbones._ssl_net import TrainedEncoder
-    from bench.pitch_signal import PitchSignal, Variant
+    from bench.features.pitch_signal import PitchSignal, Variant
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,12 @@ class FusionOptions:
 
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
     spec_augment: Literal["auto", "on", "off"] = option(
-        "auto", "mask spans of frames in training, as the checkpoint's configuration says; auto: on, but off when tiny"
+        "auto",
+        "mask spans of frames in training, as the checkpoint's configuration says; auto: on, but off when tiny",
     )
-    checkpointing: bool = option(False, "recompute activations in the backward pass: less memory, a third slower")
+    checkpointing: bool = option(
+        False, "recompute activations in the backward pass: less memory, a third slower"
+    )
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,14 @@ class Design:
 
     streams: tuple[str, ...] = ("frontend", "pitch", "mfcc")
     cross: bool = True  # attention between audio and pitch, both ways, frame by frame
-    attend: Literal["tokens", "vector", "none"] = "tokens"  # what self-attention sees of the pooled streams
+    attend: Literal["tokens", "vector", "none"] = (
+        "tokens"  # what self-attention sees of the pooled streams
+    )
     residual: Literal["query", "source"] = "query"
     masked: bool = True
-    mfcc_frames: int = 0  # every clip's MFCCs are continued with zeros, which count, to so many; 0: its own
+    mfcc_frames: int = (
+        0  # every clip's MFCCs are continued with zeros, which count, to so many; 0: its own
+    )
 
 
 @dataclass(frozen=True)
@@ -44,14 +55,18 @@ class Sizes:
     cross_heads: int = 16
     self_heads: int = 8
     recurrent: int = 256  # units of each direction of the LSTM
-    hidden: int = 512  # of the head of feature-fusion, and half as many in pitch-fusion's projection
+    hidden: int = (
+        512  # of the head of feature-fusion, and half as many in pitch-fusion's projection
+    )
 
 
 TINY = Sizes(cross_heads=4, self_heads=4, recurrent=32, hidden=64)
 
 
 class FusionBackbone(SpeechEncoder):
-    """Fine-tuned alone; the weights are wav2vec 2.0's for the task's language, the rest begins at random."""
+    """Fine-tuned alone; the weights are wav2vec 2.0's for the task's language, the rest begins at
+    random.
+    """
 
     kind = "wav2vec2"
     Options = FusionOptions
@@ -62,15 +77,19 @@ class FusionBackbone(SpeechEncoder):
             return "the pitch encoder and the fusion have no pre-trained layers to probe; use --mode finetune"
         return None
 
-    def signal(self, setup: Setup, variant: "Variant" = "paper", normalise: bool = True) -> "PitchSignal":
-        """The pitch on the sample axis: F0 in Hz, 0 where unvoiced, normalised over the clip as audio is.
+    def signal(
+        self, setup: Setup, variant: "Variant" = "paper", normalise: bool = True
+    ) -> "PitchSignal":
+        """The pitch on the sample axis: F0 in Hz, 0 where unvoiced, normalised over the clip as
+        audio is.
 
-        The unit matters. The pitch encoder's first norm divides the deviations of the one channel there is by their own
-        size, so that a clip's level and range remain only against the zeros: in octaves, or with the unvoiced frames
-        bridged, they are lost (tests/test_fusion_cues.py).
+        The unit matters. The pitch encoder's first norm divides the deviations of the one channel
+        there is by their own size, so that a clip's level and range remain only against the zeros:
+        in octaves, or with the unvoiced frames bridged, they are lost
+        (tests/backbones/test_fusion_cues.py).
         """
-        from bench.pitch import Pitch
-        from bench.pitch_signal import PitchSignal
+        from bench.features.pitch import Pitch
+        from bench.features.pitch_signal import PitchSignal
 
         hertz = Pitch(log=False, unvoiced="zero")
         return PitchSignal(variant, hertz, normalise, setup.options.max_seconds)
@@ -85,7 +104,7 @@ class FusionBackbone(SpeechEncoder):
 
     def _encoder(self, setup: Setup) -> "TrainedEncoder":
         from backbones._ssl_net import TrainedEncoder
-        from bench.encoders import drop
+        from bench.encoders.wav2vec2 import drop
 
         drop()  # features are extracted by now: the network they used makes room
         return TrainedEncoder(*self._trained(setup))

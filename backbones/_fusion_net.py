@@ -8,16 +8,17 @@ from torch import Tensor, nn
 
 from backbones._fusion import Design, Sizes
 from backbones._ssl_net import TrainedEncoder
-from bench.batch import Inputs, Padded
-from bench.encoders import project, reach
-from bench.nn import Standardise
+from bench.contracts.batch import Inputs, Padded
+from bench.encoders.wav2vec2 import project, reach
+from bench.training.layers import Standardise
 
 MFCCS = 39  # coefficients with derivatives
 Residual = Literal["query", "source"]
 
 
 class MaskedGroupNorm(nn.Module):
-    """`nn.GroupNorm` with a group per channel over a clip's own frames, (batch, channels, frames), padding left out.
+    """`nn.GroupNorm` with a group per channel over a clip's own frames, (batch, channels, frames),
+    padding left out.
 
     Takes over the parameters of `norm`.
     """
@@ -37,46 +38,60 @@ class MaskedGroupNorm(nn.Module):
 
 
 class PitchEncoder(nn.Module):
-    """wav2vec 2.0's front end and projection, randomly initialised and trained, on a pitch signal at 16 kHz.
+    """wav2vec 2.0's front end and projection, randomly initialised and trained, on a pitch signal
+    at 16 kHz.
 
-    (batch, samples) to (batch, frames, width), as many frames as the audio has. No norm sees the padding, so that a
-    clip's frames do not depend on its batch.
+    (batch, samples) to (batch, frames, width), as many frames as the audio has. No norm sees the
+    padding, so that a clip's frames do not depend on its batch.
     """
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         from transformers import AutoModel
 
-        without = type(config).from_dict({**config.to_dict(), "num_hidden_layers": 0})  # a transformer is not wanted
+        without = type(config).from_dict(
+            {**config.to_dict(), "num_hidden_layers": 0}
+        )  # a transformer is not wanted
         network = AutoModel.from_config(without)
-        self.layers, self.feature_projection = network.feature_extractor.conv_layers, network.feature_projection
+        self.layers, self.feature_projection = (
+            network.feature_extractor.conv_layers,
+            network.feature_projection,
+        )
         self.steps = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.least = reach(config)
         if config.feat_extract_norm == "group":
             self.layers[0].layer_norm = MaskedGroupNorm(self.layers[0].layer_norm)
 
     def forward(self, signal: Padded) -> Padded:
-        hidden, lengths = signal.values[:, None], signal.lengths.clamp_min(self.least)  # (batch, 1, samples)
+        hidden, lengths = (
+            signal.values[:, None],
+            signal.lengths.clamp_min(self.least),
+        )  # (batch, 1, samples)
         hidden = nn.functional.pad(hidden, (0, max(0, self.least - hidden.shape[-1])))
         for layer, (kernel, stride) in zip(self.layers, self.steps, strict=True):
             lengths = (lengths - kernel) // stride + 1
             norm = getattr(layer, "layer_norm", None)
             if isinstance(norm, MaskedGroupNorm):
                 hidden = layer.conv(hidden)
-                hidden = layer.activation(norm(hidden, Padded(hidden.transpose(1, 2), lengths).mask))
+                hidden = layer.activation(
+                    norm(hidden, Padded(hidden.transpose(1, 2), lengths).mask)
+                )
             else:
                 hidden = layer(hidden)
         return Padded(project(self, hidden.transpose(1, 2)), lengths)
 
 
 class Attention(nn.Module):
-    """Attention, residual, layer norm, and a feed-forward network of four times the width with the same around it.
+    """Attention, residual, layer norm, and a feed-forward network of four times the width with the
+    same around it.
 
-    `residual`: to which side the attended values are added. Both papers' code adds them to the source (keys and
-    values), which needs as many queries as sources.
+    `residual`: to which side the attended values are added. Both papers' code adds them to the
+    source (keys and values), which needs as many queries as sources.
     """
 
-    def __init__(self, width: int, heads: int, residual: Residual = "source", dropout: float = 0.1) -> None:
+    def __init__(
+        self, width: int, heads: int, residual: Residual = "source", dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.residual = residual
         self.attend = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
@@ -89,18 +104,25 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
         """(batch, frames, width) each. mask: (batch, frames), True where the source is not padding."""
         padding = None if mask is None or bool(mask.all()) else ~mask
-        attended, _ = self.attend(query, source, source, key_padding_mask=padding, need_weights=False)
-        hidden = self.first((source if self.residual == "source" else query) + self.dropout(attended))
+        attended, _ = self.attend(
+            query, source, source, key_padding_mask=padding, need_weights=False
+        )
+        hidden = self.first(
+            (source if self.residual == "source" else query) + self.dropout(attended)
+        )
         return self.second(hidden + self.dropout(self.feed(hidden)))  # type: ignore[no-any-return]
 
 
 class _Fusion(nn.Module):
-    """What both networks share: `masked` False lets the padding of a training batch through as if it were signal."""
+    """What both networks share: `masked` False lets the padding of a training batch through as if
+    it were signal.
+    """
 
     masked: bool
 
     def own(self, given: Padded) -> Padded:
-        """The batch with its lengths, or, unmasked and in training, with the padding as every clip's own.
+        """The batch with its lengths, or, unmasked and in training, with the padding as every
+        clip's own.
 
         A clip that is scored is scored as if alone, where there is no padding to see.
         """
@@ -122,7 +144,10 @@ class PitchFusion(_Fusion):
         self.project, self.classify = nn.Linear(2 * width, narrow), nn.Linear(narrow, classes)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        audio, pitch = self.audio.states(self.own(inputs["frontend"])), self.pitch(self.own(inputs["pitch"]))
+        audio, pitch = (
+            self.audio.states(self.own(inputs["frontend"])),
+            self.pitch(self.own(inputs["pitch"])),
+        )
         mask = audio.mask
         joint = torch.cat(
             [
@@ -136,10 +161,12 @@ class PitchFusion(_Fusion):
 
 
 class Recurrent(nn.Module):
-    """Wang's MFCC stream: (batch, frames, 39) to the (batch, frames, 2 * units) of a bidirectional LSTM.
+    """Wang's MFCC stream: (batch, frames, 39) to the (batch, frames, 2 * units) of a bidirectional
+    LSTM.
 
-    Each direction begins at a clip's own end, and MFCCs are standardised by the training part. With `frames`, every
-    clip is continued with zeros to that length, or cut; the zeros count, and nothing is standardised.
+    Each direction begins at a clip's own end, and MFCCs are standardised by the training part. With
+    `frames`, every clip is continued with zeros to that length, or cut; the zeros count, and
+    nothing is standardised.
     """
 
     def __init__(self, units: int, frames: int) -> None:
@@ -153,7 +180,9 @@ class Recurrent(nn.Module):
             values = nn.functional.pad(mfcc.values, (0, 0, 0, self.frames - mfcc.values.shape[1]))
             return Padded(self.lstm(values)[0], torch.full_like(mfcc.lengths, self.frames))
         values, lengths = self.standardise(mfcc.values), mfcc.lengths.cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            values, lengths, batch_first=True, enforce_sorted=False
+        )
         values, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return Padded(values, mfcc.lengths)
 
@@ -161,13 +190,20 @@ class Recurrent(nn.Module):
 class FeatureFusion(_Fusion):
     """Wang's network, and its ablations by `design`. Reads the streams of the design.
 
-    Cross-attention relates audio and pitch frame by frame; each stream is then averaged over a clip's own frames.
-    Self-attention relates the averages: as three tokens of the encoder's width (a linear map brings the MFCCs' there),
-    or, as released, as one vector, where a softmax over one score leaves queries and keys without effect.
+    Cross-attention relates audio and pitch frame by frame; each stream is then averaged over a
+    clip's own frames. Self-attention relates the averages: as three tokens of the encoder's width
+    (a linear map brings the MFCCs' there), or, as released, as one vector, where a softmax over one
+    score leaves queries and keys without effect.
     """
 
     def __init__(
-        self, audio: TrainedEncoder | None, config: Any, design: Design, sizes: Sizes, classes: int, dropout: float
+        self,
+        audio: TrainedEncoder | None,
+        config: Any,
+        design: Design,
+        sizes: Sizes,
+        classes: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.design, self.masked = design, design.masked

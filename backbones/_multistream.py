@@ -9,12 +9,13 @@ import soxr
 import torch
 from torch import Tensor, nn
 
-from bench.batch import Inputs
-from bench.feature import SAMPLE_RATE, Feature, Weights
-from bench.nn import Standardise, calibrate_each
+from bench.contracts.batch import Inputs
+from bench.contracts.feature import SAMPLE_RATE, Feature
+from bench.contracts.weights import Weights
+from bench.training.layers import Standardise, calibrate_each
 
 if TYPE_CHECKING:
-    from bench.feature import Array, Waveform
+    from bench.contracts.feature import Array, Waveform
 
 BANDS = 128
 TOKENS = 16  # of the 1D stream, as many as a 2D stream has at 5 s
@@ -26,7 +27,8 @@ WINDOW, HOP = 2048, 512  # samples at 16 kHz: 128 ms, 32 ms
 
 @dataclass(frozen=True)
 class _Fixed(Feature):
-    """A clip brought to one length: a shorter one is continued by its mirror image, of a longer one the middle stays.
+    """A clip brought to one length: a shorter one is continued by its mirror image, of a longer one
+    the middle stays.
 
     At 8 kHz windows and hops keep their duration, so that every map keeps its size.
     """
@@ -47,10 +49,15 @@ class _Fixed(Feature):
         count = round(self.seconds * self.rate)
         start = max(0, len(samples) - count) // 2
         samples = samples[start : start + count]
-        return np.pad(samples, (0, count - len(samples)), mode="symmetric" if self.mirror else "constant")
+        return np.pad(
+            samples, (0, count - len(samples)), mode="symmetric" if self.mirror else "constant"
+        )
 
     def _frames(self, n_fft: int) -> dict[str, int]:
-        return {"n_fft": n_fft * self.rate // SAMPLE_RATE, "hop_length": HOP * self.rate // SAMPLE_RATE}
+        return {
+            "n_fft": n_fft * self.rate // SAMPLE_RATE,
+            "hop_length": HOP * self.rate // SAMPLE_RATE,
+        }
 
     def _decibels(self, samples: "Waveform") -> "Array":
         """(bands, frames): mel power spectrogram, at most 80 dB below its maximum."""
@@ -80,7 +87,9 @@ class FixedMfcc(_Fixed):
 
 @dataclass(frozen=True)
 class FixedSpectrum(_Fixed):
-    """(frames, 128) in dB: mel bands, or `linear` ones, for which the window shrinks to 254 samples."""
+    """(frames, 128) in dB: mel bands, or `linear` ones, for which the window shrinks to 254
+    samples.
+    """
 
     linear: bool = False
 
@@ -97,7 +106,9 @@ class FixedSpectrum(_Fixed):
 
 
 class MultiStream(nn.Module):
-    """Streams side by side, their outputs concatenated or joined by non-local attention, and a linear classifier."""
+    """Streams side by side, their outputs concatenated or joined by non-local attention, and a
+    linear classifier.
+    """
 
     def __init__(self, streams: "dict[str, Stream]", attention: bool, classes: int) -> None:
         super().__init__()
@@ -107,7 +118,9 @@ class MultiStream(nn.Module):
         self.streams: Any = nn.ModuleDict(streams)
         width = next(iter(streams.values())).channels
         self.attention = NonLocal(width) if attention else None
-        self.classify = nn.Linear(width if attention else sum(s.width for s in streams.values()), classes)
+        self.classify = nn.Linear(
+            width if attention else sum(s.width for s in streams.values()), classes
+        )
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         calibrate_each(self.standardise, inputs)
@@ -121,7 +134,9 @@ class MultiStream(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Embedded Gaussian over tokens, (batch, tokens, channels) -> the same, with a residual (Wang et al. 2018)."""
+    """Embedded Gaussian over tokens, (batch, tokens, channels) -> the same, with a residual (Wang
+    et al. 2018).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -146,17 +161,21 @@ class Stream(nn.Module):
 
 
 class ConvStream(Stream):
-    """Four blocks of convolution, batch norm, ReLU and max pooling (Tables 3 and 4), then an LSTM if `lstm` > 0.
+    """Four blocks of convolution, batch norm, ReLU and max pooling (Tables 3 and 4), then an LSTM
+    if `lstm` > 0.
 
-    channels: of the four blocks, 64, 64, 128 and 128 in the paper. Tokens are the maps before the last pooling, or
-    with an LSTM its states; the 1D stream's are averaged to 16.
+    channels: of the four blocks, 64, 64, 128 and 128 in the paper. Tokens are the maps before the
+    last pooling, or with an LSTM its states; the 1D stream's are averaged to 16.
     """
 
     def __init__(self, dims: int, channels: Sequence[int], lstm: int = 0) -> None:
         super().__init__()
         self.dims, self.channels, self.width = dims, channels[-1], lstm or channels[-1]
         kernel, pools = ((1, 3), ((1, 4),) * 3) if dims == 1 else ((3, 3), ((2, 2), (4, 4), (4, 4)))
-        blocks = [_block(kernel, *sizes) for sizes in zip((1, *channels), channels, (*pools, (1, 1)), strict=False)]
+        blocks = [
+            _block(kernel, *sizes)
+            for sizes in zip((1, *channels), channels, (*pools, (1, 1)), strict=False)
+        ]
         self.blocks = nn.Sequential(*blocks)
         self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
         self.pool = nn.MaxPool2d((1, 4) if dims == 1 else (4, 4))
@@ -172,7 +191,9 @@ class ConvStream(Stream):
         return few.transpose(1, 2)
 
     def _maps(self, values: Tensor) -> Tensor:
-        """(batch, channels, 1, samples / 64): one row of an image; or (batch, channels, 4, frames / 32)."""
+        """(batch, channels, 1, samples / 64): one row of an image; or (batch, channels, 4, frames /
+        32).
+        """
         image = values[:, None] if self.dims == 1 else values.transpose(1, 2)
         return self.blocks(image[:, None].to(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
@@ -183,7 +204,9 @@ class ConvStream(Stream):
 
 
 class ResNetStream(Stream):
-    """ResNet-18, pre-trained on ImageNet, on a spectrogram as a grey image; its last map's positions are the tokens."""
+    """ResNet-18, pre-trained on ImageNet, on a spectrogram as a grey image; its last map's
+    positions are the tokens.
+    """
 
     dims = 2
 
@@ -202,16 +225,20 @@ class ResNetStream(Stream):
         return self.project(maps.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
 
 
-def _block(kernel: tuple[int, int], inputs: int, outputs: int, pool: tuple[int, int]) -> nn.Sequential:
+def _block(
+    kernel: tuple[int, int], inputs: int, outputs: int, pool: tuple[int, int]
+) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
     norm = nn.BatchNorm2d(outputs)
-    return nn.Sequential(conv, norm, nn.MaxPool2d(pool), nn.ReLU())  # ReLU first gives the same, on more values
+    return nn.Sequential(
+        conv, norm, nn.MaxPool2d(pool), nn.ReLU()
+    )  # ReLU first gives the same, on more values
 
 
 def _resnet(weights: Weights, tiny: bool) -> Any:
     from transformers import ResNetConfig, ResNetModel
 
-    from bench.weights import load_pretrained
+    from bench.encoders.hub import load_pretrained
 
     if not weights.random:
         return load_pretrained(ResNetModel, weights)

@@ -1,18 +1,22 @@
-"""What the backbones of the wav2vec 2.0 family share: features, network, options, and the recipes of two papers."""
+"""What the backbones of the wav2vec 2.0 family share: features, network, options, and the recipes
+of two papers.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from bench.backbone import Backbone, Checkpoint, Setup
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe, probe_recipe
+from bench.contracts.weights import Checkpoint, Weights
 from bench.errors import WeightsError
-from bench.feature import Feature, Weights
-from bench.recipe import Recipe, option, probe_recipe
+from bench.options import option
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.encoders import Architecture
+    from bench.encoders.wav2vec2 import Architecture
 
 CHEN = "Chen et al. 2024, arXiv 2405.04128"
 THANH = "Thanh et al. 2024, A Robust Pitch-Fusion Model for SER in Tonal Languages (ICASSP, pp. 12386-12390)"
@@ -25,16 +29,21 @@ class SslOptions:
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
     dropout: float = option(0.1, "dropout before each linear layer of the head", low=0, high=0.99)
     spec_augment: Literal["auto", "on", "off"] = option(
-        "auto", "mask spans of frames in training, as the checkpoint's configuration says; auto: on, but off when tiny"
+        "auto",
+        "mask spans of frames in training, as the checkpoint's configuration says; auto: on, but off when tiny",
     )
-    checkpointing: bool = option(False, "recompute activations in the backward pass: less memory, a third slower")
+    checkpointing: bool = option(
+        False, "recompute activations in the backward pass: less memory, a third slower"
+    )
 
 
 class SpeechEncoder(Backbone):
-    """Fine-tuned: projection, transformer and head on the frozen front end. Probed: the frozen transformer's layers.
+    """Fine-tuned: projection, transformer and head on the frozen front end. Probed: the frozen
+    transformer's layers.
 
-    The front end is frozen as in both papers' code. Unlike theirs it reads each clip unpadded, and the mean over
-    frames leaves the padding out, so that a clip's result does not depend on its batch.
+    The front end is frozen as in both papers' code. Unlike theirs it reads each clip unpadded, and
+    the mean over frames leaves the padding out, so that a clip's result does not depend on its
+    batch.
     """
 
     kind: ClassVar[Literal["wav2vec2", "hubert", "wavlm"]]
@@ -63,40 +72,48 @@ class SpeechEncoder(Backbone):
         return self.finetuning(setup)
 
     def weights(self, setup: Setup) -> Weights:
-        from bench.weights import RANDOM, resolve
+        from bench.contracts.weights import RANDOM, resolve
 
         return RANDOM if setup.scale == "tiny" else resolve(setup.weights, self.checkpoint(setup))
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
-        from bench.encoders import ConvFrontEnd, EncoderMeans
+        from bench.encoders.wav2vec2 import ConvFrontEnd, EncoderMeans
 
         source = (*self._source(setup), setup.options.max_seconds)
-        return {"states": EncoderMeans(*source)} if setup.mode == "probe" else {"frontend": ConvFrontEnd(*source)}
+        return (
+            {"states": EncoderMeans(*source)}
+            if setup.mode == "probe"
+            else {"frontend": ConvFrontEnd(*source)}
+        )
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._ssl_net import TransformerClassifier
-        from bench.encoders import drop, read_config
-        from bench.nn import LayerProbe
+        from bench.encoders.wav2vec2 import drop, read_config
+        from bench.training.layers import LayerProbe
 
         drop()  # features are extracted by now: the network they used makes room
         if setup.mode == "probe":
             config = read_config(*self._source(setup))
-            return LayerProbe("states", config.num_hidden_layers + 1, config.hidden_size, setup.classes)
+            return LayerProbe(
+                "states", config.num_hidden_layers + 1, config.hidden_size, setup.classes
+            )
         return TransformerClassifier(*self._trained(setup), setup.classes, setup.options.dropout)
 
     def _trained(self, setup: Setup) -> tuple[Any, bool]:
         """The encoder to train, and whether SpecAugment masks what its transformer reads."""
-        from bench.encoders import load
-        from bench.nn import recompute
+        from bench.encoders.wav2vec2 import load
+        from bench.training.layers import recompute
 
         encoder, options = load(*self._source(setup)), setup.options
         if options.checkpointing:
             recompute(encoder)
-        return encoder, options.spec_augment == "on" or (options.spec_augment == "auto" and setup.scale == "full")
+        return encoder, options.spec_augment == "on" or (
+            options.spec_augment == "auto" and setup.scale == "full"
+        )
 
     def _source(self, setup: Setup) -> tuple[Weights, "Architecture | None"]:
         """The weights, and where they are random the sizes of this pairing's checkpoint."""
-        from bench.encoders import ARCHITECTURES, read_config
+        from bench.encoders.wav2vec2 import ARCHITECTURES, read_config
 
         weights = self.weights(setup)
         if weights.random:
@@ -112,8 +129,8 @@ class SpeechEncoder(Backbone):
 def chen(setup: Setup, learning_rate: float, batch_size: int, released: bool) -> Recipe:
     """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing.
 
-    Released: fp16, 1 epoch (multi-label HuBERT: half of one), no warm-up, no epoch chosen. Mended: up to 20 epochs with
-    a warm-up, stopped by the validation part.
+    Released: fp16, 1 epoch (multi-label HuBERT: half of one), no warm-up, no epoch chosen. Mended:
+    up to 20 epochs with a warm-up, stopped by the validation part.
     """
     rate = 1e-4 if setup.multilabel else learning_rate
     common = Recipe(batch_size=batch_size, accumulate=2, learning_rate=rate, weight_decay=0.0)
@@ -124,10 +141,11 @@ def chen(setup: Setup, learning_rate: float, batch_size: int, released: bool) ->
 
 
 def thanh(released: bool) -> Recipe:
-    """Thanh's baseline `train_no_joint`: 30 epochs of batches of 2 at 1.5e-5, linear decay, no warm-up, fp32.
+    """Thanh's baseline `train_no_joint`: 30 epochs of batches of 2 at 1.5e-5, linear decay, no
+    warm-up, fp32.
 
-    Which of its 30 checkpoints was reported is not in the code; released takes the last. Mended: the best on the
-    validation part, stopped early.
+    Which of its 30 checkpoints was reported is not in the code; released takes the last. Mended:
+    the best on the validation part, stopped early.
     """
     common = Recipe(epochs=30, batch_size=2, learning_rate=1.5e-5, weight_decay=0.0, warmup=0.0)
     return replace(_once(common, epochs=30), precision="fp32") if released else common

@@ -6,18 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.batch import Inputs, Padded
-from bench.encoders import project
-from bench.nn import Head
+from bench.contracts.batch import Inputs, Padded
+from bench.encoders.wav2vec2 import project
+from bench.training.layers import Head
 
-# WavLM's attention adds its position bias to a mask of another type; torch takes both, and says so at every start
+# WavLM's attention adds its position bias to a mask of another type; torch takes both, and says so
+# at every start
 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
 
 
 class TrainedEncoder(nn.Module):
     """Projection and transformer, both trained, behind the cached front end.
 
-    The attention mask keeps padding out whatever the front end's norm: the norm has seen each clip alone.
+    The attention mask keeps padding out whatever the front end's norm: the norm has seen each clip
+    alone.
     """
 
     def __init__(self, encoder: Any, spec_augment: bool) -> None:
@@ -32,17 +34,27 @@ class TrainedEncoder(nn.Module):
         if self.training and self.spec_augment:
             hidden = self._augment(hidden, frames.lengths)
         mask = None if bool(frames.mask.all()) else frames.mask
-        return Padded(self.encoder.encoder(hidden, attention_mask=mask).last_hidden_state, frames.lengths)
+        return Padded(
+            self.encoder.encoder(hidden, attention_mask=mask).last_hidden_state, frames.lengths
+        )
 
     def _augment(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """SpecAugment with the checkpoint's own probabilities, drawn from torch's seed."""
         config, (_, frames, width) = self.encoder.config, hidden.shape
         if config.mask_time_prob > 0:
             over = (config.mask_time_prob, config.mask_time_length, config.mask_time_min_masks)
-            mask = torch.stack([spans(n, frames, *over) for n in lengths.tolist()]).to(hidden.device)
-            hidden = torch.where(mask[..., None], self.encoder.masked_spec_embed.to(hidden.dtype), hidden)
+            mask = torch.stack([spans(n, frames, *over) for n in lengths.tolist()]).to(
+                hidden.device
+            )
+            hidden = torch.where(
+                mask[..., None], self.encoder.masked_spec_embed.to(hidden.dtype), hidden
+            )
         if config.mask_feature_prob > 0:
-            over = (config.mask_feature_prob, config.mask_feature_length, config.mask_feature_min_masks)
+            over = (
+                config.mask_feature_prob,
+                config.mask_feature_length,
+                config.mask_feature_min_masks,
+            )
             mask = torch.stack([spans(width, width, *over) for _ in lengths]).to(hidden.device)
             hidden = hidden.masked_fill(mask[:, None], 0)
         return hidden
@@ -60,7 +72,8 @@ class TransformerClassifier(TrainedEncoder):
 
 
 def spans(own: int, size: int, probability: float, length: int, least: int) -> Tensor:
-    """(size,) bool, True in random spans of `length` that start with `probability / length` among the first `own`.
+    """(size,) bool, True in random spans of `length` that start with `probability / length` among
+    the first `own`.
 
     At least `least` spans, as Wav2Vec2Config says, but never more than half of a short clip.
     """

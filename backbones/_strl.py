@@ -1,4 +1,6 @@
-"""What `strl` reads (clips in segments), and its network (Chen, Z. et al. 2023, section 4 and Algorithm 1)."""
+"""What `strl` reads (clips in segments), and its network (Chen, Z. et al. 2023, section 4 and
+Algorithm 1).
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.batch import Inputs, Padded
-from bench.feature import SAMPLE_RATE, Feature
-from bench.features import at_least
-from bench.nn import Standardise, calibrate_each
+from bench.contracts.batch import Inputs, Padded
+from bench.contracts.feature import SAMPLE_RATE, Feature
+from bench.features.signal import at_least
+from bench.training.layers import Standardise, calibrate_each
 
 if TYPE_CHECKING:
-    from bench.feature import Array, Waveform
+    from bench.contracts.feature import Array, Waveform
 
 DESCRIPTORS, FUNCTIONALS = 76, 1582  # of openSMILE's IS10
 
@@ -25,8 +27,9 @@ DESCRIPTORS, FUNCTIONALS = 76, 1582  # of openSMILE's IS10
 class Segments(Feature):
     """Another feature of each segment of a clip: (segments, *that feature's shape).
 
-    Segments follow each other without overlap. What remains at the end is left out, or with `pad_last` continued with
-    silence to a whole one; a clip shorter than one segment always is. 0 seconds: the clip is one segment.
+    Segments follow each other without overlap. What remains at the end is left out, or with
+    `pad_last` continued with silence to a whole one; a clip shorter than one segment always is. 0
+    seconds: the clip is one segment.
     """
 
     of: Feature
@@ -62,10 +65,12 @@ class Sizes:
 
 
 class Strl(nn.Module):
-    """Frame module, utterance module, fusion and a linear classifier, for one segment after the other.
+    """Frame module, utterance module, fusion and a linear classifier, for one segment after the
+    other.
 
-    In training it gives the logits of every segment, which inherits its clip's label (Eq. 22). Otherwise it gives a
-    clip's logits, whose softmax (sigmoid) is exactly the mean of its segments' softmax (sigmoid): Eq. 23.
+    In training it gives the logits of every segment, which inherits its clip's label (Eq. 22).
+    Otherwise it gives a clip's logits, whose softmax (sigmoid) is exactly the mean of its segments'
+    softmax (sigmoid): Eq. 23.
     """
 
     def __init__(
@@ -80,7 +85,9 @@ class Strl(nn.Module):
         self.standardise: Any = nn.ModuleDict({"lld": Standardise(1, DESCRIPTORS)})
         if utterance:
             self.standardise["functionals"] = Standardise(1, FUNCTIONALS)
-        self.utterance = nn.Sequential(nn.Linear(FUNCTIONALS, utterance), nn.ReLU()) if utterance else None
+        self.utterance = (
+            nn.Sequential(nn.Linear(FUNCTIONALS, utterance), nn.ReLU()) if utterance else None
+        )
         self.frame, self.fusion = frame, fusion
         self.classify = nn.Linear(fusion.width, classes)
         self.multilabel = multilabel
@@ -94,15 +101,23 @@ class Strl(nn.Module):
         ready = {name: layer(inputs[name].values) for name, layer in self.standardise.items()}
         parts = self.frame(ready["lld"][mask])
         if self.utterance is not None:  # functionals: (batch, segments or 1, 1, 1582)
-            parts.append(self.utterance(ready["functionals"].expand(-1, mask.shape[1], -1, -1)[mask][:, 0]))
+            parts.append(
+                self.utterance(ready["functionals"].expand(-1, mask.shape[1], -1, -1)[mask][:, 0])
+            )
         logits = self.classify(self.fusion(parts))
         each = logits.new_zeros(*mask.shape, logits.shape[1])
         each[mask] = logits
-        return Padded(each, lengths) if self.training else decide(Padded(each.float(), lengths), self.multilabel)
+        return (
+            Padded(each, lengths)
+            if self.training
+            else decide(Padded(each.float(), lengths), self.multilabel)
+        )
 
 
 def decide(segments: Padded, multilabel: bool) -> Tensor:
-    """Logits of the mean probability over a clip's segments: (batch, classes) of (batch, segments, classes)."""
+    """Logits of the mean probability over a clip's segments: (batch, classes) of (batch, segments,
+    classes).
+    """
     if not multilabel:
         return _log_mean(segments.values.log_softmax(2), segments)
     yes, no = F.logsigmoid(segments.values), F.logsigmoid(-segments.values)
@@ -116,7 +131,8 @@ def _log_mean(logs: Tensor, segments: Padded) -> Tensor:
 
 
 class FrameModule(nn.Module):
-    """Descriptors, (batch, frames, 76) -> what attention finds on the CNN's map, and what the temporal module tells.
+    """Descriptors, (batch, frames, 76) -> what attention finds on the CNN's map, and what the
+    temporal module tells.
 
     kernels: heights over descriptors and over frames of the two parallel convolutions.
     """
@@ -126,7 +142,9 @@ class FrameModule(nn.Module):
         inner = sizes.channels
         self.over_descriptors = nn.Conv2d(1, sizes.multiscale, (kernels[0], 1), padding="same")
         self.over_frames = nn.Conv2d(1, sizes.multiscale, (1, kernels[1]), padding="same")
-        self.blocks = nn.Sequential(*(_block(i, inner) for i in (2 * sizes.multiscale, inner, inner)))
+        self.blocks = nn.Sequential(
+            *(_block(i, inner) for i in (2 * sizes.multiscale, inner, inner))
+        )
         self.attention = nn.Linear(inner, 1, bias=False)
         self.temporal = temporal
 
@@ -151,7 +169,9 @@ class Recurrent(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Mean over time of one transformer layer with sinusoidal positions; the paper tells nothing of its sizes."""
+    """Mean over time of one transformer layer with sinusoidal positions; the paper tells nothing of
+    its sizes.
+    """
 
     def __init__(self, width: int, heads: int = 8) -> None:
         super().__init__()
@@ -167,7 +187,9 @@ class Transformer(nn.Module):
 
 
 class GroupFusion(nn.Module):
-    """Each part projected to one token, attention over the two or three tokens, all of them side by side."""
+    """Each part projected to one token, attention over the two or three tokens, all of them side by
+    side.
+    """
 
     def __init__(self, widths: Sequence[int], width: int, heads: int) -> None:
         super().__init__()
@@ -181,10 +203,11 @@ class GroupFusion(nn.Module):
 
 
 class DimensionFusion(nn.Module):
-    """Attention over the dimensions of the concatenated parts, a sequence of 560 numbers (Eqs. 16 to 21, literally).
+    """Attention over the dimensions of the concatenated parts, a sequence of 560 numbers (Eqs. 16
+    to 21, literally).
 
-    Query, key and value are 1x1 convolutions of one channel. Each head has one channel, too: with one number per
-    position, more of them span the same set of attention maps.
+    Query, key and value are 1x1 convolutions of one channel. Each head has one channel, too: with
+    one number per position, more of them span the same set of attention maps.
     """
 
     def __init__(self, widths: Sequence[int], heads: int) -> None:
@@ -196,12 +219,19 @@ class DimensionFusion(nn.Module):
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
         features = torch.cat(list(parts), 1)[..., None]  # (batch, dimensions, 1)
         query, key, value = self.project(features).transpose(1, 2)[..., None].chunk(3, 1)
-        heads = F.scaled_dot_product_attention(query, key, value)[..., 0]  # (batch, heads, dimensions)
+        heads = F.scaled_dot_product_attention(query, key, value)[
+            ..., 0
+        ]  # (batch, heads, dimensions)
         return self.join(heads.transpose(1, 2))[..., 0]  # type: ignore[no-any-return]
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(outputs))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(outputs),
+    )
 
 
 def build(
@@ -216,7 +246,11 @@ def build(
 ) -> Strl:
     """The network of a variant."""
     both = 2 * sizes.recurrent
-    over_time = Transformer(both) if temporal == "transformer" else Recurrent(sizes.recurrent, temporal == "bilstm")
+    over_time = (
+        Transformer(both)
+        if temporal == "transformer"
+        else Recurrent(sizes.recurrent, temporal == "bilstm")
+    )
     widths = [sizes.channels, over_time.width, *([sizes.width] if utterance else [])]
     fusion = GroupFusion(widths, sizes.width, heads) if groups else DimensionFusion(widths, heads)
     frame = FrameModule(sizes, kernels, over_time)

@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bench.batch import Inputs, Padded
-from bench.nn import Head
-from bench.whisper import decode_start, encode, positions
+from bench.contracts.batch import Inputs, Padded
+from bench.encoders.whisper import decode_start, encode, positions
+from bench.training.layers import Head
 
 
 class EncoderClassifier(nn.Module):
@@ -28,7 +28,9 @@ class EncoderClassifier(nn.Module):
 
 
 class DecoderClassifier(nn.Module):
-    """A trained decoder that reads a frozen encoder's `states`; the head reads its output for the start token."""
+    """A trained decoder that reads a frozen encoder's `states`; the head reads its output for the
+    start token.
+    """
 
     def __init__(self, decoder: Any, classes: int, dropout: float) -> None:
         super().__init__()

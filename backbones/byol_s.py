@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bench.backbone import Backbone, Setup
-from bench.feature import Feature
-from bench.recipe import Recipe, option, probe_recipe
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe, probe_recipe
+from bench.options import option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +24,9 @@ class ByolOptions:
 
 
 class ByolS(Backbone):
-    """The 512-dimensional AudioNTT2020. Its weights are on no hub: `--weights byol-s=PATH` names the .pth file."""
+    """The 512-dimensional AudioNTT2020. Its weights are on no hub: `--weights byol-s=PATH` names
+    the .pth file.
+    """
 
     summary = "BYOL-S: 3 convolution and 2 linear layers, 0.6 M parameters; random weights unless a path is given"
     reads = "log-mel (64 HTK mels)"
@@ -42,7 +45,14 @@ class ByolS(Backbone):
         if tiny:
             return Recipe(epochs=6, batch_size=16, learning_rate=2e-3, patience=0)
         # 8 clips at a time: twice as fast on a CPU as 32, whose memory is mapped anew at every step
-        return Recipe(epochs=12, batch_size=8, accumulate=2, learning_rate=3e-4, class_weights="balanced", patience=4)
+        return Recipe(
+            epochs=12,
+            batch_size=8,
+            accumulate=2,
+            learning_rate=3e-4,
+            class_weights="balanced",
+            patience=4,
+        )
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from backbones._byol import ByolEmbedding, ByolInput
@@ -54,7 +64,7 @@ class ByolS(Backbone):
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._byol import FineTuned, load
-        from bench.nn import LayerProbe
+        from bench.training.layers import LayerProbe
 
         channels, dim = _sizes(setup)
         if setup.mode == "probe":

@@ -4,14 +4,22 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backbones._ssl import CHEN, SpeechEncoder, chen
-from bench.backbone import Checkpoint, Setup
-from bench.recipe import Recipe
+from bench.contracts.backbone import Setup
+from bench.contracts.recipe import Recipe
+from bench.contracts.weights import Checkpoint
 
-ENGLISH = Checkpoint("facebook/hubert-base-ls960", "dba3bb02fda4248b6e082697eee756de8fe8aa8a", "Apache-2.0", 94_371_712)
+ENGLISH = Checkpoint(
+    "facebook/hubert-base-ls960",
+    "dba3bb02fda4248b6e082697eee756de8fe8aa8a",
+    "Apache-2.0",
+    94_371_712,
+)
 
 
 class Hubert(SpeechEncoder):
-    """Base on 960 h of English, or on 10,000 h of Mandarin where the task is; the rate is Chen's for Mandarin."""
+    """Base on 960 h of English, or on 10,000 h of Mandarin where the task is; the rate is Chen's
+    for Mandarin.
+    """
 
     kind = "hubert"
     summary = "HuBERT base: 12 layers of 768"
@@ -21,7 +29,10 @@ class Hubert(SpeechEncoder):
     checkpoints: ClassVar[Mapping[str, Checkpoint]] = {
         "*": ENGLISH,
         "zh": Checkpoint(
-            "TencentGameMate/chinese-hubert-base", "fce0375452b1dd6c080ac3248d423d4d037bc831", "MIT", 94_371_712
+            "TencentGameMate/chinese-hubert-base",
+            "fce0375452b1dd6c080ac3248d423d4d037bc831",
+            "MIT",
+            94_371_712,
         ),
     }
     variants: ClassVar[Mapping[str, str]] = {

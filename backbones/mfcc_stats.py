@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bench.backbone import Backbone, Setup
-from bench.feature import Feature
-from bench.recipe import Recipe
-from bench.space import Space, probing
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
+from bench.contracts.space import Space, probing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,11 +39,11 @@ class MfccStats(Backbone):
         return probing(self.recipe(setup))
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
-        from bench.features import Mfcc, Statistics
+        from bench.features.signal import Mfcc, Statistics
 
         return {"mfcc": Statistics(of=Mfcc())}
 
     def network(self, setup: Setup) -> "nn.Module":
-        from bench.nn import MeanClassifier
+        from bench.training.layers import MeanClassifier
 
         return MeanClassifier("mfcc", dim=78, classes=setup.classes)

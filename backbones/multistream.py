@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from bench.backbone import Backbone, Checkpoint, Setup
-from bench.feature import Feature, Weights
-from bench.recipe import Recipe, option
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
+from bench.contracts.weights import Checkpoint, Weights
+from bench.options import option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,14 +21,20 @@ CHANNELS = (64, 64, 128, 128)  # of the four blocks of every stream
 class MultistreamOptions:
     """The options of multistream."""
 
-    seconds: float = option(5.0, "length of every clip: shorter ones are padded, longer ones cut at both ends", low=4.1)
+    seconds: float = option(
+        5.0, "length of every clip: shorter ones are padded, longer ones cut at both ends", low=4.1
+    )
     rate: Literal[8000, 16000] = option(16_000, "sample rate in Hz that the clips are brought to")
-    padding: Literal["mirror", "zero"] = option("mirror", "what follows a short clip: its mirror image, or silence")
+    padding: Literal["mirror", "zero"] = option(
+        "mirror", "what follows a short clip: its mirror image, or silence"
+    )
     spectrum: Literal["mel", "linear"] = option(
-        "mel", "the 128 bands of the STFT stream: mels of a 128 ms window, or the bins of one of 254 samples"
+        "mel",
+        "the 128 bands of the STFT stream: mels of a 128 ms window, or the bins of one of 254 samples",
     )
     tokens: Literal["maps", "lstm"] = option(
-        "maps", "what the 1D stream gives the attention: its maps before the last pooling, or its LSTM's states"
+        "maps",
+        "what the 1D stream gives the attention: its maps before the last pooling, or its LSTM's states",
     )
 
 
@@ -59,8 +67,9 @@ DESIGNS = {
 class Multistream(Backbone):
     """The proposed network; the variants are the other rows of Table 5.
 
-    The paper leaves open where attention acts, what an STFT of 128 bands is, which ImageNet network was used, and how
-    any of it was trained: the defaults are our reading. Its 500 shifted copies per class are no part of it.
+    The paper leaves open where attention acts, what an STFT of 128 bands is, which ImageNet network
+    was used, and how any of it was trained: the defaults are our reading. Its 500 shifted copies
+    per class are no part of it.
     """
 
     summary = "1D waveform, 2D MFCC and 2D log-mel streams of 4 convolutions, non-local attention; from scratch"
@@ -95,13 +104,18 @@ class Multistream(Backbone):
         return None
 
     def recipe(self, setup: Setup) -> Recipe:
-        common: dict[str, Any] = {"optimizer": "adam", "schedule": "constant", "weight_decay": 0.0, "warmup": 0.0}
+        common: dict[str, Any] = {
+            "optimizer": "adam",
+            "schedule": "constant",
+            "weight_decay": 0.0,
+            "warmup": 0.0,
+        }
         if setup.scale == "tiny":
             return Recipe(epochs=3, batch_size=16, learning_rate=3e-3, patience=0, **common)
         return Recipe(epochs=50, batch_size=32, learning_rate=1e-3, patience=10, **common)
 
     def weights(self, setup: Setup) -> Weights:
-        from bench.weights import RANDOM, resolve
+        from bench.contracts.weights import RANDOM, resolve
 
         pretrained = self.variant == "pretrained" and setup.scale == "full"
         return resolve(setup.weights, RESNET) if pretrained else RANDOM

@@ -1,32 +1,40 @@
-"""openSMILE functionals under a linear support vector machine: the baseline of the field's challenges."""
+"""openSMILE functionals under a linear support vector machine: the baseline of the field's
+challenges.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from bench.backbone import Backbone, Setup
-from bench.feature import Feature
-from bench.recipe import Recipe, option
-from bench.space import Choice, Range, Space
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
+from bench.contracts.space import Choice, Range, Space
+from bench.options import option
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.smile import Smile
+    from bench.features.opensmile import Smile
 
 
 @dataclass(frozen=True)
 class SvmOptions:
     """The options of opensmile-svm."""
 
-    cost: float = option(0.0, "the machine's C; 0: the best of six by UA on the validation part", low=0)
-    balance: Literal["on", "off"] = option("on", "weigh each class's clips by the inverse of their number")
+    cost: float = option(
+        0.0, "the machine's C; 0: the best of six by UA on the validation part", low=0
+    )
+    balance: Literal["on", "off"] = option(
+        "on", "weigh each class's clips by the inverse of their number"
+    )
 
 
 class OpensmileSvm(Backbone):
     """The same in both modes and at both scales; every seed gives the same result.
 
-    Its probabilities are the softmax (or sigmoid) of decision values: they order the classes and are not calibrated.
+    Its probabilities are the softmax (or sigmoid) of decision values: they order the classes and
+    are not calibrated.
     """
 
     summary = "ComParE 2016's 6,373 functionals, a linear SVM: the baseline that reviewers ask for; extra opensmile"
@@ -43,7 +51,7 @@ class OpensmileSvm(Backbone):
     Options = SvmOptions
 
     def refuses(self, setup: Setup) -> str | None:
-        from bench.smile import missing
+        from bench.features.opensmile import missing
 
         return "needs the optional extra: pip install 'ser-bench[opensmile]'" if missing() else None
 
@@ -63,9 +71,11 @@ class OpensmileSvm(Backbone):
 
         balanced = setup.options.balance == "on"
         width = self._functionals().width
-        return LinearSvm("functionals", width, setup.classes, setup.multilabel, setup.options.cost, balanced)
+        return LinearSvm(
+            "functionals", width, setup.classes, setup.multilabel, setup.options.cost, balanced
+        )
 
     def _functionals(self) -> "Smile":
-        from bench.smile import Smile
+        from bench.features.opensmile import Smile
 
         return Smile("eGeMAPSv02" if self.variant == "egemaps" else "ComParE_2016", "functionals")

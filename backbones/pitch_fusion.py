@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from backbones._fusion import FusionBackbone
 from backbones._ssl import THANH, thanh
-from bench.backbone import Setup
-from bench.feature import Feature
-from bench.recipe import Recipe
+from bench.contracts.backbone import Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.pitch_signal import Variant
+    from bench.features.pitch_signal import Variant
 
 SIGNALS: Mapping[str, "Variant"] = {
     "released": "nccf-broken",
@@ -22,15 +22,18 @@ SIGNALS: Mapping[str, "Variant"] = {
 
 
 class PitchFusion(FusionBackbone):
-    """The paper as meant: F0 (Hz, 0 where unvoiced) put on the sample axis by a correct interpolation, it and the audio
-    normalised as the checkpoint was trained, padding masked throughout, the epoch chosen on the validation part.
+    """The paper as meant: F0 (Hz, 0 where unvoiced) put on the sample axis by a correct
+    interpolation, it and the audio normalised as the checkpoint was trained, padding masked
+    throughout, the epoch chosen on the validation part.
 
-    What a stream finds in the other is added to the other (the side of keys and values), as published.
+    What a stream finds in the other is added to the other (the side of keys and values), as
+    published.
 
-    Released: Kaldi's NCCF (our implementation of it) in place of F0, wrongly interpolated, neither it nor the audio
-    normalised, 30 epochs, no masks. Without masks a clip's result depends on its batch, which the harness forbids.
-    So padding counts as signal in training batches, as released, while clips are scored alone, which the released
-    code does at a batch of one; and padding is zeros behind the frozen front end, not in front of it.
+    Released: Kaldi's NCCF (our implementation of it) in place of F0, wrongly interpolated, neither
+    it nor the audio normalised, 30 epochs, no masks. Without masks a clip's result depends on its
+    batch, which the harness forbids. So padding counts as signal in training batches, as released,
+    while clips are scored alone, which the released code does at a batch of one; and padding is
+    zeros behind the frozen front end, not in front of it.
     """
 
     summary = "wav2vec 2.0 and a pitch encoder, attending to each other"
@@ -48,7 +51,7 @@ class PitchFusion(FusionBackbone):
         return thanh(self.variant == "released")
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
-        from bench.encoders import ConvFrontEnd
+        from bench.encoders.wav2vec2 import ConvFrontEnd
 
         released = self.variant == "released"
         return {

@@ -1,13 +1,16 @@
-"""STRL-SER: descriptors of segments through CNN and BiLSTM, functionals, fusion by multi-head attention."""
+"""STRL-SER: descriptors of segments through CNN and BiLSTM, functionals, fusion by multi-head
+attention.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from bench.backbone import Backbone, Setup
-from bench.feature import Feature
-from bench.recipe import Recipe, option
-from bench.space import Choice, Space
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
+from bench.contracts.space import Choice, Space
+from bench.options import option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,15 +20,20 @@ FRAME, HOP = 128, 32  # ms
 
 @dataclass(frozen=True)
 class StrlOptions:
-    """The options of STRL-SER; the defaults are those for RAVDESS (for IEMOCAP: segment=2.0, kernel_frames=5)."""
+    """The options of STRL-SER; the defaults are those for RAVDESS (for IEMOCAP: segment=2.0,
+    kernel_frames=5).
+    """
 
     segment: float = option(1.4, "seconds of a segment; 0.352 at least", low=0.352)
-    last: Literal["drop", "pad"] = option("drop", "what remains after the last whole segment: left out, or padded")
+    last: Literal["drop", "pad"] = option(
+        "drop", "what remains after the last whole segment: left out, or padded"
+    )
     kernel_descriptors: int = option(7, "height of the convolution over descriptors, b x 1", low=1)
     kernel_frames: int = option(3, "width of the convolution over frames, 1 x d", low=1)
     heads: Literal[1, 2, 4, 8, 16, 32] = option(8, "heads of the fusion (Tables 4 and 5)")
     mha_tokens: Literal["groups", "dims"] = option(
-        "groups", "what the fusion attends over: one token per part, or each of the 560 dimensions as in the text"
+        "groups",
+        "what the fusion attends over: one token per part, or each of the 560 dimensions as in the text",
     )
     functionals: Literal["segment", "clip"] = option(
         "segment", "what the utterance module's functionals are taken over"
@@ -33,10 +41,11 @@ class StrlOptions:
 
 
 class Strl(Backbone):
-    """Training on segments that inherit their clip's label; a clip's probability is the mean of its segments'.
+    """Training on segments that inherit their clip's label; a clip's probability is the mean of its
+    segments'.
 
-    The authors left out clips shorter than a segment, so that each segment length had another test set; here such a
-    clip is continued with silence.
+    The authors left out clips shorter than a segment, so that each segment length had another test
+    set; here such a clip is continued with silence.
     """
 
     summary = "multi-scale CNN with attention, BiLSTM and functionals, 8-head fusion, on segments; from scratch"
@@ -64,13 +73,20 @@ class Strl(Backbone):
     def refuses(self, setup: Setup) -> str | None:
         if setup.mode == "probe":
             return "it is trained from its first layer on, so there is no frozen encoder to probe; use --mode finetune"
-        from bench.smile import missing
+        from bench.features.opensmile import missing
 
         return missing() or None
 
     def recipe(self, setup: Setup) -> Recipe:
-        """150 epochs, Adam at 1e-3 x 0.95 per epoch; batches of 64 clips, about the paper's 128 segments."""
-        common: dict[str, Any] = {"optimizer": "adam", "schedule": "exponential", "weight_decay": 0.0, "warmup": 0.0}
+        """150 epochs, Adam at 1e-3 x 0.95 per epoch; batches of 64 clips, about the paper's 128
+        segments.
+        """
+        common: dict[str, Any] = {
+            "optimizer": "adam",
+            "schedule": "exponential",
+            "weight_decay": 0.0,
+            "warmup": 0.0,
+        }
         if setup.scale == "tiny":
             return Recipe(epochs=6, batch_size=16, learning_rate=3e-3, patience=0, **common)
         return Recipe(epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common)
@@ -81,13 +97,17 @@ class Strl(Backbone):
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from backbones._strl import Segments
-        from bench.smile import Smile
+        from bench.features.opensmile import Smile
 
         o, framing = setup.options, (FRAME, HOP)
         whole = 0.0 if o.functionals == "clip" else o.segment
-        found: dict[str, Feature] = {"lld": Segments(Smile("IS10", "lld", *framing), o.segment, o.last == "pad")}
+        found: dict[str, Feature] = {
+            "lld": Segments(Smile("IS10", "lld", *framing), o.segment, o.last == "pad")
+        }
         if self.variant != "lld-only":
-            found["functionals"] = Segments(Smile("IS10", "functionals", *framing), whole, o.last == "pad")
+            found["functionals"] = Segments(
+                Smile("IS10", "functionals", *framing), whole, o.last == "pad"
+            )
         return found
 
     def network(self, setup: Setup) -> "nn.Module":
@@ -95,7 +115,11 @@ class Strl(Backbone):
 
         o = setup.options
         return build(
-            temporal="lstm" if self.variant == "lstm" else "transformer" if self.variant == "transformer" else "bilstm",
+            temporal="lstm"
+            if self.variant == "lstm"
+            else "transformer"
+            if self.variant == "transformer"
+            else "bilstm",
             utterance=self.variant != "lld-only",
             groups=o.mha_tokens == "groups",
             heads=o.heads,

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backbones._ssl import CHEN, THANH, SpeechEncoder, chen, thanh
-from bench.backbone import Checkpoint, Setup
-from bench.recipe import Recipe
+from bench.contracts.backbone import Setup
+from bench.contracts.recipe import Recipe
+from bench.contracts.weights import Checkpoint
 
 
 class Wav2Vec2(SpeechEncoder):
-    """Base for English and the rest, base on 13,000 h of Vietnamese, large XLSR-53 tuned to transcribe Mandarin.
+    """Base for English and the rest, base on 13,000 h of Vietnamese, large XLSR-53 tuned to
+    transcribe Mandarin.
 
     The recipes are Chen's for Mandarin, Thanh's for Vietnamese, ours for the others.
     """
@@ -20,9 +22,17 @@ class Wav2Vec2(SpeechEncoder):
     licence = "Apache-2.0; Vietnamese checkpoint CC-BY-NC-4.0"
     url = "https://huggingface.co/facebook/wav2vec2-base"
     checkpoints: ClassVar[Mapping[str, Checkpoint]] = {
-        "*": Checkpoint("facebook/wav2vec2-base", "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8", "Apache-2.0", 94_371_712),
+        "*": Checkpoint(
+            "facebook/wav2vec2-base",
+            "0b5b8e868dd84f03fd87d01f9c4ff0f080fecfe8",
+            "Apache-2.0",
+            94_371_712,
+        ),
         "vi": Checkpoint(
-            "nguyenvulebinh/wav2vec2-base-vi", "86bde51fa76dd7f2c4c1bb28d7475d622639f869", "CC-BY-NC-4.0", 94_371_712
+            "nguyenvulebinh/wav2vec2-base-vi",
+            "86bde51fa76dd7f2c4c1bb28d7475d622639f869",
+            "CC-BY-NC-4.0",
+            94_371_712,
         ),
         "zh": Checkpoint(
             "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",

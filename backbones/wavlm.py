@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from backbones._ssl import SpeechEncoder
-from bench.backbone import Checkpoint, Setup
+from bench.contracts.backbone import Setup
+from bench.contracts.weights import Checkpoint
 
 LARGE = Checkpoint(
-    "microsoft/wavlm-large", "c1423ed94bb01d80a3f5ce5bc39f6026a0f4828c", "CC-BY-SA-3.0 (UniSpeech)", 315_453_120
+    "microsoft/wavlm-large",
+    "c1423ed94bb01d80a3f5ce5bc39f6026a0f4828c",
+    "CC-BY-SA-3.0 (UniSpeech)",
+    315_453_120,
 )
 
 
@@ -16,7 +20,9 @@ class WavLM(SpeechEncoder):
 
     kind = "wavlm"
     summary = "WavLM base plus: 12 layers of 768"
-    citation = "Chen, S. et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training (arXiv 2110.13900)"
+    citation = (
+        "Chen, S. et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training (arXiv 2110.13900)"
+    )
     licence = "CC-BY-SA-3.0 (of the UniSpeech repository; its hub page states none)"
     url = "https://huggingface.co/microsoft/wavlm-base-plus"
     checkpoints: ClassVar[Mapping[str, Checkpoint]] = {

@@ -10,5 +10,8 @@ class WhisperLargeV3(Whisper):
     licence = "Apache-2.0"
     url = "https://huggingface.co/openai/whisper-large-v3"
     checkpoints = everywhere(
-        "openai/whisper-large-v3", "06f233fe06e710322aca913c1bc4249a0d71fce1", licence, 1_543_490_560
+        "openai/whisper-large-v3",
+        "06f233fe06e710322aca913c1bc4249a0d71fce1",
+        licence,
+        1_543_490_560,
     )

@@ -10,5 +10,8 @@ class WhisperLargeV3Turbo(Whisper):
     licence = "MIT"
     url = "https://huggingface.co/openai/whisper-large-v3-turbo"
     checkpoints = everywhere(
-        "openai/whisper-large-v3-turbo", "41f01f3fe87f28c78e2fbf8b568835947dd65ed9", licence, 808_878_080
+        "openai/whisper-large-v3-turbo",
+        "41f01f3fe87f28c78e2fbf8b568835947dd65ed9",
+        licence,
+        808_878_080,
     )

@@ -8,4 +8,6 @@ class WhisperMedium(Whisper):
     size = "medium"
     licence = "Apache-2.0"
     url = "https://huggingface.co/openai/whisper-medium"
-    checkpoints = everywhere("openai/whisper-medium", "abdf7c39ab9d0397620ccaea8974cc764cd0953e", licence, 763_857_920)
+    checkpoints = everywhere(
+        "openai/whisper-medium", "abdf7c39ab9d0397620ccaea8974cc764cd0953e", licence, 763_857_920
+    )

@@ -1,4 +1,6 @@
-"""Whisper small after further training on Chinese (FLEURS cmn_hans_cn; 5,000 steps at 1e-5, WER 14.9 to 16.6)."""
+"""Whisper small after further training on Chinese (FLEURS cmn_hans_cn; 5,000 steps at 1e-5, WER
+14.9 to 16.6).
+"""
 
 from backbones._whisper import Whisper, everywhere
 

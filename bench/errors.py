@@ -1,11 +1,15 @@
-"""Mistakes a user can mend. The text of each is one clear sentence: what is wrong, where, what to do."""
+"""Mistakes a user can mend. The text of each is one clear sentence: what is wrong, where, what to
+do.
+"""
 
 import difflib
 from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """Anything that stops a command or a run for a reason its user can act on; shown without a traceback."""
+    """Anything that stops a command or a run for a reason its user can act on; shown without a
+    traceback.
+    """
 
     exit_code = 1
 

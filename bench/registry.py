@@ -1,4 +1,6 @@
-"""Backbones and tasks by name. Names come from a folder scan and from entry points; listing them imports nothing."""
+"""Backbones and tasks by name. Names come from a folder scan and from entry points; listing them
+imports nothing.
+"""
 
 import importlib
 import importlib.metadata
@@ -11,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bench.backbone import Backbone
+from bench.contracts.backbone import Backbone
+from bench.contracts.task import Task
 from bench.errors import CorpusError, UsageError, suggest
-from bench.task import Task
 
 Kind = Literal["backbone", "task"]
 Plugin = TypeVar("Plugin", Backbone, Task)
@@ -48,7 +50,8 @@ def entries(kind: Kind) -> dict[str, Entry]:
 
 
 def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
-    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order given.
+    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order
+    given.
 
     `variants` adds the variants of every backbone that is named without one.
     """
@@ -66,7 +69,9 @@ def tasks(names: Sequence[str]) -> list[Task]:
 
 
 def recorded_names(tasks: Sequence[str]) -> list[str]:
-    """The names under which runs of `tasks` are recorded: of a manifest's path the name that it gives itself."""
+    """The names under which runs of `tasks` are recorded: of a manifest's path the name that it
+    gives itself.
+    """
     return [_manifest(name).name if _is_path(name) else name for name in tasks]
 
 
@@ -106,14 +111,21 @@ def _built_in(kind: Kind) -> list[Entry]:
     package = FOLDERS[kind]
     spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
-    stems = sorted(p.stem for f in folders or () for p in Path(f).glob("*.py") if not p.stem.startswith("_"))
+    stems = sorted(
+        p.stem for f in folders or () for p in Path(f).glob("*.py") if not p.stem.startswith("_")
+    )
     return [Entry(stem.replace("_", "-"), f"{package}.{stem}", BUILT_IN) for stem in stems]
 
 
 def _third_party(kind: Kind) -> list[Entry]:
     points = importlib.metadata.entry_points(group=GROUPS[kind])
     return sorted(
-        (Entry(p.name, p.value, f"{p.dist.name} {p.dist.version}" if p.dist else "unknown package") for p in points),
+        (
+            Entry(
+                p.name, p.value, f"{p.dist.name} {p.dist.version}" if p.dist else "unknown package"
+            )
+            for p in points
+        ),
         key=lambda entry: entry.name,
     )
 
@@ -136,19 +148,25 @@ def _task(name: str) -> Task:
 
 
 def _manifest(path: str) -> Task:
-    from bench.manifest import ManifestTask
+    from bench.data.manifest import ManifestTask
 
     try:
-        task: Task = ManifestTask(Path(path))
+        task: Task = ManifestTask(Path(path), taken_names=entries("task"))
     except CorpusError as error:  # a wrong manifest is a wrong name: told before anything is run
         raise UsageError(str(error)) from error
     return task
 
 
 def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
-    """Checked names; `all` (every built-in one) is expanded only after all the others have been checked."""
+    """Checked names; `all` (every built-in one) is expanded only after all the others have been
+    checked.
+    """
     known = entries(kind)
-    wrong = [n for n in names if n != "all" and not (kind == "task" and _is_path(n)) and _parts(n)[0] not in known]
+    wrong = [
+        n
+        for n in names
+        if n != "all" and not (kind == "task" and _is_path(n)) and _parts(n)[0] not in known
+    ]
     if wrong:
         plural = "s" if len(wrong) > 1 else ""
         named = ", ".join(f"{n}{suggest(_parts(n)[0], known)}" for n in wrong)
@@ -159,7 +177,9 @@ def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
     missing = [n for n in names if kind == "task" and _is_path(n) and not Path(n).is_file()]
     if missing:
         raise UsageError(f"no manifest at {', '.join(missing)}: give the path of a CSV or TSV file")
-    for name in names:  # before anything is expanded, so that a wrong variant never hides behind `all`
+    for (
+        name
+    ) in names:  # before anything is expanded, so that a wrong variant never hides behind `all`
         if name != "all" and not (kind == "task" and _is_path(name)):
             _load(kind, Backbone if kind == "backbone" else Task, name)
     every = [e.name for e in known.values() if e.origin == BUILT_IN]

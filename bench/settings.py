@@ -1,25 +1,24 @@
 """What the user asked for: one frozen object. Defaults < `bench.toml` < flags."""
 
 import dataclasses
-import math
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
+from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
-from bench.recipe import option
-
-Options = TypeVar("Options")
+from bench.options import build, change, option
 
 FILE_NAME = "bench.toml"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a command. Field names are the keys of `[run]` in `bench.toml` and the long flags."""
+    """The settings of a command. Field names are the keys of `[run]` in `bench.toml` and the long
+    flags.
+    """
 
     backbone: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
@@ -32,12 +31,22 @@ class Settings:
     precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None  # None: the recipe's
     results: Path = Path("results")
     tracking_uri: str | None = None  # None: an SQLite store under `results`
-    cache: str | None = None  # a folder, or the URL of a shared one; None: `cache` in the harness's home
+    cache: str | None = (
+        None  # a folder, or the URL of a shared one; None: `cache` in the harness's home
+    )
     executor: Literal["local", "ray"] = "local"  # ray: runs spread over a cluster
-    ray_address: str | None = None  # HOST:PORT of its head, or `auto`; None: a cluster of this machine alone
-    cpus_per_run: int | None = option(None, "CPUs that a run is promised; none: as many as torch takes here", low=1)
-    gpus_per_run: float | None = option(None, "GPUs that a run is promised, or a share; none: as measured", low=0.01)
-    memory_per_run: int | None = option(None, "MiB that a run is promised; none: as measured", low=1)
+    ray_address: str | None = (
+        None  # HOST:PORT of its head, or `auto`; None: a cluster of this machine alone
+    )
+    cpus_per_run: int | None = option(
+        None, "CPUs that a run is promised; none: as many as torch takes here", low=1
+    )
+    gpus_per_run: float | None = option(
+        None, "GPUs that a run is promised, or a share; none: as measured", low=0.01
+    )
+    memory_per_run: int | None = option(
+        None, "MiB that a run is promised; none: as measured", low=1
+    )
     fresh: bool = False
     dry_run: bool = False
     skip_bad_audio: bool = False
@@ -46,36 +55,53 @@ class Settings:
     variants: bool = False  # every variant of the backbones that are named without one
     data: Mapping[str, Path] = field(default_factory=dict)  # task -> corpus
     weights: Mapping[str, str] = field(default_factory=dict)  # backbone -> path, hub id or `random`
-    set: Mapping[str, Any] = field(default_factory=dict)  # recipe and backbone options, `key` or `backbone.key`
-    space: Mapping[str, Any] = field(default_factory=dict)  # changes of the search spaces, as `bench.space` reads them
+    set: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # recipe and backbone options, `key` or `backbone.key`
+    space: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # changes of the search spaces, as `bench.contracts.space` reads them
     tune: Mapping[str, Any] = field(default_factory=dict)  # the fields of Tuning
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """The settings of a search. Field names are the keys of `[tune]` in `bench.toml` and the long flags."""
+    """The settings of a search. Field names are the keys of `[tune]` in `bench.toml` and the long
+    flags.
+    """
 
     trials: int = option(30, "trials of each search", low=1)
-    nested: bool | None = option(None, "a search for each fold, on that fold alone; none: in probe mode")
+    nested: bool | None = option(
+        None, "a search for each fold, on that fold alone; none: in probe mode"
+    )
     search_folds: int = option(1, "folds that one search for all folds is scored on", low=1)
     sampler: Literal["tpe", "random"] = option("tpe", "what proposes the trials")
-    pruner: Literal["median", "halving", "none"] = option("median", "what stops a hopeless trial before its end")
-    storage: str | None = option(None, "the searches' database, an SQLAlchemy URL; none: SQLite under the results")
+    pruner: Literal["median", "halving", "none"] = option(
+        "median", "what stops a hopeless trial before its end"
+    )
+    storage: str | None = option(
+        None, "the searches' database, an SQLAlchemy URL; none: SQLite under the results"
+    )
     seed: int = option(0, "seed of the proposals and of each trial's training", low=0)
 
 
-# What `bench run` does when neither a backbone nor a task is named, on the command line or under [run].
+# What `bench run` does when neither a backbone nor a task is named, on the command line or under
+# [run].
 MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
 TABLES = ("run", "job", "data", "weights", "set", "tune", "space")
 NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set", "tune", "space")
 
 
 def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
-    """The settings in force: `flags` (None or empty: not given) over the nearest `bench.toml` from `start` upwards."""
+    """The settings in force: `flags` (None or empty: not given) over the nearest `bench.toml` from
+    `start` upwards.
+    """
     path = find_file(start or Path.cwd())
     stored = read_file(path) if path else {}
     given = {k: v for k, v in flags.items() if v is not None and v not in ((), [], {})}
-    change(Settings(), given, "on the command line")  # on its own, so that a mistake is told where it was made
+    change(
+        Settings(), given, "on the command line", _spelled
+    )  # on its own, so that a mistake is told where it was made
     run = dict(stored.get("run", {}))
     if not any(name in layer for name in ("backbone", "task") for layer in (given, run)):
         run = {**run, **MAIN_JOB, **stored.get("job", {})}
@@ -89,24 +115,39 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
         values["results"] = base / run["results"]
     if "cache" in run and "cache" not in given and "://" not in str(run["cache"]):
         values["cache"] = str(base / Path(str(run["cache"])).expanduser())
-    values["data"] = {t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()}
-    return build(Settings, values, f"in {path}")
+    values["data"] = {
+        t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()
+    }
+    return build(Settings, values, f"in {path}", _spelled)
 
 
 def find_file(start: Path) -> Path | None:
     """The nearest `bench.toml`, looked for from `start` upwards."""
-    return next((d / FILE_NAME for d in [start.resolve(), *start.resolve().parents] if (d / FILE_NAME).is_file()), None)
+    return next(
+        (
+            d / FILE_NAME
+            for d in [start.resolve(), *start.resolve().parents]
+            if (d / FILE_NAME).is_file()
+        ),
+        None,
+    )
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The tables of a `bench.toml`. Raises UsageError for bad TOML, unknown tables and unknown keys."""
+    """The tables of a `bench.toml`. Raises UsageError for bad TOML, unknown tables and unknown
+    keys.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     fields = [f.name for f in dataclasses.fields(Settings) if f.name not in NEVER_IN_FILE]
     problems = [f"[{t}]{suggest(t, TABLES)}" for t in content if t not in TABLES]
-    problems += [f"[{t}] must be a table" for t in content if t in TABLES and not isinstance(content[t], dict)]
+    problems += [
+        f"[{t}] must be a table"
+        for t in content
+        if t in TABLES and not isinstance(content[t], dict)
+    ]
     tuning = [f.name for f in dataclasses.fields(Tuning)]
     for table, known in (("run", fields), ("job", fields), ("tune", tuning)):
         keys = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
@@ -127,96 +168,15 @@ def assignments(texts: tuple[str, ...] | list[str], flag: str) -> dict[str, str]
     return dict(t.split("=", 1) for t in texts)
 
 
-def build(kind: type[Options], values: Mapping[str, Any], where: str) -> Options:
-    """An instance of a frozen dataclass from raw values, each converted to the type of its field."""
-    return change(kind(), values, where)
-
-
-def change(options: Options, values: Mapping[str, Any], where: str) -> Options:
-    """`options` with `values` in place, typed and within bounds. Raises UsageError naming every bad one."""
-    hints = get_type_hints(type(options))
-    fields = {f.name: f for f in dataclasses.fields(options)}  # type: ignore[arg-type]
-    problems = [f"unknown option {k}{suggest(k, fields)}" for k in values if k not in fields]
-    converted: dict[str, Any] = {}
-    for key in (k for k in values if k in fields):
-        try:
-            converted[key] = _bounded(_convert(values[key], hints[key]), fields[key].metadata)
-        except ValueError as error:
-            problems.append(f"{key.replace('_', '-') if key in SETTING_NAMES else key} {error}")
-    if problems:
-        raise UsageError(f"{'; '.join(problems)} ({where})")
-    return dataclasses.replace(options, **converted)  # type: ignore[type-var]
-
-
-def _convert(raw: Any, hint: Any) -> Any:  # noqa: PLR0911 - one return per kind of type is the clearest form
-    """`raw` (a string of the command line, or a TOML value) as `hint`. Raises ValueError."""
-    if get_origin(hint) in (Union, types.UnionType):
-        if raw is None or (isinstance(raw, str) and raw.lower() == "none"):
-            return None
-        return _convert(raw, next(a for a in get_args(hint) if a is not type(None)))
-    if get_origin(hint) is Literal:
-        return _choice(raw, get_args(hint))
-    if get_origin(hint) is tuple:
-        items = raw.split(",") if isinstance(raw, str) else raw
-        return tuple(_convert(i, get_args(hint)[0]) for i in _expect(items, (list, tuple), "a list"))
-    if get_origin(hint) is not None and issubclass(get_origin(hint), Mapping):
-        return dict(_expect(raw, Mapping, "a table"))
-    if hint is bool:
-        return _boolean(raw)
-    if hint in (int, float):
-        return _number(raw, hint)
-    if hint is Path:
-        return Path(_expect(raw, (str, Path), "a path")).expanduser()
-    return _expect(raw, str, "a text") if hint is str else raw
-
-
-def _boolean(raw: Any) -> bool:
-    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    if isinstance(raw, bool):
-        return raw
-    if isinstance(raw, str) and raw.lower() in known:
-        return known[raw.lower()]
-    raise ValueError(f"must be true or false, not {raw!r}")
-
-
-def _number(raw: Any, hint: type) -> Any:
-    try:
-        if isinstance(raw, bool) or (hint is int and isinstance(raw, float)):
-            raise ValueError
-        return hint(raw)
-    except (TypeError, ValueError):
-        kind = "a whole number" if hint is int else "a number"
-        raise ValueError(f"must be {kind}, not {raw!r}") from None
-
-
-def _choice(raw: Any, choices: tuple[Any, ...]) -> Any:
-    match = next((c for c in choices if c == raw or str(c) == str(raw)), None)
-    if match is None:
-        raise ValueError(f"must be one of {', '.join(map(str, choices))}, not {raw!r}{suggest(str(raw), choices)}")
-    return match
-
-
-def _expect(raw: Any, kinds: Any, what: str) -> Any:
-    if not isinstance(raw, kinds):
-        raise ValueError(f"must be {what}, not {raw!r}")
-    return raw
-
-
-def _bounded(value: Any, metadata: Mapping[str, Any]) -> Any:
-    low, high = metadata.get("low"), metadata.get("high")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value) or (low is not None and value < low):
-            raise ValueError(f"must be {'finite' if low is None else f'at least {low}'}, not {value}")
-        if high is not None and value > high:
-            raise ValueError(f"must be at most {high}, not {value}")
-    return value
-
-
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`[set.byol-s] epochs = 3` as `byol-s.epochs`."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
     return flat
 
 
@@ -225,4 +185,15 @@ def _from(base: Path, path: str | Path, typed: bool) -> Path:
     return Path(path).expanduser() if typed else base / Path(path).expanduser()
 
 
-SETTING_NAMES = frozenset(f.name for f in dataclasses.fields(Settings))
+def _spelled(name: str) -> str:
+    """A field of Settings as the command line and `bench.toml` write it."""
+    return name.replace("_", "-")
+
+
+def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
+    """Where the user said the corpus is; `demo` serves for `demo:pitch` too."""
+    return data.get(task.name) or data.get(_stem(task.name))
+
+
+def _stem(name: str) -> str:
+    return name.partition(":")[0]

@@ -1,12 +1,15 @@
-"""What the grid of `benchmarks/scale.py` would cost to train: `OMP_NUM_THREADS=1 python -m benchmarks.cost`.
+"""What the grid of `benchmarks/scale.py` would cost to train: `OMP_NUM_THREADS=1 python -m
+benchmarks.cost`.
 
-Measured here, on one CPU core: seconds per clip of a forward and backward pass of every kind of network in the grid at
-full size (random weights, clips of the grid's mean length, float32), of the forward pass alone, and of what is cached
-before it; and the core's own peak in a product of matrices. The rest is arithmetic on the grid as it is planned: every
-epoch of every recipe, no early stopping, no pruning, without the optimisers' steps and reading from disk.
+Measured here, on one CPU core: seconds per clip of a forward and backward pass of every kind of
+network in the grid at full size (random weights, clips of the grid's mean length, float32), of the
+forward pass alone, and of what is cached before it; and the core's own peak in a product of
+matrices. The rest is arithmetic on the grid as it is planned: every epoch of every recipe, no early
+stopping, no pruning, without the optimisers' steps and reading from disk.
 
-GPUs are not measured. `--gpu-factor` says how many times as fast as this core one is; by default the ratios of an
-A100's two published peaks to the core's, as if both reached the same share of their peaks.
+GPUs are not measured. `--gpu-factor` says how many times as fast as this core one is; by default
+the ratios of an A100's two published peaks to the core's, as if both reached the same share of
+their peaks.
 """
 
 import argparse
@@ -21,13 +24,13 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from bench import registry
-from bench.backbone import Backbone, Setup
-from bench.batch import Padded, pad
-from bench.devices import keep_memory
-from bench.feature import SAMPLE_RATE
-from bench.plan import Pairing
-from bench.shards import SHARD_CLIPS
-from bench.system import full_name
+from bench.cluster.feature_jobs import SHARD_CLIPS
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.batch import Padded, pad
+from bench.contracts.feature import SAMPLE_RATE
+from bench.runs.pairing import Pairing
+from bench.runs.system import full_name
+from bench.training.devices import keep_memory
 from benchmarks import scale
 
 A100 = {"fp32 peaks": 19.5e12, "bf16 peaks": 312e12}  # FLOP/s, dense (NVIDIA A100 datasheet, 2021)
@@ -41,7 +44,10 @@ LIKE = {  # of the same network, to within its head
     "multistream:type3": "multistream",
     **{f"{name}:released": name for name in ("hubert", "wav2vec2", "pitch-fusion")},
 }
-CLOSED = {"mfcc-stats", "opensmile-svm"}  # a linear head on a vector per clip: seconds each, not counted
+CLOSED = {
+    "mfcc-stats",
+    "opensmile-svm",
+}  # a linear head on a vector per clip: seconds each, not counted
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,20 @@ class Work:
 
 
 def measure(backbone: Backbone, seconds: float) -> Speed:
-    setup = Setup(("a", "b", "c", "d"), False, "en", "finetune", "full", "random", backbone.variant, backbone.options())
+    setup = Setup(
+        ("a", "b", "c", "d"),
+        False,
+        "en",
+        "finetune",
+        "full",
+        "random",
+        backbone.variant,
+        backbone.options(),
+    )
     draw = np.random.default_rng(0)
-    waves = [draw.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32) for _ in range(BATCH)]
+    waves = [
+        draw.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32) for _ in range(BATCH)
+    ]
     features, truth = backbone.features(setup), torch.tensor([1, 0])
 
     def extract() -> Any:
@@ -99,10 +116,20 @@ def measure(backbone: Backbone, seconds: float) -> Speed:
     return Speed(*(_warm(work) / BATCH for work in (extract, forward, step)))
 
 
-def works(planned: Sequence[Pairing], probes: set[str], speeds: dict[str, Speed], head: float) -> list[Work]:
-    """The rows: all trials fine-tuned, the probed backbones' among them, without trials; then the probes."""
-    every, same = Work("fine-tuning, every trial"), Work("fine-tuning, every trial of the probed backbones")
-    usual, states = Work("fine-tuning, usual recipes, no trials"), Work("probes: encoders, once per clip, in shards")
+def works(
+    planned: Sequence[Pairing], probes: set[str], speeds: dict[str, Speed], head: float
+) -> list[Work]:
+    """The rows: all trials fine-tuned, the probed backbones' among them, without trials; then the
+    probes.
+    """
+    every, same = (
+        Work("fine-tuning, every trial"),
+        Work("fine-tuning, every trial of the probed backbones"),
+    )
+    usual, states = (
+        Work("fine-tuning, usual recipes, no trials"),
+        Work("probes: encoders, once per clip, in shards"),
+    )
     heads = Work("probes: heads, every trial")
     for pairing in planned:
         assert pairing.ready
@@ -113,9 +140,13 @@ def works(planned: Sequence[Pairing], probes: set[str], speeds: dict[str, Speed]
             shards = math.ceil(clips / SHARD_CLIPS)
             states.add(shards, clips / shards * (speed.cached + speed.forward))
         for run in pairing.ready.runs:
-            train, valid, test = (len(part) for part in (run.fold.train, run.fold.valid, run.fold.test))
+            train, valid, test = (
+                len(part) for part in (run.fold.train, run.fold.valid, run.fold.test)
+            )
             if speed:
-                passes = system.recipe.epochs * (train * system.recipe.epoch_share * speed.both + valid * speed.forward)
+                passes = system.recipe.epochs * (
+                    train * system.recipe.epoch_share * speed.both + valid * speed.forward
+                )
                 each = passes + test * speed.forward
                 every.add(scale.TRIALS, each)
                 usual.add(1, each)
@@ -135,7 +166,9 @@ def show(work: Work, factors: Sequence[float]) -> str:
 
 def _probed(backbone: Backbone) -> bool:
     """Whether a linear head on frozen states of it is trained by gradient descent."""
-    setup = Setup(("a", "b"), False, "en", "probe", "full", "random", backbone.variant, backbone.options())
+    setup = Setup(
+        ("a", "b"), False, "en", "probe", "full", "random", backbone.variant, backbone.options()
+    )
     return backbone.name != "opensmile-svm" and not backbone.refuses(setup)
 
 
@@ -164,9 +197,15 @@ def _peak() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpu-factor", type=float, nargs="+", help="a GPU's speed, in that of this core")
-    parser.add_argument("--head", type=float, default=0.187, help="CPU s of one of 30 heads in benchmarks/heads.py")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--gpu-factor", type=float, nargs="+", help="a GPU's speed, in that of this core"
+    )
+    parser.add_argument(
+        "--head", type=float, default=0.187, help="CPU s of one of 30 heads in benchmarks/heads.py"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()  # as the command line does
@@ -175,20 +214,34 @@ def main() -> None:
     clips = [seconds for task in scale.TASKS for seconds in [task.seconds] * task.size]
     mean = sum(clips) / len(clips)
     peak = _peak()
-    print(f"{len(clips):,} clips of {mean:.1f} s on average; this core: {peak / 1e9:.0f} GFLOP/s in float32\n")
-    print("| network | cached before, s per clip | forward | forward and backward |\n|---|---|---|---|")
+    print(
+        f"{len(clips):,} clips of {mean:.1f} s on average; this core: {peak / 1e9:.0f} GFLOP/s in float32\n"
+    )
+    print(
+        "| network | cached before, s per clip | forward | forward and backward |\n|---|---|---|---|"
+    )
     speeds = {}
     for backbone in backbones:
         name = full_name(backbone)
         if name not in LIKE and name not in CLOSED:
             speeds[name] = found = measure(backbone, mean)
-            print(f"| {name} | {found.cached:.3f} | {found.forward:.3f} | {found.both:.3f} |", flush=True)
-    rates = {f"{f:,.0f}": f for f in arguments.gpu_factor or ()} or {k: v / peak for k, v in A100.items()}
+            print(
+                f"| {name} | {found.cached:.3f} | {found.forward:.3f} | {found.both:.3f} |",
+                flush=True,
+            )
+    rates = {f"{f:,.0f}": f for f in arguments.gpu_factor or ()} or {
+        k: v / peak for k, v in A100.items()
+    }
     columns = " | ".join(f"{gpus} GPU{'s' * (gpus > 1)}, {name}" for name in rates for gpus in GPUS)
     print(f"\nfactors: {', '.join(f'{name}: {factor:,.0f}' for name, factor in rates.items())}\n")
     print(f"| work | pieces | core hours | longest, core hours | {columns} | GPUs of use |")
     print("|---|---|---|---|" + "---|" * (len(rates) * len(GPUS) + 1))
-    for work in works(planned, {full_name(b) for b in backbones if _probed(b)}, speeds, arguments.head / EPOCHS_CLIPS):
+    for work in works(
+        planned,
+        {full_name(b) for b in backbones if _probed(b)},
+        speeds,
+        arguments.head / EPOCHS_CLIPS,
+    ):
         print(show(work, list(rates.values())))
 
 

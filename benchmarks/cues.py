@@ -1,7 +1,9 @@
-"""Which cues each system hears: a grid of backbones and the demo's variants, the table of results/reference/cues.md.
+"""Which cues each system hears: a grid of backbones and the demo's variants, the table of
+results/reference/cues.md.
 
-On `demo:pitch`, systems that read pitch run beside the same systems without it, with three training seeds; on the
-other cues, one seed of fewer. Two copies of this command share the work, and what is recorded is not run again:
+On `demo:pitch`, systems that read pitch run beside the same systems without it, with three training
+seeds; on the other cues, one seed of fewer. Two copies of this command share the work, and what is
+recorded is not run again:
 
     OMP_NUM_THREADS=1 python benchmarks/cues.py --results /tmp/cues
 """
@@ -13,37 +15,64 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from bench.intervals import ua_difference_interval
-from bench.predictions import Predictions
-from bench.scores import concatenate, scores
-from bench.store import Store
-from bench.tables import Row, rows
+from bench.runs.store import Store
+from bench.scoring.intervals import ua_difference_interval
+from bench.scoring.predictions import Predictions
+from bench.scoring.scores import concatenate, scores
+from bench.tables.collect import rows
+from bench.tables.row import Row
 
-EPOCHS = 12  # of the fusions, whose recipe at tiny scale is for a demonstration; chosen on validation speakers
+# of the fusions, whose recipe at tiny scale is for a demonstration; chosen on validation speakers
+EPOCHS = 12
 CONTROLS = ("pitch-fusion:constant-pitch", "pitch-fusion:shuffled-pitch", "pitch-fusion:released")
 FUSIONS = ("pitch-fusion", *CONTROLS, "feature-fusion")
 SYSTEMS = ("mfcc-stats", "wav2vec2", "pitch-fusion", "feature-fusion")  # on every cue
-COMPARED = ("pitch-fusion", "feature-fusion", "pitch-fusion:released")  # with each of the first two controls
+COMPARED = (
+    "pitch-fusion",
+    "feature-fusion",
+    "pitch-fusion:released",
+)  # with each of the first two controls
 PITCH = (*SYSTEMS, *CONTROLS)
 CUES = ("demo:pitch", "demo:energy", "demo:timbre", "demo:tempo", "demo")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results", type=Path, default=Path("results/cues"))
     parser.add_argument("--seeds", type=int, default=3, help="training seeds on demo:pitch [3]")
     parser.add_argument("--folds", type=int, default=3, help="the first so many folds [3]")
     chosen = parser.parse_args()
     for cue in CUES:
         first = cue == "demo:pitch"
-        run(PITCH if first else SYSTEMS, cue, chosen.seeds if first else 1, chosen.folds, chosen.results)
+        run(
+            PITCH if first else SYSTEMS,
+            cue,
+            chosen.seeds if first else 1,
+            chosen.folds,
+            chosen.results,
+        )
     print(table(measured(chosen.results)))
     print(f"\n{gains(chosen.results)}")
 
 
-def run(systems: Sequence[str], cue: str, seeds: int, folds: int, results: Path, epochs: int = EPOCHS) -> None:
+def run(
+    systems: Sequence[str], cue: str, seeds: int, folds: int, results: Path, epochs: int = EPOCHS
+) -> None:
     """Record the systems on a cue. Raises CalledProcessError if a run fails."""
-    command = [sys.executable, "-m", "bench", "run", "-b", ",".join(systems), "-t", cue, "--scale", "tiny"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "-b",
+        ",".join(systems),
+        "-t",
+        cue,
+        "--scale",
+        "tiny",
+    ]
     command += ["--seeds", str(seeds), "--folds", str(folds), "--results", str(results)]
     for name in ("pitch-fusion", "feature-fusion", "wav2vec2"):
         command += ["--set", f"{name}.epochs={epochs}"]
@@ -66,7 +95,9 @@ def table(found: Sequence[Row]) -> str:
 
 
 def gains(results: Path) -> str:
-    """Markdown: what separates the fusions from their controls on `demo:pitch`, on the same draws of speakers."""
+    """Markdown: what separates the fusions from their controls on `demo:pitch`, on the same draws
+    of speakers.
+    """
     tested: dict[str, list[Predictions]] = {}
     for record in Store(None, results).records(["demo:pitch"]):
         by_seed: dict[int, list[Predictions]] = {}
@@ -75,10 +106,16 @@ def gains(results: Path) -> str:
                 by_seed.setdefault(run.seed, []).append(run.predictions())
         tested[record.backbone] = [concatenate(folds) for folds in by_seed.values()]
     lines = ["| UA in points, demo:pitch | over | is |", "| --- | --- | ---: |"]
-    for one, other in ((a, b) for a in COMPARED for b in CONTROLS[:2] if a in tested and b in tested):
-        gain = fmean(scores(p)["UA"] for p in tested[one]) - fmean(scores(p)["UA"] for p in tested[other])
+    for one, other in (
+        (a, b) for a in COMPARED for b in CONTROLS[:2] if a in tested and b in tested
+    ):
+        gain = fmean(scores(p)["UA"] for p in tested[one]) - fmean(
+            scores(p)["UA"] for p in tested[other]
+        )
         low, high = ua_difference_interval(tested[one], tested[other])
-        lines.append(f"| `{one}` | `{other}` | {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |")
+        lines.append(
+            f"| `{one}` | `{other}` | {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |"
+        )
     return "\n".join(lines)
 
 

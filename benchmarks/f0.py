@@ -1,7 +1,7 @@
 """Errors and costs of the F0 extractors, the tables of results/reference/f0.md.
 
-The truth is the F0 that drives the demo's voice, in sentences 5 to 8 (1 to 4 chose the default's constants). Real
-recordings have none: agreement with Praat is shown.
+The truth is the F0 that drives the demo's voice, in sentences 5 to 8 (1 to 4 chose the default's
+constants). Real recordings have none: agreement with Praat is shown.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from typing import get_args
 
 import numpy as np
 
-from bench.audio import decode
-from bench.clip import Recording
-from bench.feature import SAMPLE_RATE
-from bench.pitch import Extractor, Pitch, missing
-from bench.pitch_signal import PitchSignal, Variant, largest_peaks
-from bench.pitch_yin import HOP
+from bench.contracts.clip import Recording
+from bench.contracts.feature import SAMPLE_RATE
+from bench.data.audio import decode
+from bench.features.pitch import Extractor, Pitch, missing
+from bench.features.pitch_signal import PitchSignal, Variant, largest_peaks
+from bench.features.pitch_yin import HOP
 from tasks._voice import render
 from tasks.demo import clip_ids, reading
 
@@ -29,14 +29,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speech", type=Path, help="a folder of recordings")
     clips, truth = demo()
-    print(f"Demo, {len(clips)} clips, {sum(map(len, clips)) / SAMPLE_RATE:.0f} s, against its true F0\n")
+    print(
+        f"Demo, {len(clips)} clips, {sum(map(len, clips)) / SAMPLE_RATE:.0f} s, against its true F0\n"
+    )
     compare(clips, truth, trackers())
     print("\nThe same clips as signals\n")
     signals(clips, truth)
     if folder := parser.parse_args().speech:
         files = sorted(folder.rglob("*.wav"))
-        real = [np.array(decode(Recording(f))) for f in files[:: max(1, len(files) // CLIPS)][:CLIPS]]
-        print(f"\nReal speech, {len(real)} clips, {sum(map(len, real)) / SAMPLE_RATE:.0f} s, against Praat\n")
+        real = [
+            np.array(decode(Recording(f))) for f in files[:: max(1, len(files) // CLIPS)][:CLIPS]
+        ]
+        print(
+            f"\nReal speech, {len(real)} clips, {sum(map(len, real)) / SAMPLE_RATE:.0f} s, against Praat\n"
+        )
         found = trackers()
         compare(real, [found["praat"](x) for x in real], found)
 
@@ -50,7 +56,9 @@ def demo() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def trackers() -> dict[str, Track]:
     names = [name for name in get_args(Extractor) if not missing(name)]
-    tracks: dict[str, Track] = {name: hertz(Pitch(name, log=False, unvoiced="zero")) for name in names}
+    tracks: dict[str, Track] = {
+        name: hertz(Pitch(name, log=False, unvoiced="zero")) for name in names
+    }
     return tracks | {"piptrack maximum (released)": peaks}
 
 
@@ -65,26 +73,36 @@ def peaks(samples: np.ndarray) -> np.ndarray:
     return np.interp(at, np.arange(len(found)), found)
 
 
-def compare(clips: Sequence[np.ndarray], truth: Sequence[np.ndarray], found: dict[str, Track]) -> None:
-    print("| extractor | gross error % | voicing error % | missed % | false alarm % | median cents | CPU s / 10 s |")
+def compare(
+    clips: Sequence[np.ndarray], truth: Sequence[np.ndarray], found: dict[str, Track]
+) -> None:
+    print(
+        "| extractor | gross error % | voicing error % | missed % | false alarm % | median cents | CPU s / 10 s |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name, track in found.items():
         track(clips[0])  # what a first call loads is not its cost
         start = time.process_time()
         tracks = [track(c) for c in clips]
         seconds = (time.process_time() - start) / sum(map(len, clips)) * SAMPLE_RATE * 10
-        row = " | ".join(f"{value:.2f}" for value in errors(np.concatenate(tracks), np.concatenate(truth)))
+        row = " | ".join(
+            f"{value:.2f}" for value in errors(np.concatenate(tracks), np.concatenate(truth))
+        )
         print(f"| {name} | {row} | {seconds:.3f} |")
 
 
 def errors(found: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Gross error (more than 20 % off), voicing error, missed, false alarm in %; median cents where not gross."""
+    """Gross error (more than 20 % off), voicing error, missed, false alarm in %; median cents where
+    not gross.
+    """
     both = (found > 0) & (truth > 0)
     ratio = found[both] / truth[both]
     gross = np.abs(ratio - 1) > 0.2
     shares = [gross, (found > 0) != (truth > 0), found[truth > 0] == 0, found[truth == 0] > 0]
     cents = np.abs(1200 * np.log2(ratio[~gross]))
-    return [100 * float(s.mean()) for s in shares] + [float(np.median(cents)) if len(cents) else np.nan]
+    return [100 * float(s.mean()) for s in shares] + [
+        float(np.median(cents)) if len(cents) else np.nan
+    ]
 
 
 def signals(clips: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> None:
@@ -94,7 +112,10 @@ def signals(clips: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> None:
     print("|---|---|---|---|")
     for variant in get_args(Variant):
         values = [PitchSignal(variant).extract([c], None)[0] for c in clips]  # type: ignore[arg-type]
-        frames = [v[np.minimum(np.arange(len(f)) * HOP, len(v) - 1)] for v, f in zip(values, truth, strict=True)]
+        frames = [
+            v[np.minimum(np.arange(len(f)) * HOP, len(v) - 1)]
+            for v, f in zip(values, truth, strict=True)
+        ]
         pairs = [(v[f > 0], np.log(f[f > 0])) for v, f in zip(frames, truth, strict=True)]
         within = float(np.median([correlation(*pair) for pair in pairs]))
         total = correlation(*(np.concatenate(side) for side in zip(*pairs, strict=True)))

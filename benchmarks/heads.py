@@ -1,7 +1,8 @@
 """What training many probe heads at once is worth: `OMP_NUM_THREADS=1 python benchmarks/heads.py`.
 
-Random arrays of the size of RAVDESS: 1440 clips, of which 1200 train; heads of a search, each with its own rate, L2
-penalty, smoothing and optimiser, 30 epochs. The same heads at once and, the first few of them, one by one; CPU seconds.
+Random arrays of the size of RAVDESS: 1440 clips, of which 1200 train; heads of a search, each with
+its own rate, L2 penalty, smoothing and optimiser, 30 epochs. The same heads at once and, the first
+few of them, one by one; CPU seconds.
 """
 
 import argparse
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.clip import Clip, Recording
-from bench.devices import keep_memory
-from bench.examples import Examples
-from bench.nn import LayerProbe
-from bench.probes import train_heads
-from bench.recipe import Recipe, probe_recipe
-from bench.training import train
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.recipe import Recipe, probe_recipe
+from bench.search.parallel_heads import train_heads
+from bench.training.batching import Examples
+from bench.training.devices import keep_memory
+from bench.training.layers import LayerProbe
+from bench.training.loop import train
 
 CLIPS, TRAIN, CLASSES, DIM = 1440, 1200, 8, 512
 LAYERS = (1, 12)
@@ -45,11 +46,18 @@ class Arrays:
 def parts(layers: int) -> tuple[Examples, Examples]:
     draw = np.random.default_rng(0)
     labels = tuple(f"class {i}" for i in range(CLASSES))
-    clips = [Clip(str(n), Recording(Path(str(n))), (labels[n % CLASSES],), str(n % 24)) for n in range(CLIPS)]
+    clips = [
+        Clip(str(n), Recording(Path(str(n))), (labels[n % CLASSES],), str(n % 24))
+        for n in range(CLIPS)
+    ]
     states = draw.normal(size=(CLIPS, 1, layers, DIM)).astype(np.float32)
     states += draw.normal(size=(CLASSES, 1, layers, DIM))[np.arange(CLIPS) % CLASSES] / 8
-    features: Any = {"states": Arrays({clip.id: array for clip, array in zip(clips, states, strict=True)})}
-    return Examples(clips[:TRAIN], labels, False, features), Examples(clips[TRAIN:], labels, False, features)
+    features: Any = {
+        "states": Arrays({clip.id: array for clip, array in zip(clips, states, strict=True)})
+    }
+    return Examples(clips[:TRAIN], labels, False, features), Examples(
+        clips[TRAIN:], labels, False, features
+    )
 
 
 def recipes(heads: int) -> list[Recipe]:
@@ -68,17 +76,23 @@ def recipes(heads: int) -> list[Recipe]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--heads", type=int, default=40, help="heads at once [40]")
     heads = parser.parse_args().heads
     torch.set_num_threads(1)
     keep_memory()  # as the command line does
-    print(f"| layers | {heads} at once, s | one alone, s | {heads} one by one / at once | largest difference in loss |")
+    print(
+        f"| layers | {heads} at once, s | one alone, s | {heads} one by one / at once | largest difference in loss |"
+    )
     print("|---|---|---|---|---|")
     for layers in LAYERS:
         make = partial(LayerProbe, "states", layers, DIM, CLASSES)
         both, chosen = parts(layers), recipes(heads)
-        train_heads(make, [replace(r, epochs=1) for r in chosen[:2]], *both, 0, CPU)  # what the first call alone pays
+        train_heads(
+            make, [replace(r, epochs=1) for r in chosen[:2]], *both, 0, CPU
+        )  # what the first call alone pays
         alone(make, replace(chosen[0], epochs=1), both)
         started = time.process_time()
         found = train_heads(make, chosen, *both, 0, CPU)
@@ -86,9 +100,14 @@ def main() -> None:
         started = time.process_time()
         losses = [alone(make, recipe, both) for recipe in chosen[:ALONE]]
         one = (time.process_time() - started) / ALONE
-        pairs = [zip(head.history, theirs, strict=True) for head, theirs in zip(found, losses, strict=False)]
+        pairs = [
+            zip(head.history, theirs, strict=True)
+            for head, theirs in zip(found, losses, strict=False)
+        ]
         apart = max(abs(epoch["loss"] - loss) for pair in pairs for epoch, loss in pair)
-        print(f"| {layers} | {together:.1f} | {one:.1f} | {heads * one / together:.0f} | {apart:.0e} |")
+        print(
+            f"| {layers} | {together:.1f} | {one:.1f} | {heads * one / together:.0f} | {apart:.0e} |"
+        )
 
 
 def alone(make: Any, recipe: Recipe, both: tuple[Examples, Examples]) -> list[float]:

@@ -1,7 +1,8 @@
 """What a real store's look-ups cost: `python benchmarks/lookups.py`.
 
-Runs recorded in an SQLite store through `bench.store`, with the parameters, tags and scores that a real one has but
-without its artifacts; then what a command asks of the store before it trains. CPU seconds of one process.
+Runs recorded in an SQLite store through `bench.runs.store`, with the parameters, tags and scores
+that a real one has but without its artifacts; then what a command asks of the store before it
+trains. CPU seconds of one process.
 """
 
 import argparse
@@ -11,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.recipe import Recipe
-from bench.records import PairingRecord
-from bench.store import Store, flat
+from bench.contracts.recipe import Recipe
+from bench.options import flat
+from bench.runs.records import PairingRecord
+from bench.runs.store import Store
 
 STEPS = (500, 1_000, 2_000)
 PER_PAIRING = 25  # 5 folds, 5 seeds
@@ -28,7 +30,18 @@ SCORES = (
     *(f"{kind} ({label})" for kind in ("F1", "recall") for label in LABELS),
 )
 NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb", "best_epoch")
-TAGS = ("backbone", "mode", "protocol", "scale", "corpus", "split", "weights", "weights_revision", "code", "hardware")
+TAGS = (
+    "backbone",
+    "mode",
+    "protocol",
+    "scale",
+    "corpus",
+    "split",
+    "weights",
+    "weights_revision",
+    "code",
+    "hardware",
+)
 
 
 def record(store: Store, first: int, last: int) -> None:
@@ -48,7 +61,9 @@ def record(store: Store, first: int, last: int) -> None:
         for number in range(start, min(last, start + PER_PAIRING)):
             parameters = {**flat(Recipe()), "seed": number % 5, "fold": str(number % 25 // 5)}
             tags = {tag: hashlib.sha256(tag.encode()).hexdigest()[:32] for tag in TAGS}
-            log = store.start(TASK, parent, mark(number), str(number % 25 // 5), number % 5, parameters, tags)
+            log = store.start(
+                TASK, parent, mark(number), str(number % 25 // 5), number % 5, parameters, tags
+            )
             log.close(dict.fromkeys((*SCORES, *NUMBERS), 0.5), {"notes": "[]"})
 
 
@@ -63,10 +78,16 @@ def cpu(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help=f"runs recorded at each line {STEPS}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--steps", type=int, nargs="+", default=STEPS, help=f"runs recorded at each line {STEPS}"
+    )
     steps = parser.parse_args().steps
-    print("| runs of the task | to record one, s | `recorded`, s | per run, ms | `has`: there, ms | `has`: not, ms |")
+    print(
+        "| runs of the task | to record one, s | `recorded`, s | per run, ms | `has`: there, ms | `has`: not, ms |"
+    )
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store, before = Store(None, Path(folder)), 0

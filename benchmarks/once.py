@@ -1,7 +1,8 @@
 """What computing features once is worth: `python benchmarks/once.py`.
 
-A wav2vec 2.0 base encoder of random weights, probed on the demo task's first clips: the frozen encoder again on every
-epoch, as released benchmark code does, against once per clip and then from the cache. CPU seconds, in one process.
+A wav2vec 2.0 base encoder of random weights, probed on the demo task's first clips: the frozen
+encoder again on every epoch, as released benchmark code does, against once per clip and then from
+the cache. CPU seconds, in one process.
 """
 
 import tempfile
@@ -11,10 +12,10 @@ from pathlib import Path
 import torch
 
 from bench import registry
-from bench.backbone import Setup
-from bench.cache import Cache
-from bench.corpus import load
-from bench.extraction import extract
+from bench.contracts.backbone import Setup
+from bench.data.cache import Cache
+from bench.data.corpus import load
+from bench.features.extraction import extract
 
 CLIPS, EPOCHS = 24, 60  # epochs of the probe's recipe
 

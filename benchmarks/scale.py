@@ -1,12 +1,14 @@
 """What a laboratory's grid costs before anything is trained: `python benchmarks/scale.py`.
 
-10 tasks, 20 backbones, 5 folds, 5 seeds, 30 trials of each fold: 150,000 runs planned, altered, fingerprinted and
-looked up by the harness's own functions, in one process; then once more, as after a restart, when all are recorded.
+10 tasks, 20 backbones, 5 folds, 5 seeds, 30 trials of each fold: 150,000 runs planned, altered,
+fingerprinted and looked up by the harness's own functions, in one process; then once more, as after
+a restart, when all are recorded.
 
-Simulated are the corpora (made-up clips, speakers and content hashes: planning reads no audio), the trials' values
-(drawn at random from each backbone's own space: proposing them is Optuna's work, not planning's) and the store (a set
-that answers as `bench.store.Store` does: 150,000 runs cannot be trained here to fill a real one; what a real one costs
-is `benchmarks/lookups.py`). No weights are read: a pinned checkpoint is known by its commit.
+Simulated are the corpora (made-up clips, speakers and content hashes: planning reads no audio), the
+trials' values (drawn at random from each backbone's own space: proposing them is Optuna's work, not
+planning's) and the store (a set that answers as `bench.runs.store.Store` does: 150,000 runs cannot
+be trained here to fill a real one; what a real one costs is `benchmarks/lookups.py`). No weights
+are read: a pinned checkpoint is known by its commit.
 """
 
 import argparse
@@ -20,22 +22,47 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import registry
-from bench.backbone import Backbone
-from bench.clip import Clip, Recording
-from bench.corpus import Corpus
-from bench.plan import Pairing, Ready, Selection, fingerprint, plan
-from bench.protocols import speaker_kfold
+from bench.contracts.backbone import Backbone
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.space import Choice, Space
+from bench.contracts.task import Protocol, Task
+from bench.data.corpus import Corpus
+from bench.runs.pairing import Pairing, Ready, fingerprint
+from bench.runs.plan import Selection, plan
+from bench.runs.system import altered
 from bench.settings import Settings
-from bench.space import Choice, Space
-from bench.system import altered
-from bench.task import Protocol, Task
+from bench.splits.protocols import speaker_kfold
 
 SEEDS, TRIALS = 5, 30
 KINDS = ("systems", "fingerprints", "look-ups")
-BACKBONES = [  # built in, all but whisper-small-zh, whose revision only the hub knows; and five variants
-    *("byol-s", "mfcc-stats", "multistream", "multistream:type3", "strl", "opensmile-svm", "feature-fusion"),
-    *("pitch-fusion", "pitch-fusion:released", "hubert", "hubert:released", "wav2vec2", "wav2vec2:released", "wavlm"),
-    *("wavlm:large", "xls-r", "whisper-small", "whisper-medium", "whisper-large-v3", "whisper-large-v3-turbo"),
+# built in, all but whisper-small-zh, whose revision only the hub knows; and five variants
+BACKBONES = [
+    *(
+        "byol-s",
+        "mfcc-stats",
+        "multistream",
+        "multistream:type3",
+        "strl",
+        "opensmile-svm",
+        "feature-fusion",
+    ),
+    *(
+        "pitch-fusion",
+        "pitch-fusion:released",
+        "hubert",
+        "hubert:released",
+        "wav2vec2",
+        "wav2vec2:released",
+        "wavlm",
+    ),
+    *(
+        "wavlm:large",
+        "xls-r",
+        "whisper-small",
+        "whisper-medium",
+        "whisper-large-v3",
+        "whisper-large-v3-turbo",
+    ),
 ]
 
 
@@ -44,20 +71,36 @@ class MadeUp(Task):
 
     title, default_protocol = "made up", "speaker"
 
-    def __init__(self, name: str, language: str, clips: int, speakers: int, classes: int, seconds: float) -> None:
+    def __init__(
+        self, name: str, language: str, clips: int, speakers: int, classes: int, seconds: float
+    ) -> None:
         super().__init__(name)
-        self.languages, self.size, self.speakers, self.seconds = (language,), clips, speakers, seconds
+        self.languages, self.size, self.speakers, self.seconds = (
+            (language,),
+            clips,
+            speakers,
+            seconds,
+        )
         self.labels = tuple(f"emotion {n}" for n in range(classes))
 
     def clips(self, root: object) -> list[Clip]:
         sides = len(self.labels), self.speakers
         return [
-            Clip(f"{self.name}/{n:05}", Recording(), (self.labels[n % sides[0]],), f"s{n // sides[0] % sides[1]:03}")
+            Clip(
+                f"{self.name}/{n:05}",
+                Recording(),
+                (self.labels[n % sides[0]],),
+                f"s{n // sides[0] % sides[1]:03}",
+            )
             for n in range(self.size)
         ]
 
     def protocols(self) -> Mapping[str, Protocol]:
-        return {"speaker": Protocol("5 folds", speaker_kfold(5), speaker_disjoint=True, audio_disjoint=True)}
+        return {
+            "speaker": Protocol(
+                "5 folds", speaker_kfold(5), speaker_disjoint=True, audio_disjoint=True
+            )
+        }
 
 
 TASKS = [  # clips, speakers, classes and mean seconds of a clip as public corpora have them
@@ -75,7 +118,7 @@ TASKS = [  # clips, speakers, classes and mean seconds of a clip as public corpo
 
 
 class SimulatedStore:
-    """What is recorded, as `bench.store.Store` tells it."""
+    """What is recorded, as `bench.runs.store.Store` tells it."""
 
     def __init__(self) -> None:
         self.runs: dict[str, set[str]] = {}
@@ -115,15 +158,21 @@ def pairings(tasks: Sequence[Task], backbones: Sequence[Backbone], seeds: int) -
     return planned
 
 
-def trials(space: Space, first: Mapping[str, Any], count: int, draw: random.Random) -> Iterator[Mapping[str, Any]]:
+def trials(
+    space: Space, first: Mapping[str, Any], count: int, draw: random.Random
+) -> Iterator[Mapping[str, Any]]:
     """The usual values, then others from all over the space."""
     yield {name: first[name] for name, domain in space.items() if domain.holds(first[name])}
     for _ in range(count - 1):
         yield {name: _value(domain, draw) for name, domain in space.items()}
 
 
-def look_up(pairing: Pairing, ready: Ready, count: int, store: SimulatedStore, spent: Count) -> None:
-    """Every trial of every fold and seed: its system, its fingerprint, whether it is recorded; recorded if not."""
+def look_up(
+    pairing: Pairing, ready: Ready, count: int, store: SimulatedStore, spent: Count
+) -> None:
+    """Every trial of every fold and seed: its system, its fingerprint, whether it is recorded;
+    recorded if not.
+    """
     clock, task = time.perf_counter, pairing.task.name
     space, system = pairing.backbone.space(ready.system.setup), ready.system
     first = {**vars(system.recipe), **vars(system.setup.options)}
@@ -141,12 +190,18 @@ def look_up(pairing: Pairing, ready: Ready, count: int, store: SimulatedStore, s
                 store.record(task, mark)
             spent.runs += len(marks)
             done = clock()
-            for kind, taken in zip(KINDS, (derived - started, marked - derived, done - marked), strict=True):
+            for kind, taken in zip(
+                KINDS, (derived - started, marked - derived, done - marked), strict=True
+            ):
                 spent.seconds[kind] += taken
 
 
 def go_through(
-    tasks: Sequence[Task], backbones: Sequence[Backbone], seeds: int, trials: int, store: SimulatedStore
+    tasks: Sequence[Task],
+    backbones: Sequence[Backbone],
+    seeds: int,
+    trials: int,
+    store: SimulatedStore,
 ) -> Count:
     """One command, from its plan to its last look-up."""
     spent, started = Count(), time.perf_counter()
@@ -170,15 +225,21 @@ def _peak_mib() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=TRIALS, help=f"trials of each fold [{TRIALS}]")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--trials", type=int, default=TRIALS, help=f"trials of each fold [{TRIALS}]"
+    )
     trials = parser.parse_args().trials
     started = time.perf_counter()
     backbones = registry.backbones(BACKBONES)
     pairings(TASKS[:1], backbones, 1)
     loading, before = time.perf_counter() - started, _peak_mib()
     print(f"loading plugins, torch and scikit-learn: {loading:.1f} s, {before:.0f} MiB\n")
-    print("| pass | runs | of them recorded | s | runs/s | planning | systems | fingerprints | look-ups | peak MiB |")
+    print(
+        "| pass | runs | of them recorded | s | runs/s | planning | systems | fingerprints | look-ups | peak MiB |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     store = SimulatedStore()
     for title in ("nothing recorded", "all recorded"):
@@ -186,7 +247,9 @@ def main() -> None:
         total = sum(spent.seconds.values())
         shares = " | ".join(f"{spent.seconds[k]:.1f} s" for k in ("planning", *KINDS))
         rate = f"{total:.1f} | {spent.runs / total:,.0f}"
-        print(f"| {title} | {spent.runs:,} | {spent.found:,} | {rate} | {shares} | {_peak_mib():.0f} |")
+        print(
+            f"| {title} | {spent.runs:,} | {spent.found:,} | {rate} | {shares} | {_peak_mib():.0f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,14 @@ from pathlib import Path
 
 from bench.errors import CorpusError
 
+# Words that several tasks' published figures share.
+EMOBOX = "Ma et al., EmoBox, Interspeech 2024"
+SUPERB = (
+    "SUPERB's emotion task (Yang et al., Interspeech 2021), as tabled by Chen et al., WavLM, 2022"
+)
+FROZEN = "frozen encoder, last layer"
+UNCHECKED = "taken from a secondary source, not checked by us"
+
 _NAMED = 10  # files that an error names before it counts the rest
 
 
@@ -19,7 +27,9 @@ def folder(task: str, root: Path | None, obtain: str) -> Path:
 
 
 def media(directory: Path, suffixes: Collection[str] = (".wav",)) -> list[Path]:
-    """The files of a folder that have one of the suffixes, in the order of their names; hidden ones are no clips."""
+    """The files of a folder that have one of the suffixes, in the order of their names; hidden ones
+    are no clips.
+    """
     with os.scandir(directory) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     return [directory / name for name in names if Path(name).suffix.lower() in suffixes]

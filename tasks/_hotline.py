@@ -1,42 +1,60 @@
 """What the hotline's two tasks share, and what has been published on it.
 
-Wang et al.'s Tables III to V mix three meanings in their F1 columns. Test set: 2,171 non-negative and 1,880 negative
-segments (their Table I). For their own rows exactly one confusion matrix fits the printed accuracy, recall and F1, and
-only if these are of the NON-negative class. The rows of six pre-trained models fit none: their F1 is Chen et al.'s
-weighted one, printed as the recall, too.
+Wang et al.'s Tables III to V mix three meanings in their F1 columns. Test set: 2,171 non-negative
+and 1,880 negative segments (their Table I). For their own rows exactly one confusion matrix fits
+the printed accuracy, recall and F1, and only if these are of the NON-negative class. The rows of
+six pre-trained models fit none: their F1 is Chen et al.'s weighted one, printed as the recall, too.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.clip import Clip
+from bench.contracts.clip import Clip
+from bench.contracts.task import Published
+from bench.data.manifest import make_clips
+from bench.data.manifest_file import read
 from bench.errors import CorpusError
-from bench.manifest import make_clips
-from bench.sheet import read
-from bench.task import Published
 
 CHEN = "Chen et al., arXiv 2405.04128"
 OTHERS, NEGATIVES = 2171, 1880  # test segments
 WANG = "Wang et al., arXiv 2501.08696"
-SEGMENTS = "80/20 by segment, callers on both sides"  # by the counts of Table I; the text says by subject
+SEGMENTS = (
+    "80/20 by segment, callers on both sides"  # by the counts of Table I; the text says by subject
+)
 
 
-def clips(task: str, root: Path | None, obtain: str, labels: Sequence[str], multilabel: bool = False) -> list[Clip]:
-    """Every row of a private manifest that names its callers; its companion's `[map]` gives other texts their class."""
+def clips(
+    task: str, root: Path | None, obtain: str, labels: Sequence[str], multilabel: bool = False
+) -> list[Clip]:
+    """Every row of a private manifest that names its callers; its companion's `[map]` gives other
+    texts their class.
+    """
     if root is None or not root.is_file():
         raise CorpusError(f"the task {task} has no manifest: {obtain}")
     manifest = read(root, private=True)
     if "speaker" not in manifest.columns or manifest.rows[0].speaker is None:
-        raise CorpusError("the manifest of the private task names no speakers, by whom its protocols divide")
-    return make_clips(manifest, {label: label for label in labels}, private=True, multilabel=multilabel)
+        raise CorpusError(
+            "the manifest of the private task names no speakers, by whom its protocols divide"
+        )
+    return make_clips(
+        manifest, {label: label for label in labels}, private=True, multilabel=multilabel
+    )
 
 
-def _own(system: str, table: str, wa: float, recall: float, f1: float, hits: int, rejections: int) -> Published:
-    """A row of their own; the one matrix that fits has `hits` among the others, `rejections` among negatives."""
+def _own(
+    system: str, table: str, wa: float, recall: float, f1: float, hits: int, rejections: int
+) -> Published:
+    """A row of their own; the one matrix that fits has `hits` among the others, `rejections` among
+    negatives.
+    """
     sensitivity, specificity = hits / OTHERS, rejections / NEGATIVES
     other = 2 * hits / (2 * hits + OTHERS - hits + NEGATIVES - rejections)
     negative = 2 * rejections / (2 * rejections + OTHERS - hits + NEGATIVES - rejections)
-    derived = {"UA": (sensitivity + specificity) / 2, "F1 macro": (other + negative) / 2, "F1 (negative)": negative}
+    derived = {
+        "UA": (sensitivity + specificity) / 2,
+        "F1 macro": (other + negative) / 2,
+        "F1 (negative)": negative,
+    }
     figures = ", ".join(f"{name} {100 * value:.2f}" for name, value in derived.items())
     return Published(
         system,
@@ -48,8 +66,12 @@ def _own(system: str, table: str, wa: float, recall: float, f1: float, hits: int
     )
 
 
-def _quoted(system: str, wa: float, weighted: float, ua: str, macro: str, negative: str) -> Published:
-    """A row of a pre-trained model; the ranges are over all matrices that fit accuracy and weighted F1."""
+def _quoted(
+    system: str, wa: float, weighted: float, ua: str, macro: str, negative: str
+) -> Published:
+    """A row of a pre-trained model; the ranges are over all matrices that fit accuracy and weighted
+    F1.
+    """
     return Published(
         system,
         {"WA": wa, "F1 weighted": weighted},

@@ -1,8 +1,10 @@
-"""A source-filter voice: pulses and noise, shaped frame by frame by a glottal spectrum and five formants.
+"""A source-filter voice: pulses and noise, shaped frame by frame by a glottal spectrum and five
+formants.
 
-Glottal spectrum: a glottal formant and a tilt at fixed frequencies (Doval, d'Alessandro and Henrich, Acta Acustica 92,
-2006), so that pitch moves no part of the spectral envelope. Cascaded formants and aspiration noise: Klatt and Klatt,
-JASA 87, 1990. The truth about pitch is known, because it is what drives the pulses.
+Glottal spectrum: a glottal formant and a tilt at fixed frequencies (Doval, d'Alessandro and
+Henrich, Acta Acustica 92, 2006), so that pitch moves no part of the spectral envelope. Cascaded
+formants and aspiration noise: Klatt and Klatt, JASA 87, 1990. The truth about pitch is known,
+because it is what drives the pulses.
 """
 
 import hashlib
@@ -20,9 +22,14 @@ _WINDOW = np.hanning(2 * _HOP + 1)[:-1]  # two hops: neighbours sum to one
 _FFT = 512  # samples: a window and 22 ms for the formants to ring out
 _HZ = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)  # [bins]
 
-_LEAD, _TAIL = 0.2, 0.3  # silence before and after, in syllables: a change of tempo stretches a clip as a whole
+_LEAD, _TAIL = (
+    0.2,
+    0.3,
+)  # silence before and after, in syllables: a change of tempo stretches a clip as a whole
 _JITTER, _SHIMMER = 0.007, 0.05  # deviation of a pulse's time (share of its period) and height
-_FLOOR = -45.0  # dB: the room's noise under the speech, part of the voice's level; hides the 16-bit steps
+_FLOOR = (
+    -45.0
+)  # dB: the room's noise under the speech, part of the voice's level; hides the 16-bit steps
 _VOICED = 0.15  # share of full voicing above which a frame counts as voiced
 
 _VOWELS = {  # first three formants, Hz, of a 17.5 cm vocal tract
@@ -64,8 +71,8 @@ Array = NDArray[np.floating[Any]]
 class Reading:
     """A sentence and how it is spoken.
 
-    Syllables are a consonant (h k l m n s t), a vowel (a e i o u) and a tone (1 level, 2 rising, 3 dipping, 4 falling):
-    `ma1 ti2 su4`.
+    Syllables are a consonant (h k l m n s t), a vowel (a e i o u) and a tone (1 level, 2 rising, 3
+    dipping, 4 falling): `ma1 ti2 su4`.
     """
 
     name: str  # seeds the noise, the jitter and the shimmer
@@ -83,7 +90,8 @@ class Reading:
 class Rendered:
     """A spoken sentence: int16 samples [n] at 16 kHz, and F0 [1 + n // 160].
 
-    F0 is in Hz at 0, 10, 20 ... ms (frames centred on these times, as librosa's), 0 where the voice is silent.
+    F0 is in Hz at 0, 10, 20 ... ms (frames centred on these times, as librosa's), 0 where the voice
+    is silent.
     """
 
     samples: NDArray[np.int16]
@@ -103,7 +111,9 @@ def render(reading: Reading) -> Rendered:
 
 
 def f0_track(reading: Reading, length: int) -> Array:
-    """True F0 in Hz every 10 ms of a clip of `length` samples [1 + length // 160]; 0 where the voice is silent."""
+    """True F0 in Hz every 10 ms of a clip of `length` samples [1 + length // 160]; 0 where the
+    voice is silent.
+    """
     seconds = np.arange(1 + length // round(F0_HOP * SAMPLE_RATE)) * F0_HOP
     return np.where(_voicing(reading, seconds) > _VOICED, _f0(reading, seconds), 0.0)
 
@@ -118,11 +128,17 @@ def _speak(reading: Reading, pulses: Array, noise: Array) -> Array:
     """Pulses and noise [n] through the moving vocal tract."""
     pulse_frames, noise_frames = _spectra(pulses), _spectra(noise)
     seconds = (np.arange(len(pulse_frames)) * _HOP) / SAMPLE_RATE
-    glottis = 1j * _HZ / 150 / (1 + 1j * _HZ / 150) ** 2 * (1 + 1j * _HZ / 600) ** (-reading.tilt / 6.02)
+    glottis = (
+        1j * _HZ / 150 / (1 + 1j * _HZ / 150) ** 2 * (1 + 1j * _HZ / 600) ** (-reading.tilt / 6.02)
+    )
     aspiration = 10 ** (reading.breath / 20) * _HZ / (_HZ + 1000)
-    voiced = _voicing(reading, seconds)[:, None] * (pulse_frames * glottis + noise_frames * aspiration)
+    voiced = _voicing(reading, seconds)[:, None] * (
+        pulse_frames * glottis + noise_frames * aspiration
+    )
     voice = _overlap_add(voiced * _tract_response(reading, seconds), len(pulses))
-    return voice / _rms(voice) + _overlap_add(noise_frames * _consonants(reading, seconds), len(pulses))
+    return voice / _rms(voice) + _overlap_add(
+        noise_frames * _consonants(reading, seconds), len(pulses)
+    )
 
 
 def _rms(signal: Array) -> float:
@@ -132,7 +148,9 @@ def _rms(signal: Array) -> float:
 def _spectra(signal: Array) -> NDArray[np.complex128]:
     """Windowed spectra of a signal [n]: [frames, bins], frame k centred on sample k * 80."""
     padded = np.pad(signal, (_HOP, 2 * _HOP))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HOP)[::_HOP][: len(signal) // _HOP + 2]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HOP)[::_HOP][
+        : len(signal) // _HOP + 2
+    ]
     return np.fft.rfft(frames * _WINDOW, _FFT)
 
 
@@ -177,13 +195,17 @@ def _voicing(reading: Reading, seconds: Array) -> Array:
     full = np.ones(len(starts))
     times = np.add.outer(starts, np.array([0.0, 0.25, 0.35, 0.85]) / reading.rate).ravel()
     strength = np.stack([onset, onset, full, 0.8 * full], axis=1).ravel()
-    times = np.concatenate([[starts[0] - 0.1 / reading.rate], times, [starts[-1] + 1 / reading.rate]])
+    times = np.concatenate(
+        [[starts[0] - 0.1 / reading.rate], times, [starts[-1] + 1 / reading.rate]]
+    )
     return np.asarray(np.interp(seconds, times, np.concatenate([[0.0], strength, [0.0]])))
 
 
 def _tract_response(reading: Reading, seconds: Array) -> NDArray[np.complex128]:
     """Five formants in cascade, moving from each consonant's locus to its vowel [frames, bins]."""
-    times = np.add.outer(_starts(reading), np.array([0.05, 0.25, 0.45, 0.85]) / reading.rate).ravel()
+    times = np.add.outer(
+        _starts(reading), np.array([0.05, 0.25, 0.45, 0.85]) / reading.rate
+    ).ravel()
     targets = []
     for syllable in reading.syllables:
         vowel = _VOWELS[syllable[1]]

@@ -1,7 +1,8 @@
-"""EmoDB, the Berlin database of emotional speech: 10 actors say ten German sentences in seven emotions.
+"""EmoDB, the Berlin database of emotional speech: 10 actors say ten German sentences in seven
+emotions.
 
-Burkhardt et al., Interspeech 2005. A file's name is speaker, sentence, emotion and version, as in `03a01Fa.wav`: the
-sixth character is the first letter of the emotion's German name.
+Burkhardt et al., Interspeech 2005. A file's name is speaker, sentence, emotion and version, as in
+`03a01Fa.wav`: the sixth character is the first letter of the emotion's German name.
 """
 
 import re
@@ -9,12 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.clip import Clip, Recording
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.task import Expected, Protocol, Published, Task
 from bench.errors import CorpusError
-from bench.protocols import leave_one_speaker_out
-from bench.task import Expected, Protocol, Published, Task
-from tasks._figures import EMOBOX, UNCHECKED
-from tasks._files import folder, listed, media
+from bench.splits.protocols import leave_one_speaker_out
+from tasks._files import EMOBOX, UNCHECKED, folder, listed, media
 
 LETTERS = {  # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
     "W": "anger",
@@ -25,8 +25,27 @@ LETTERS = {  # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
     "T": "sadness",
     "N": "neutral",
 }
-COUNTS = {"anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79}
-SPEAKERS = {"03": 49, "08": 58, "09": 43, "10": 38, "11": 55, "12": 35, "13": 61, "14": 69, "15": 56, "16": 71}
+COUNTS = {
+    "anger": 127,
+    "boredom": 81,
+    "disgust": 46,
+    "fear": 69,
+    "happiness": 71,
+    "sadness": 62,
+    "neutral": 79,
+}
+SPEAKERS = {
+    "03": 49,
+    "08": 58,
+    "09": 43,
+    "10": 38,
+    "11": 55,
+    "12": 35,
+    "13": 61,
+    "14": 69,
+    "15": 56,
+    "16": 71,
+}
 MALE = ("03", "10", "11", "12", "15")
 NAME = re.compile(r"(03|08|09|1[0-6])([ab]\d\d)([WLEAFTN])[a-z]?")
 HA = "Ha et al., EAI INIS 11(4), 2024, doi 10.4108/eetinis.v11i4.4734, Table 5"
@@ -97,7 +116,9 @@ class EmoDB(Task):
             "CAPL-SER, Interspeech 2026, no. 2118",
             note=UNCHECKED,
         ),
-        Published("MS-SENet", {"WA": 0.9640}, "not told, perhaps random folds", "MS-SENet", note=UNCHECKED),
+        Published(
+            "MS-SENet", {"WA": 0.9640}, "not told, perhaps random folds", "MS-SENet", note=UNCHECKED
+        ),
         Published("emotion2vec, linear", {"UA": 0.8485}, "not told", "emotion2vec", note=UNCHECKED),
         Published(
             "HuMP-CAT",
@@ -106,9 +127,19 @@ class EmoDB(Task):
             "arXiv 2501.10408, abstract",
             note=f"trained on IEMOCAP first; {UNCHECKED}",
         ),
-        Published("WavLM large", {"UA": 0.9258}, "EmoBox's folds, not speaker-disjoint", EMOBOX, note="frozen encoder"),
         Published(
-            "Whisper large-v3", {"UA": 0.9126}, "EmoBox's folds, not speaker-disjoint", EMOBOX, note="frozen encoder"
+            "WavLM large",
+            {"UA": 0.9258},
+            "EmoBox's folds, not speaker-disjoint",
+            EMOBOX,
+            note="frozen encoder",
+        ),
+        Published(
+            "Whisper large-v3",
+            {"UA": 0.9126},
+            "EmoBox's folds, not speaker-disjoint",
+            EMOBOX,
+            note="frozen encoder",
         ),
     )
 
@@ -142,21 +173,37 @@ class EmoDB(Task):
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 source=f"{HA}, footnote *",
-                notes=(f"one speaker of ten: {SPEAKERS[FIRST]} clips, 1 of disgust; UA hangs on single clips",),
+                notes=(
+                    f"one speaker of ten: {SPEAKERS[FIRST]} clips, 1 of disgust; UA hangs on single clips",
+                ),
             ),
         }
 
 
 def _clip(path: Path) -> Clip:
     speaker, sentence, letter = path.stem[:2], path.stem[2:5], path.stem[5]
-    meta = {"gender": "male" if speaker in MALE else "female", "sentence": sentence, "version": path.stem[6:]}
-    return Clip(path.stem, Recording(path), (LETTERS[letter],), speaker, language="de", where=str(path), meta=meta)
+    meta = {
+        "gender": "male" if speaker in MALE else "female",
+        "sentence": sentence,
+        "version": path.stem[6:],
+    }
+    return Clip(
+        path.stem,
+        Recording(path),
+        (LETTERS[letter],),
+        speaker,
+        language="de",
+        where=str(path),
+        meta=meta,
+    )
 
 
 def _uneven(clips: Sequence[Clip]) -> list[str]:
     """Speakers with another number of clips than the corpus has of them."""
     found = Counter(str(clip.speaker) for clip in clips)
     other = [
-        f"{found[name]} clips of speaker {name} instead of {n}" for name, n in SPEAKERS.items() if found[name] != n
+        f"{found[name]} clips of speaker {name} instead of {n}"
+        for name, n in SPEAKERS.items()
+        if found[name] != n
     ]
     return [f"not the complete corpus: {', '.join(other)}"] if other else []

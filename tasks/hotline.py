@@ -1,16 +1,18 @@
-"""The private binary set of the Beijing psychological support hotline: is a caller's utterance negative?
+"""The private binary set of the Beijing psychological support hotline: is a caller's utterance
+negative?
 
-Chen et al., arXiv 2405.04128; Wang et al., arXiv 2501.08696, Table I: 20,254 segments of 105 callers. It cannot be
-obtained; whoever has it describes it by a manifest. The published F1 figures are not about the same class: see the
-note of each (worked out from the papers' own figures and their Table I).
+Chen et al., arXiv 2405.04128; Wang et al., arXiv 2501.08696, Table I: 20,254 segments of 105
+callers. It cannot be obtained; whoever has it describes it by a manifest. The published F1 figures
+are not about the same class: see the note of each (worked out from the papers' own figures and
+their Table I).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.clip import Clip
-from bench.protocols import held_out_speakers, speaker_kfold, without_copies
-from bench.task import Expected, Protocol, Task
+from bench.contracts.clip import Clip
+from bench.contracts.task import Expected, Protocol, Task
+from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
 from tasks._hotline import PUBLISHED, clips
 
 NEGATIVE, OTHER = "negative", "non-negative"
@@ -47,7 +49,9 @@ class Hotline(Task):
                 audio_disjoint=True,
                 shared_test=True,
                 source="Wang et al., arXiv 2501.08696, section IV.A, as its text has it",
-                notes=("the same held-out callers are tested by all 5 folds, which differ in training and validation",),
+                notes=(
+                    "the same held-out callers are tested by all 5 folds, which differ in training and validation",
+                ),
             ),
             "subject-5": Protocol(
                 "5 folds of whole callers, balanced by class: every clip is tested once; 15 % of the others validate",

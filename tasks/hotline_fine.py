@@ -1,15 +1,17 @@
-"""The private fine-grained set of the Beijing psychological support hotline: which negative emotions are heard?
+"""The private fine-grained set of the Beijing psychological support hotline: which negative
+emotions are heard?
 
-Chen et al., arXiv 2405.04128: eleven emotions, several per utterance, callers' turns alone. It cannot be obtained;
-whoever has it describes it by a manifest. Neither its counts nor its results per class are published.
+Chen et al., arXiv 2405.04128: eleven emotions, several per utterance, callers' turns alone. It
+cannot be obtained; whoever has it describes it by a manifest. Neither its counts nor its results
+per class are published.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.clip import Clip
-from bench.protocols import held_out_speakers, speaker_kfold, without_copies
-from bench.task import Protocol, Published, Task
+from bench.contracts.clip import Clip
+from bench.contracts.task import Protocol, Published, Task
+from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
 from tasks._hotline import CHEN, clips
 
 LABELS = (

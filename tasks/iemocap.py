@@ -1,8 +1,9 @@
 """IEMOCAP, its four usual classes: ten actors in five sessions of improvised and scripted dialogue.
 
-Busso et al., Language Resources and Evaluation 42(4), 2008. Each session has a table per dialogue in
-`dialog/EmoEvaluation/*.txt`, with a line `[start - end] utterance emotion [valence, ...]` for each utterance, and the
-utterances themselves in `sentences/wav/<dialogue>/`. Happy is read with excited, as is usual.
+Busso et al., Language Resources and Evaluation 42(4), 2008. Each session has a table per dialogue
+in `dialog/EmoEvaluation/*.txt`, with a line `[start - end] utterance emotion [valence, ...]` for
+each utterance, and the utterances themselves in `sentences/wav/<dialogue>/`. Happy is read with
+excited, as is usual.
 """
 
 import re
@@ -10,12 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from bench.clip import Clip, Recording
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.task import Expected, Fold, Protocol, Published, Split, Task
 from bench.errors import CorpusError
-from bench.protocols import speaker_groups, stratified
-from bench.task import Expected, Fold, Protocol, Published, Split, Task
-from tasks._figures import EMOBOX, FROZEN, SUPERB, UNCHECKED
-from tasks._files import folder, listed, media
+from bench.splits.protocols import speaker_groups, stratified
+from tasks._files import EMOBOX, FROZEN, SUPERB, UNCHECKED, folder, listed, media
 
 CODES = {"neu": "neutral", "ang": "angry", "sad": "sad", "hap": "happy", "exc": "happy"}
 OTHERS = ("fru", "sur", "fea", "dis", "oth", "xxx")  # labelled, and of none of the four classes
@@ -23,18 +23,29 @@ LABELS = ("neutral", "angry", "sad", "happy")
 COUNTS = {"neu": 1708, "ang": 1103, "sad": 1084, "exc": 1041, "hap": 595}
 SESSIONS = tuple(f"Session{n}" for n in range(1, 6))
 NESTED = "IEMOCAP_full_release"  # the archive's own folder
-TURN = re.compile(r"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\t(?P<name>\S+)\t(?P<emotion>\w+)\t\[")
+TURN = re.compile(
+    r"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\t(?P<name>\S+)\t(?P<emotion>\w+)\t\["
+)
 NAME = re.compile(r"(?P<session>Ses0[1-5])[FM]_(?P<kind>impro|script)\w*_(?P<gender>[FM])\w+")
-RATER = re.compile(r"C-E\d+:\t(?P<said>[^\t]*)")  # one annotator's emotions, `Neutral;` or `Anger; Frustration;`
+RATER = re.compile(
+    r"C-E\d+:\t(?P<said>[^\t]*)"
+)  # one annotator's emotions, `Neutral;` or `Anger; Frustration;`
 KINDS = {"impro": "improvised", "script": "scripted"}
 
 STRL = "Chen et al., STRL-SER, Knowledge-Based Systems"
-SEGMENTS = {"1.6": 2352, "1.8": 2236, "2.0": 2118, "2.2": 1997}  # s -> clips at least as long, of a complete copy
+SEGMENTS = {
+    "1.6": 2352,
+    "1.8": 2236,
+    "2.0": 2118,
+    "2.2": 1997,
+}  # s -> clips at least as long, of a complete copy
 MAIN_SEGMENT = "2.0"
 
 
 class Iemocap(Task):
-    """`neutral angry sad happy`; `Clip.meta` tells which happy clips were excited, and which were improvised."""
+    """`neutral angry sad happy`; `Clip.meta` tells which happy clips were excited, and which were
+    improvised.
+    """
 
     title = "IEMOCAP: 10 actors in English dialogue, 4 emotions"
     labels = LABELS
@@ -72,7 +83,13 @@ class Iemocap(Task):
         Published("Whisper large-v3", {"UA": 0.7354, "WA": 0.7286}, "session", EMOBOX, note=FROZEN),
         Published("WavLM large", {"UA": 0.6947, "WA": 0.6907}, "session", EMOBOX, note=FROZEN),
         *(
-            Published(name, {"WA": score}, "session", SUPERB, note=f"frozen encoder, all layers; {UNCHECKED}")
+            Published(
+                name,
+                {"WA": score},
+                "session",
+                SUPERB,
+                note=f"frozen encoder, all layers; {UNCHECKED}",
+            )
             for name, score in {
                 "WavLM large": 0.7062,
                 "WavLM base+": 0.6865,
@@ -89,13 +106,27 @@ class Iemocap(Task):
             "CAPL-SER, Interspeech 2026, no. 2118",
             note=UNCHECKED,
         ),
-        Published("PWS (WavLM base)", {"UA": 0.7808}, "session", "PWS, Interspeech 2026, no. 1587", note=UNCHECKED),
         Published(
-            "WavLM base, cross-entropy", {"UA": 0.7342}, "session", "PWS, Interspeech 2026, no. 1587", note=UNCHECKED
+            "PWS (WavLM base)",
+            {"UA": 0.7808},
+            "session",
+            "PWS, Interspeech 2026, no. 1587",
+            note=UNCHECKED,
+        ),
+        Published(
+            "WavLM base, cross-entropy",
+            {"UA": 0.7342},
+            "session",
+            "PWS, Interspeech 2026, no. 1587",
+            note=UNCHECKED,
         ),
         Published("Gao 2024", {"UA": 0.7849, "WA": 0.7785}, "session", "Gao, 2024", note=UNCHECKED),
         Published(
-            "HuBERT large, fine-tuned", {"WA": 0.7301}, "session", "Wang et al., arXiv 2111.02735", note=UNCHECKED
+            "HuBERT large, fine-tuned",
+            {"WA": 0.7301},
+            "session",
+            "Wang et al., arXiv 2111.02735",
+            note=UNCHECKED,
         ),
         Published(
             "HuBERT large, fine-tuned",
@@ -123,9 +154,18 @@ class Iemocap(Task):
 
     def __init__(self, name: str, variant: str = "") -> None:
         super().__init__(name, variant)
-        self.improvised, self.excited_only = variant.startswith("improvised"), variant.endswith("excited-only")
-        counts = {code: count for code, count in COUNTS.items() if not (self.excited_only and code == "hap")}
-        labels = {label: sum(n for code, n in counts.items() if CODES[code] == label) for label in LABELS}
+        self.improvised, self.excited_only = (
+            variant.startswith("improvised"),
+            variant.endswith("excited-only"),
+        )
+        counts = {
+            code: count
+            for code, count in COUNTS.items()
+            if not (self.excited_only and code == "hap")
+        }
+        labels = {
+            label: sum(n for code, n in counts.items() if CODES[code] == label) for label in LABELS
+        }
         if not self.improvised:  # what a complete copy has of it alone is nowhere stated
             self.expected = Expected(clips=sum(labels.values()), speakers=10, labels=labels)
 
@@ -133,19 +173,28 @@ class Iemocap(Task):
         """Every utterance of the four classes; lines and emotions that cannot be read are errors."""
         top = folder(self.name, root, self.obtain)
         base = top / NESTED if (top / NESTED).is_dir() else top
-        if absent := [name for name in SESSIONS if not (base / name / "dialog" / "EmoEvaluation").is_dir()]:
-            raise CorpusError(f"{base} has no {listed([f'{n}/dialog/EmoEvaluation' for n in absent])}: {self.obtain}")
+        if absent := [
+            name for name in SESSIONS if not (base / name / "dialog" / "EmoEvaluation").is_dir()
+        ]:
+            raise CorpusError(
+                f"{base} has no {listed([f'{n}/dialog/EmoEvaluation' for n in absent])}: {self.obtain}"
+            )
         faults: list[str] = []
         found = [clip for name in SESSIONS for clip in _session(base / name, faults)]
         if faults:
-            raise CorpusError(f"{base}: {len(faults)} turns cannot be used: {listed(faults)}; get a fresh copy")
+            raise CorpusError(
+                f"{base}: {len(faults)} turns cannot be used: {listed(faults)}; get a fresh copy"
+            )
         clips = [clip for clip in found if self._wanted(clip)]
         self.notes = self.expected.differences(clips) if self.expected else ()
         return clips
 
     def protocols(self) -> Mapping[str, Protocol]:
         pairs = [{f"Ses0{n}F", f"Ses0{n}M"} for n in range(1, 6)]
-        lengths = {f"published{'' if s == MAIN_SEGMENT else f'-{s}'}": s for s in sorted(SEGMENTS, key=_main_first)}
+        lengths = {
+            f"published{'' if s == MAIN_SEGMENT else f'-{s}'}": s
+            for s in sorted(SEGMENTS, key=_main_first)
+        }
         return {
             "session": Protocol(
                 "leave one session, of 2 actors, out: 5 folds; 1 of the other 8 actors validates",
@@ -185,10 +234,14 @@ def _strl(seconds: str) -> Protocol:
 
 
 def _of_at_least(seconds: float, split: Split) -> Split:
-    """`split` of STRL-SER's subset: improvised, excited but not happy, as long as a segment or longer."""
+    """`split` of STRL-SER's subset: improvised, excited but not happy, as long as a segment or
+    longer.
+    """
 
     def subset(clips: Sequence[Clip], content: Mapping[str, str]) -> Sequence[Fold]:
-        improvised = (c for c in clips if c.meta["kind"] == "improvised" and c.meta["emotion"] != "hap")
+        improvised = (
+            c for c in clips if c.meta["kind"] == "improvised" and c.meta["emotion"] != "hap"
+        )
         return split([c for c in improvised if float(c.meta["seconds"]) >= seconds], content)
 
     return subset
@@ -222,7 +275,9 @@ def _turns(table: Path) -> Iterator[list[str]]:
 def _clip(wav: Path, turn: re.Match[str], name: re.Match[str], annotators: Sequence[str]) -> Clip:
     path, emotion = wav / f"{turn['name']}.wav", turn["emotion"]
     votes = [rater["said"] for line in annotators if (rater := RATER.match(line))]
-    agreed = sum(any(word.strip()[:3].lower() == emotion for word in said.split(";")) for said in votes)
+    agreed = sum(
+        any(word.strip()[:3].lower() == emotion for word in said.split(";")) for said in votes
+    )
     meta = {
         "session": name["session"][-1],
         "kind": KINDS[name["kind"]],
@@ -231,5 +286,15 @@ def _clip(wav: Path, turn: re.Match[str], name: re.Match[str], annotators: Seque
         "seconds": f"{float(turn['end']) - float(turn['start']):.4f}",
         "agreement": f"{agreed} of {len(votes)}",
     }
-    speaker = name["session"] + name["gender"]  # who speaks; the dialogue's own letter is who wears the markers
-    return Clip(turn["name"], Recording(path), (CODES[emotion],), speaker, language="en", where=str(path), meta=meta)
+    speaker = (
+        name["session"] + name["gender"]
+    )  # who speaks; the dialogue's own letter is who wears the markers
+    return Clip(
+        turn["name"],
+        Recording(path),
+        (CODES[emotion],),
+        speaker,
+        language="en",
+        where=str(path),
+        meta=meta,
+    )

@@ -1,19 +1,19 @@
 """RAVDESS, its speech part: 24 actors say two sentences in eight emotions.
 
-Livingstone and Russo, PLoS ONE 13(5), 2018. A file's name is modality-channel-emotion-intensity-statement-repetition-
-actor, as in `Actor_01/03-01-05-02-01-01-01.wav`; actors with odd numbers are men, with even numbers women.
+Livingstone and Russo, PLoS ONE 13(5), 2018. A file's name is
+modality-channel-emotion-intensity-statement-repetition- actor, as in
+`Actor_01/03-01-05-02-01-01-01.wav`; actors with odd numbers are men, with even numbers women.
 """
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.clip import Clip, Recording
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.task import Expected, Protocol, Published, Task
 from bench.errors import CorpusError
-from bench.protocols import consecutive_speakers, speaker_groups, stratified
-from bench.task import Expected, Protocol, Published, Task
-from tasks._figures import EMOBOX, FROZEN, UNCHECKED
-from tasks._files import folder, listed, media
+from bench.splits.protocols import consecutive_speakers, speaker_groups, stratified
+from tasks._files import EMOBOX, FROZEN, UNCHECKED, folder, listed, media
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
@@ -43,11 +43,20 @@ class Ravdess(Task):
         "that holds Actor_01 to Actor_24 with --data ravdess=PATH"
     )
     expected = Expected(
-        clips=1440, speakers=24, labels={label: 96 if label == "neutral" else 192 for label in LABELS}, hours=1.48
+        clips=1440,
+        speakers=24,
+        labels={label: 96 if label == "neutral" else 192 for label in LABELS},
+        hours=1.48,
     )
     default_protocol = "speaker"
     published = (
-        Published("Whisper large-v3", {"UA": 0.7532, "WA": 0.7587, "F1 macro": 0.7519}, "speaker", EMOBOX, note=FROZEN),
+        Published(
+            "Whisper large-v3",
+            {"UA": 0.7532, "WA": 0.7587, "F1 macro": 0.7519},
+            "speaker",
+            EMOBOX,
+            note=FROZEN,
+        ),
         Published("WavLM large", {"UA": 0.72}, "speaker", EMOBOX, note=FROZEN),
         Published("HuBERT large", {"UA": 0.70}, "speaker", EMOBOX, note=FROZEN),
         Published("wav2vec 2.0 base", {"UA": 0.543}, "speaker", EMOBOX, note=FROZEN),
@@ -87,10 +96,16 @@ class Ravdess(Task):
         """Every speech clip; song, video and files of other names are errors, missing ones a note."""
         top = folder(self.name, root, self.obtain)
         base = top / NESTED if (top / NESTED).is_dir() else top
-        paths = [path for actor in sorted(base.glob("Actor_[0-9][0-9]")) for path in media(actor, (".wav", ".mp4"))]
+        paths = [
+            path
+            for actor in sorted(base.glob("Actor_[0-9][0-9]"))
+            for path in media(actor, (".wav", ".mp4"))
+        ]
         if not paths:
             raise CorpusError(f"{base} holds no Actor_01/*.wav: {self.obtain}")
-        if odd := [f"{path.parent.name}/{path.name} ({fault})" for path in paths if (fault := _fault(path))]:
+        if odd := [
+            f"{path.parent.name}/{path.name} ({fault})" for path in paths if (fault := _fault(path))
+        ]:
             raise CorpusError(
                 f"{base}: {len(odd)} of {len(paths)} files are not RAVDESS speech: {listed(odd)}; take them away"
             )
@@ -133,7 +148,9 @@ def _fault(path: Path) -> str:
         return "song"
     if name[1] != SPEECH[0] or path.suffix.lower() != ".wav":
         return "video"
-    return "" if path.parent.name == f"Actor_{name[7]}" else f"of actor {name[7]}, in another's folder"
+    return (
+        "" if path.parent.name == f"Actor_{name[7]}" else f"of actor {name[7]}, in another's folder"
+    )
 
 
 def _clip(path: Path) -> Clip:
@@ -145,4 +162,6 @@ def _clip(path: Path) -> Clip:
         "repetition": str(int(repetition)),
     }
     label = LABELS[int(emotion) - 1]
-    return Clip(path.stem, Recording(path), (label,), actor, language="en", where=str(path), meta=meta)
+    return Clip(
+        path.stem, Recording(path), (label,), actor, language="en", where=str(path), meta=meta
+    )

@@ -1,20 +1,19 @@
 """ViSEC: Vietnamese speech from films, podcasts and game shows, in four emotions.
 
-Thanh et al., ICASSP 2024. One table of 5,280 rows without any division into parts; its columns are `speaker_id`,
-`path` (name and bytes of a WAV file), `duration`, `accent`, `emotion`, `emotion_id` and `gender`. 277 groups of rows
-are identical audio, some of them under two speakers.
+Thanh et al., ICASSP 2024. One table of 5,280 rows without any division into parts; its columns are
+`speaker_id`, `path` (name and bytes of a WAV file), `duration`, `accent`, `emotion`, `emotion_id`
+and `gender`. 277 groups of rows are identical audio, some of them under two speakers.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.clip import Clip, Recording
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.task import Expected, Protocol, Published, Task
 from bench.errors import CorpusError
-from bench.protocols import speaker_kfold, stratified, without_copies
-from bench.task import Expected, Protocol, Published, Task
-from tasks._figures import UNCHECKED
-from tasks._files import listed
+from bench.splits.protocols import speaker_kfold, stratified, without_copies
+from tasks._files import UNCHECKED, listed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,11 +26,11 @@ META = ("accent", "gender")
 UNKNOWN_SPEAKER = "0"  # 2,217 clips, 42 %: many voices under one number, as it seems
 SEED = 0  # of the published protocol: gives Table II's counts exactly, in validation and test too
 
-THANH = "Thanh et al., A Robust Pitch-Fusion Model, ICASSP 2024, doi 10.1109/ICASSP48485.2024.10448373"
-WANG = "Wang et al., arXiv 2501.08696, Table VI"
-SWAPPED = (
-    f"the paper's UA is plain accuracy (k of 528) and its WA the mean recall: named here by what they are; {UNCHECKED}"
+THANH = (
+    "Thanh et al., A Robust Pitch-Fusion Model, ICASSP 2024, doi 10.1109/ICASSP48485.2024.10448373"
 )
+WANG = "Wang et al., arXiv 2501.08696, Table VI"
+SWAPPED = f"the paper's UA is plain accuracy (k of 528) and its WA the mean recall: named here by what they are; {UNCHECKED}"
 NOT_THE_SAME = "the papers' own division is not published: Table II's counts, other clips"
 
 
@@ -47,11 +46,16 @@ class ViSEC(Task):
         "parquet file with --data visec=PATH"
     )
     expected = Expected(
-        clips=5280, speakers=147, labels={"happy": 1228, "neutral": 1507, "sad": 1079, "angry": 1466}, hours=3.18
+        clips=5280,
+        speakers=147,
+        labels={"happy": 1228, "neutral": 1507, "sad": 1079, "angry": 1466},
+        hours=3.18,
     )
     default_protocol = "speaker"
     published = (
-        Published("wav2vec2-base-vi", {"UA": 0.6237, "WA": 0.6174}, "published", THANH, note=SWAPPED),
+        Published(
+            "wav2vec2-base-vi", {"UA": 0.6237, "WA": 0.6174}, "published", THANH, note=SWAPPED
+        ),
         Published("pitch fusion", {"UA": 0.7190, "WA": 0.7272}, "published", THANH, note=SWAPPED),
         Published(
             "pitch fusion, as quoted by Wang et al.",
@@ -120,10 +124,14 @@ class ViSEC(Task):
     )
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every row, its WAV file in memory. `root`: a folder with `data/*.parquet`, or one parquet file."""
+        """Every row, its WAV file in memory. `root`: a folder with `data/*.parquet`, or one parquet
+        file.
+        """
         rows = _read(root or _hub())
         if missing := [name for name in COLUMNS if name not in rows.column_names]:
-            raise CorpusError(f"ViSEC's table lacks the columns {', '.join(missing)}: it is not a copy of {HUB_ID}")
+            raise CorpusError(
+                f"ViSEC's table lacks the columns {', '.join(missing)}: it is not a copy of {HUB_ID}"
+            )
         from datasets import Audio
 
         clips, odd = [], []
@@ -133,7 +141,9 @@ class ViSEC(Task):
             else:
                 clips.append(_clip(number, row))
         if odd:
-            raise CorpusError(f"ViSEC: {len(odd)} of {len(rows)} rows cannot be used: {listed(odd)}; get a fresh copy")
+            raise CorpusError(
+                f"ViSEC: {len(odd)} of {len(rows)} rows cannot be used: {listed(odd)}; get a fresh copy"
+            )
         self.notes = self.expected.differences(clips) if self.expected else ()
         return clips
 
@@ -173,15 +183,27 @@ def _hub() -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(HUB_ID, repo_type="dataset", revision=REVISION, allow_patterns="data/*.parquet"))
+        return Path(
+            snapshot_download(
+                HUB_ID, repo_type="dataset", revision=REVISION, allow_patterns="data/*.parquet"
+            )
+        )
     except LocalEntryNotFoundError as error:  # offline, or no answer
-        raise CorpusError(f"ViSEC is not on this machine, and the hub is out of reach: {ViSEC.obtain}") from error
-    except Exception as error:  # no such revision, no room, a broken download: of three libraries' own types
-        raise CorpusError(f"ViSEC cannot be fetched ({' '.join(str(error).split())[:200]}): {ViSEC.obtain}") from error
+        raise CorpusError(
+            f"ViSEC is not on this machine, and the hub is out of reach: {ViSEC.obtain}"
+        ) from error
+    except (
+        Exception
+    ) as error:  # no such revision, no room, a broken download: of three libraries' own types
+        raise CorpusError(
+            f"ViSEC cannot be fetched ({' '.join(str(error).split())[:200]}): {ViSEC.obtain}"
+        ) from error
 
 
 def _read(root: Path) -> "Dataset":
-    """The table as it is: `load_dataset` would first write a second copy of all audio into a cache of its own."""
+    """The table as it is: `load_dataset` would first write a second copy of all audio into a cache
+    of its own.
+    """
     import pyarrow
     import pyarrow.parquet
     from datasets import Dataset

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.cache import Cache
-from bench.clip import Clip, Recording
-from bench.corpus import Corpus, load
-from bench.feature import SAMPLE_RATE
-from bench.task import Protocol, Task
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.feature import SAMPLE_RATE
+from bench.contracts.task import Protocol, Task
+from bench.data.cache import Cache
+from bench.data.corpus import Corpus, load
+
+ROOT = Path(__file__).resolve().parents[1]  # of the project
 
 PITCHES = {"low": 150.0, "high": 400.0, "middle": 250.0}  # Hz
 
@@ -28,9 +30,13 @@ class Tones(Task):
         return [clip(path) for path in sorted(root.glob("*.wav"))]
 
     def protocols(self) -> Mapping[str, Protocol]:
-        from bench.protocols import speaker_kfold
+        from bench.splits.protocols import speaker_kfold
 
-        return {"speaker": Protocol("3 folds", speaker_kfold(3), speaker_disjoint=True, audio_disjoint=True)}
+        return {
+            "speaker": Protocol(
+                "3 folds", speaker_kfold(3), speaker_disjoint=True, audio_disjoint=True
+            )
+        }
 
 
 def clip(path: Path) -> Clip:
@@ -38,7 +44,9 @@ def clip(path: Path) -> Clip:
     return Clip(path.stem, Recording(path), (label,), speaker, where=str(path))
 
 
-def write_tones(folder: Path, per_speaker: int = 2, speakers: Sequence[str] = ("a", "b", "c", "d", "e", "f")) -> Path:
+def write_tones(
+    folder: Path, per_speaker: int = 2, speakers: Sequence[str] = ("a", "b", "c", "d", "e", "f")
+) -> Path:
     """WAV files `<label>_<speaker>_<n>.wav` of unequal length, each with its own noise."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(3)

@@ -19,13 +19,30 @@ class TrackingServer:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         command += ["--workers", "1", "--artifacts-destination", str(self.folder / "artifacts")]
-        own = {"MLFLOW_BACKEND_STORE_URI": self.database, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        own = {
+            "MLFLOW_BACKEND_STORE_URI": self.database,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         environment = {**os.environ, **own, "OMP_NUM_THREADS": "1"}
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, env=environment, cwd=self.folder, start_new_session=True, stdout=quiet, stderr=quiet
+            command,
+            env=environment,
+            cwd=self.folder,
+            start_new_session=True,
+            stdout=quiet,
+            stderr=quiet,
         )
         wait_for(f"{self.url}/health", self.process)
 

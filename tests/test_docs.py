@@ -1,4 +1,6 @@
-"""The pages keep their word: the templates of CONTRIBUTING run as they stand, the README's commands exist."""
+"""The pages keep their word: the templates of CONTRIBUTING run as they stand, the README's commands
+exist.
+"""
 
 import os
 import re
@@ -8,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import write_tones
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT, write_tones
+
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -22,7 +24,9 @@ def template(name: str) -> str:
     return match[1]
 
 
-@pytest.mark.parametrize(("name", "most"), [("backbones/loudness.py", 30), ("tasks/folders.py", 40)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("backbones/loudness.py", 30), ("tasks/folders.py", 40)]
+)
 def test_templates_are_short(name: str, most: int) -> None:
     assert len(template(name).splitlines()) <= most
 
@@ -30,8 +34,12 @@ def test_templates_are_short(name: str, most: int) -> None:
 def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
     """As one more file in each folder: listed, prepared, trained, and in the table."""
     for package, file in (("backbones", "loudness"), ("tasks", "folders")):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-        (tmp_path / package / f"{file}.py").write_text(template(f"{package}/{file}.py"), encoding="utf-8")
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (tmp_path / package / f"{file}.py").write_text(
+            template(f"{package}/{file}.py"), encoding="utf-8"
+        )
     corpus = tmp_path / "corpus"
     for path in sorted(write_tones(tmp_path / "tones", speakers="abcdefgh").glob("*.wav")):
         label, speaker, number = path.stem.split("_")
@@ -43,7 +51,9 @@ def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
     def bench(*arguments: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         command = [sys.executable, "-m", "bench", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -68,7 +78,7 @@ def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
 
 
 def test_the_readme_names_only_commands_that_exist() -> None:
-    from bench.cli import app
+    from bench.cli.app import app
 
     there = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     named = set(re.findall(r"^bench (\w+)", README, re.MULTILINE))
@@ -90,14 +100,28 @@ def test_links_lead_somewhere() -> None:
         *(ROOT / "results").rglob("*.md"),
     ]:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+            assert target.startswith("http") or (page.parent / target).exists(), (
+                f"{page.name}: {target}"
+            )
 
 
 def test_nothing_in_git_is_large_or_holds_audio_or_weights() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in filter(None, files.split("\0")):
         path = ROOT / name
         assert not path.exists() or path.stat().st_size < 1_000_000, name
-        assert path.suffix not in {".wav", ".flac", ".mp3", ".ogg", ".pt", ".pth", ".safetensors", ".bin", ".npy"}, name
+        assert path.suffix not in {
+            ".wav",
+            ".flac",
+            ".mp3",
+            ".ogg",
+            ".pt",
+            ".pth",
+            ".safetensors",
+            ".bin",
+            ".npy",
+        }, name

@@ -10,15 +10,27 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import ROOT
+
 MINUTES = 8
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bench` command of a wheel in an empty environment. Its dependencies are those of this one, by path."""
+    """The `bench` command of a wheel in an empty environment. Its dependencies are those of this
+    one, by path.
+    """
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("ser_bench-*.whl")
     venv.create(folder / "venv", with_pip=False)
@@ -29,10 +41,23 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=True,
     ).stdout.strip()
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--quiet",
+        "--no-deps",
+        str(wheel),
+    ]
     subprocess.run(install, check=True)
-    # a plain path in a .pth file: packages are found, but not the development install's own .pth file
-    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    # a plain path in a .pth file: packages are found, but not the development install's own .pth
+    # file
+    (Path(site) / "dependencies.pth").write_text(
+        sysconfig.get_path("purelib") + "\n", encoding="utf-8"
+    )
     return folder / "venv" / "bin" / "bench"
 
 
@@ -54,9 +79,15 @@ def test_it_holds_the_three_packages_and_lists_them(installed: Path, tmp_path: P
     done = call(installed, tmp_path, "list")
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("wav2vec2", "byol-s", "visec", "LogMel"))
-    where = "import bench, backbones, tasks; print(bench.__file__, backbones.__file__, tasks.__file__)"
+    where = (
+        "import bench, backbones, tasks; print(bench.__file__, backbones.__file__, tasks.__file__)"
+    )
     places = subprocess.run(
-        [installed.with_name("python"), "-c", where], cwd=tmp_path, capture_output=True, text=True, check=True
+        [installed.with_name("python"), "-c", where],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert all(str(installed.parents[1]) in place for place in places)
 

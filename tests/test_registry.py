@@ -9,11 +9,21 @@ import pytest
 from bench import registry
 from bench.errors import UsageError
 
-HEAVY = ("torch", "transformers", "mlflow", "sklearn", "numpy", "pandas", "librosa", "soundfile", "matplotlib")
+HEAVY = (
+    "torch",
+    "transformers",
+    "mlflow",
+    "sklearn",
+    "numpy",
+    "pandas",
+    "librosa",
+    "soundfile",
+    "matplotlib",
+)
 
 GOOD = """
-from bench.backbone import Backbone
-from bench.recipe import Recipe
+from bench.contracts.backbone import Backbone
+from bench.contracts.recipe import Recipe
 
 class Mine(Backbone):
     summary, reads, citation, licence = "mine", "nothing", "nobody 2026", "MIT"
@@ -28,7 +38,9 @@ def install(folder: Path, module: str, source: str, points: str) -> None:
     (folder / f"{module}.py").write_text(source, encoding="utf-8")
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n", encoding="utf-8"
+    )
     (info / "entry_points.txt").write_text(points, encoding="utf-8")
 
 
@@ -60,7 +72,9 @@ def test_listing_and_usage_errors_import_nothing_heavy() -> None:
         ["run", "-b", "hubert", "-t", "demo", "--protocol", "speakers"],
         ["run", "--mode", "prob"],
     ):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
         assert done.stdout.splitlines()[-1] == "[]", (arguments, done.stdout[-300:], done.stderr)
 
 
@@ -90,18 +104,25 @@ def test_a_third_party_backbone_is_found_by_its_entry_point(site: Path) -> None:
 
 
 def test_a_broken_plugin_harms_nobody_and_says_why(site: Path) -> None:
-    install(site, "third_c", "import no_such_module\n", "[ser_bench.backbones]\nsick = third_c:Mine\n")
+    install(
+        site, "third_c", "import no_such_module\n", "[ser_bench.backbones]\nsick = third_c:Mine\n"
+    )
     assert registry.backbones(["hubert"])
-    with pytest.raises(UsageError, match=r"sick \(third_c 1.0\) cannot be loaded: ModuleNotFoundError.*no_such_module"):
+    with pytest.raises(
+        UsageError,
+        match=r"sick \(third_c 1.0\) cannot be loaded: ModuleNotFoundError.*no_such_module",
+    ):
         registry.backbones(["sick"])
-    from bench.listing import show
+    from bench.cli.listing import show
 
     assert "cannot be loaded" in show("backbones")
 
 
 def test_one_name_twice_is_an_error_that_names_both(site: Path) -> None:
     install(site, "third_d", GOOD, "[ser_bench.backbones]\nhubert = third_d:Mine\n")
-    with pytest.raises(UsageError, match=r"hubert is defined twice.*backbones\.hubert \(built in\).*third_d:Mine"):
+    with pytest.raises(
+        UsageError, match=r"hubert is defined twice.*backbones\.hubert \(built in\).*third_d:Mine"
+    ):
         registry.backbones(["wav2vec2"])
 
 
@@ -116,7 +137,9 @@ def test_a_manifest_that_is_not_there() -> None:
 
 
 def test_wrong_names_of_both_kinds_are_told_at_once() -> None:
-    with pytest.raises(UsageError, match=r"did you mean hubert\?.*did you mean wavlm\?.*also.*did you mean demo\?"):
+    with pytest.raises(
+        UsageError, match=r"did you mean hubert\?.*did you mean wavlm\?.*also.*did you mean demo\?"
+    ):
         registry.check(["all", "hubret", "wvlm"], ["demmo"])
 
 
@@ -134,4 +157,6 @@ def test_variants_come_along_when_asked_for() -> None:
     assert ("hubert", "") in names
     assert ("mfcc-stats", "") in names
     assert len(names) == len(set(names))
-    assert ("hubert", "") not in [(b.name, b.variant) for b in registry.backbones(["hubert:released"], variants=True)]
+    assert ("hubert", "") not in [
+        (b.name, b.variant) for b in registry.backbones(["hubert:released"], variants=True)
+    ]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.contracts.recipe import Recipe
 from bench.errors import UsageError
-from bench.recipe import Recipe
-from bench.settings import assignments, change, gather
+from bench.options import change
+from bench.settings import assignments, gather
 
 
 def write(folder: Path, text: str) -> Path:
@@ -27,7 +28,10 @@ def test_the_main_job_leaves_named_runs_alone(tmp_path: Path) -> None:
 
 
 def test_flags_beat_the_file_and_the_file_beats_defaults(tmp_path: Path) -> None:
-    write(tmp_path, '[run]\ntask = ["emodb"]\nseeds = 4\nmode = "probe"\n[set]\nepochs = 7\n[set.byol-s]\nepochs = 9\n')
+    write(
+        tmp_path,
+        '[run]\ntask = ["emodb"]\nseeds = 4\nmode = "probe"\n[set]\nepochs = 7\n[set.byol-s]\nepochs = 9\n',
+    )
     settings = gather({"seeds": 2, "set": {"byol-s.epochs": "11"}}, tmp_path / "deeper" / "still")
     assert (settings.task, settings.mode, settings.seeds) == (("emodb",), "probe", 2)
     assert settings.set == {"epochs": 7, "byol-s.epochs": "11"}
@@ -48,7 +52,10 @@ def test_paths_of_the_file_are_relative_to_it_and_typed_ones_are_not(tmp_path: P
         ("[run]\nseedz = 1", r"run.seedz \(did you mean seeds\?\)"),
         ("[run]\nseeds = 'two'", "seeds must be a whole number, not 'two'"),
         ("[run]\nseeds = 1.5", "seeds must be a whole number, not 1.5"),
-        ("[run]\nmode = 'prob'", r"mode must be one of finetune, probe, not 'prob' \(did you mean probe\?\)"),
+        (
+            "[run]\nmode = 'prob'",
+            r"mode must be one of finetune, probe, not 'prob' \(did you mean probe\?\)",
+        ),
         ("[run]\nskip_bad_audio = 3", "must be true or false"),
         ("[run]\ntask = 3", "task must be a list"),
         ("run = 3", r"\[run\] must be a table"),
@@ -78,7 +85,9 @@ def test_a_recipe_takes_only_what_fits(values: dict[str, object], says: str) -> 
 
 
 def test_a_recipe_is_typed_by_its_fields() -> None:
-    recipe = change(Recipe(), {"learning_rate": "1e-4", "epochs": "3", "class_weights": "balanced"}, "test")
+    recipe = change(
+        Recipe(), {"learning_rate": "1e-4", "epochs": "3", "class_weights": "balanced"}, "test"
+    )
     assert (recipe.learning_rate, recipe.epochs, recipe.class_weights) == (1e-4, 3, "balanced")
 
 
@@ -96,5 +105,7 @@ def test_assignments() -> None:
 def test_a_mistake_is_told_where_it_was_made(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"did you mean probe\?\) \(on the command line\)"):
         gather({"mode": "prob"}, write(tmp_path, "[run]\nseeds = 2\n"))
-    with pytest.raises(UsageError, match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)"):
+    with pytest.raises(
+        UsageError, match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)"
+    ):
         gather({"mode": "probe"}, write(tmp_path, "[run]\nseeds = 'two'\n"))

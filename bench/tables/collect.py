@@ -1,6 +1,7 @@
 """What recorded runs add up to, beside what others have published.
 
-A row's scores are those of the pooled test predictions of all its folds, worked out per seed and averaged over seeds.
+A row's scores are those of the pooled test predictions of all its folds, worked out per seed and
+averaged over seeds.
 """
 
 from collections import Counter
@@ -9,13 +10,13 @@ from dataclasses import replace
 from math import inf
 from statistics import fmean, stdev
 
+from bench.contracts.task import Published
 from bench.errors import BenchError
-from bench.intervals import ua_difference_interval, ua_interval
-from bench.predictions import Predictions
-from bench.records import PairingRecord, RunRecord, Status
-from bench.scores import concatenate, scores
+from bench.runs.records import PairingRecord, RunRecord, Status
+from bench.scoring.intervals import ua_difference_interval, ua_interval
+from bench.scoring.predictions import Predictions
+from bench.scoring.scores import concatenate, scores
 from bench.tables.row import AVERAGES, Row
-from bench.task import Published
 
 DRAWS, DRAW_SEED = 2000, 0  # of the bootstrap behind UA's interval
 REASONS_SHOWN = 3  # failed runs whose reasons a row gives one by one
@@ -26,18 +27,23 @@ RANDOM = "random weights in place of pre-trained ones"
 Tested = dict[int, dict[str, Predictions]]  # seed -> fold -> predictions
 
 
-def rows(records: Sequence[PairingRecord], published: Mapping[str, Sequence[Published]]) -> list[Row]:
-    """Every row, table by table (a task and a protocol), each from its highest UA to its failed and skipped ones.
+def rows(
+    records: Sequence[PairingRecord], published: Mapping[str, Sequence[Published]]
+) -> list[Row]:
+    """Every row, table by table (a task and a protocol), each from its highest UA to its failed and
+    skipped ones.
 
-    `records` come oldest first; of several records of one pairing the newest is taken. `published` is by task name;
-    each figure comes once: in the table of its protocol, or behind the task's last table where nothing was measured
-    under that protocol.
+    `records` come oldest first; of several records of one pairing the newest is taken. `published`
+    is by task name; each figure comes once: in the table of its protocol, or behind the task's last
+    table where nothing was measured under that protocol.
     """
     measured = _beside_default([_row(pairing, newer) for pairing, newer in _newest(records)])
     tasks = list(dict.fromkeys(row.task for row in measured))
     tables = list(dict.fromkeys((row.task, row.protocol) for row in measured))
     cited = [_cited(task, figure) for task in tasks for figure in published.get(task, ())]
-    peak: dict[object, float] = {}  # the higher UA of a default row and a tuned one, which stay side by side
+    peak: dict[
+        object, float
+    ] = {}  # the higher UA of a default row and a tuned one, which stay side by side
     for row in measured:
         peak[row.system] = max(peak.get(row.system, -inf), row.scores.get("UA", -inf))
 
@@ -47,7 +53,16 @@ def rows(records: Sequence[PairingRecord], published: Mapping[str, Sequence[Publ
         block = 2 if not row.scores else 1 if row.scale == "tiny" else 0
         ua, wa = row.scores.get("UA", -inf), row.scores.get("WA", -inf)
         best = max(ua, peak.get(row.system, -inf)) if row.scores else ua
-        return tasks.index(row.task), place_of_table, block, -best, row.backbone, -ua, -wa, row.label
+        return (
+            tasks.index(row.task),
+            place_of_table,
+            block,
+            -best,
+            row.backbone,
+            -ua,
+            -wa,
+            row.label,
+        )
 
     return sorted([*measured, *cited], key=place)
 
@@ -60,7 +75,16 @@ def _newest(records: Iterable[PairingRecord]) -> list[tuple[PairingRecord, str]]
     found: dict[object, tuple[PairingRecord, str]] = {}
     for new in records:
         settings = tuple(sorted(new.settings.items()))
-        pairing = (new.task, new.protocol, new.mode, new.scale, new.backbone, new.weights, settings, bool(new.recipe))
+        pairing = (
+            new.task,
+            new.protocol,
+            new.mode,
+            new.scale,
+            new.backbone,
+            new.weights,
+            settings,
+            bool(new.recipe),
+        )
         old = found[pairing][0] if pairing in found else new
         if _done(old) and not _done(new):
             found[pairing] = old, new.skipped or _reasons(_failures(new.runs))
@@ -75,7 +99,17 @@ def _done(pairing: PairingRecord) -> set[str]:
 
 def _row(pairing: PairingRecord, newer: str) -> tuple[Row, list[Predictions]]:
     """The row, and its predictions pooled over folds, by seed."""
-    names = ("task", "backbone", "protocol", "mode", "scale", "weights", "settings", "recipe", "labels")
+    names = (
+        "task",
+        "backbone",
+        "protocol",
+        "mode",
+        "scale",
+        "weights",
+        "settings",
+        "recipe",
+        "labels",
+    )
     named = {name: getattr(pairing, name) for name in (*names, "folds_expected", "clips_missing")}
     row = Row(**named, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
@@ -115,7 +149,9 @@ def _read(runs: Iterable[RunRecord]) -> tuple[Tested, list[RunRecord]]:
             try:
                 tested.setdefault(run.seed, {})[run.fold] = run.predictions()
             except (BenchError, OSError) as error:
-                lost.append(replace(run, status="failed", reason=f"its predictions cannot be read: {error}"))
+                lost.append(
+                    replace(run, status="failed", reason=f"its predictions cannot be read: {error}")
+                )
     return dict(sorted(tested.items())), lost
 
 
@@ -155,7 +191,9 @@ def _scored(
     )
 
 
-def _shortfall(pairing: PairingRecord, done: Sequence[RunRecord], failures: Sequence[RunRecord]) -> str:
+def _shortfall(
+    pairing: PairingRecord, done: Sequence[RunRecord], failures: Sequence[RunRecord]
+) -> str:
     """What keeps a row from covering its protocol; empty if nothing does.
 
     A pairing may hold more than its last command asked for.
@@ -165,7 +203,9 @@ def _shortfall(pairing: PairingRecord, done: Sequence[RunRecord], failures: Sequ
     asked = folds * max(pairing.seeds, len({run.seed for run in done}))
     if folds < pairing.folds_expected:
         said.append(f"first {folds} of {pairing.folds_expected} folds, not the full protocol")
-    within = [run for run in failures if run.fold]  # without a fold: a later attempt that could not start
+    within = [
+        run for run in failures if run.fold
+    ]  # without a fold: a later attempt that could not start
     if within:
         said.append(f"{len(within)} of {asked} runs failed: {_reasons(within)}")
     if (absent := asked - len(done) - len(within)) > 0:
@@ -187,7 +227,9 @@ def _notes(
     yield from pairing.notes
     for note, times in Counter(note for run in done for note in run.notes).items():
         yield note if times == len(done) else f"{note} ({times} of {len(done)} runs)"
-    for reason in filter(None, [newer, *(run.reason for run in _failures(pairing.runs) if not run.fold)]):
+    for reason in filter(
+        None, [newer, *(run.reason for run in _failures(pairing.runs) if not run.fold)]
+    ):
         yield f"a later attempt failed: {reason}"
 
 
@@ -196,7 +238,9 @@ def _reasons(failures: Sequence[RunRecord]) -> str:
     if len({run.reason for run in failures}) <= 1:
         return next((run.reason for run in failures), "")
     shown = [f"fold {run.fold}, seed {run.seed}: {run.reason}" for run in failures[:REASONS_SHOWN]]
-    return "; ".join([*shown, *([f"{len(failures) - len(shown)} more"] if len(failures) > len(shown) else [])])
+    return "; ".join(
+        [*shown, *([f"{len(failures) - len(shown)} more"] if len(failures) > len(shown) else [])]
+    )
 
 
 def _interval(pooled: Sequence[Predictions]) -> tuple[float, float] | None:
@@ -211,7 +255,9 @@ def _same_clips(pooled: Sequence[Predictions]) -> bool:
 def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
     """Mean and standard deviation over folds of each fold's scores, which are means over seeds."""
     names = sorted({fold for folds in tested.values() for fold in folds})
-    each = [_mean([scores(folds[name]) for folds in tested.values() if name in folds]) for name in names]
+    each = [
+        _mean([scores(folds[name]) for folds in tested.values() if name in folds]) for name in names
+    ]
     columns = {name: [fold[name] for fold in each] for name in AVERAGES}
     deviations = {name: stdev(values) for name, values in columns.items() if len(values) > 1}
     return {name: fmean(values) for name, values in columns.items()}, deviations

@@ -1,4 +1,6 @@
-"""Tables as text, Markdown, CSV, LaTeX, HTML or JSON. For people: percent and footnotes; for programs: fractions."""
+"""Tables as text, Markdown, CSV, LaTeX, HTML or JSON. For people: percent and footnotes; for
+programs: fractions.
+"""
 
 import csv
 import html
@@ -28,11 +30,14 @@ BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 def render(rows: Sequence[Row], format: Format = "text", colour: bool = False) -> str:
     """`rows` (of `bench.tables.rows`) as one text.
 
-    `colour` shows the best figures of the text format in bold, for a terminal; else a star follows them.
-    LaTeX needs no package beyond its kernel of 2020 or later (xelatex or lualatex for labels beyond Latin script).
+    `colour` shows the best figures of the text format in bold, for a terminal; else a star follows
+    them. LaTeX needs no package beyond its kernel of 2020 or later (xelatex or lualatex for labels
+    beyond Latin script).
     """
     if format == "json":
-        return json.dumps([record(row) for row in rows], ensure_ascii=False, indent=2, allow_nan=False)
+        return json.dumps(
+            [record(row) for row in rows], ensure_ascii=False, indent=2, allow_nan=False
+        )
     if format == "csv":
         return as_csv([record(row) for row in rows])
     return draw(tables(rows), format, colour) if rows else "no runs are recorded yet"
@@ -40,7 +45,12 @@ def render(rows: Sequence[Row], format: Format = "text", colour: bool = False) -
 
 def draw(tables: Sequence[Table], format: Format, colour: bool = False) -> str:
     """Tables for people, one below the other: any format but csv and json."""
-    one = {"text": lambda t: _text(t, colour), "markdown": _markdown, "latex": _latex, "html": _html}[format]
+    one = {
+        "text": lambda t: _text(t, colour),
+        "markdown": _markdown,
+        "latex": _latex,
+        "html": _html,
+    }[format]
     return "\n".join(one(table) for table in tables).rstrip("\n")
 
 
@@ -68,13 +78,26 @@ def _text(table: Table, colour: bool) -> str:
     headers, body = _grid(table)
     widths = _widths(headers, body)
     rule = "  ".join("-" * width for width in widths)
-    head, rest = ([_draw(line, table.columns, widths) for line in lines] for lines in (headers, body))
+    head, rest = (
+        [_draw(line, table.columns, widths) for line in lines] for lines in (headers, body)
+    )
     legend = [said for said in table.legend if said.partition(":")[0] not in hidden]
     below = [*legend, *([f"{'bold' if colour else '*'}: {table.best}"] if table.best else [])]
     below += [f"left out for want of room: {', '.join(hidden)}"] if hidden else []
     notes = [*below, *_footnotes(table)]
     return (
-        "\n".join([*_wrapped(table.title), "", *head, rule, *rest, "", *(w for n in notes for w in _wrapped(n))]) + "\n"
+        "\n".join(
+            [
+                *_wrapped(table.title),
+                "",
+                *head,
+                rule,
+                *rest,
+                "",
+                *(w for n in notes for w in _wrapped(n)),
+            ]
+        )
+        + "\n"
     )
 
 
@@ -105,13 +128,21 @@ def _narrowed(table: Table) -> tuple[Table, list[str]]:
 
 
 def _grid(table: Table) -> tuple[list[list[Cell]], list[list[Cell]]]:
-    """The lines of the header and of the body, a cell per column; headers and words wrap, figures do not."""
+    """The lines of the header and of the body, a cell per column; headers and words wrap, figures
+    do not.
+    """
     headers = [[Cell(text) for text in textwrap.wrap(c.header, 10)] for c in table.columns]
     height = max(map(len, headers))
-    top = [list(line) for line in zip(*([Cell("")] * (height - len(h)) + h for h in headers), strict=True)]
+    top = [
+        list(line)
+        for line in zip(*([Cell("")] * (height - len(h)) + h for h in headers), strict=True)
+    ]
     body = []
     for row in table.body:
-        cells = [[cell] if c.number else _folded(cell) for c, cell in zip(table.columns, row, strict=True)]
+        cells = [
+            [cell] if c.number else _folded(cell)
+            for c, cell in zip(table.columns, row, strict=True)
+        ]
         body += [list(line) for line in zip_longest(*cells, fillvalue=Cell(""))]
     return top, body
 
@@ -122,7 +153,9 @@ def _folded(cell: Cell) -> list[Cell]:
 
 
 def _widths(headers: Sequence[Sequence[Cell]], body: Sequence[Sequence[Cell]]) -> list[int]:
-    return [max(_width(cell.text) for cell in column) for column in zip(*headers, *body, strict=True)]
+    return [
+        max(_width(cell.text) for cell in column) for column in zip(*headers, *body, strict=True)
+    ]
 
 
 def _draw(line: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequence[int]) -> str:
@@ -136,11 +169,15 @@ def _draw(line: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequence
 
 def _width(text: str) -> int:
     """Terminal columns; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+    return sum(
+        2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text
+    )
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(_clean(text), 100, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False)
+    return textwrap.wrap(
+        _clean(text), 100, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _footnotes(table: Table) -> list[str]:
@@ -159,7 +196,12 @@ def _markdown(table: Table) -> str:
     legend, notes = _below(table, _markdown_escaped, "**{}**")
     listed = "".join(f"- {note}\n" for note in notes)
     grid = _tabulated(table, "pipe", _markdown_escaped, "**{}**")
-    return "\n\n".join(filter(None, [f"**{_markdown_escaped(table.title)}**", grid, legend, listed])).rstrip() + "\n"
+    return (
+        "\n\n".join(
+            filter(None, [f"**{_markdown_escaped(table.title)}**", grid, legend, listed])
+        ).rstrip()
+        + "\n"
+    )
 
 
 def _latex(table: Table) -> str:
@@ -182,7 +224,10 @@ def _html(table: Table) -> str:
 
 
 def _tabulated(table: Table, style: str, escape: Callable[[str], str], bold: str) -> str:
-    body = [[bold.format(escape(c.text)) if c.bold else escape(_clean(c.text)) for c in row] for row in table.body]
+    body = [
+        [bold.format(escape(c.text)) if c.bold else escape(_clean(c.text)) for c in row]
+        for row in table.body
+    ]
     headers = [escape(_clean(column.header)) for column in table.columns]
     align = ["right" if column.number else "left" for column in table.columns]
     return tabulate(body, headers, tablefmt=style, colalign=align, disable_numparse=True)

@@ -1,7 +1,9 @@
-"""Rows as tables to read: one per task and protocol, with columns, bold figures and numbered footnotes.
+"""Rows as tables to read: one per task and protocol, with columns, bold figures and numbered
+footnotes.
 
-Bold is the best measured figure of a column, as printed, so that what looks equal is equally bold. Only rows that
-cover the whole protocol take part, and tiny ones only among themselves; a lone row has nothing to be better than.
+Bold is the best measured figure of a column, as printed, so that what looks equal is equally bold.
+Only rows that cover the whole protocol take part, and tiny ones only among themselves; a lone row
+has nothing to be better than.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,14 +52,21 @@ def tables(rows: Iterable[Row]) -> list[Table]:
     """Rows in the order of `bench.tables.rows`, table by table."""
     rows = list(rows)
     measured = {(row.task, row.protocol) for row in rows if row.measured}
-    grouped = groupby(rows, lambda row: (row.task, row.protocol if (row.task, row.protocol) in measured else OTHER))
+    grouped = groupby(
+        rows,
+        lambda row: (row.task, row.protocol if (row.task, row.protocol) in measured else OTHER),
+    )
     return [_table(task, protocol, list(members)) for (task, protocol), members in grouped]
 
 
 def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
     notes = {id(row): _notes(row) for row in rows}
     of_each = [notes[id(row)] for row in rows if row.measured and row.scores]
-    general = [note for note in of_each[0] if all(note in each for each in of_each)] if len(of_each) > 1 else []
+    general = (
+        [note for note in of_each[0] if all(note in each for each in of_each)]
+        if len(of_each) > 1
+        else []
+    )
     footnotes = list(dict.fromkeys([*general, *(note for row in rows for note in notes[id(row)])]))
     numbers = {note: number for number, note in enumerate(footnotes, start=1)}
 
@@ -68,8 +77,14 @@ def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
     shared, columns = _columns(rows, protocol, status)
     title = " · ".join([task, protocol if protocol == OTHER else f"protocol {protocol}", *shared])
     competing = _competing(rows)
-    best = {c.header: max(_leading(c.of(row)) for row in competing) for c in columns if c.score and competing}
-    body = tuple(tuple(_cell(c, row, best if row in competing else {}) for c in columns) for row in rows)
+    best = {
+        c.header: max(_leading(c.of(row)) for row in competing)
+        for c in columns
+        if c.score and competing
+    }
+    body = tuple(
+        tuple(_cell(c, row, best if row in competing else {}) for c in columns) for row in rows
+    )
     return Table(
         title=_marked(title, general, numbers),
         columns=columns,
@@ -104,16 +119,25 @@ def _columns(
     facts: list[tuple[str, Sequence[Row], Callable[[Row], str], Callable[[Row], str]]] = [
         ("mode", measured, lambda r: r.mode, lambda r: r.mode),
         ("scale", measured, lambda r: r.scale, lambda r: f"{r.scale} scale"),
-        ("seeds", scored, lambda r: _count(r.seeds), lambda r: f"{r.seeds} seed{'s' * (r.seeds > 1)}"),
+        (
+            "seeds",
+            scored,
+            lambda r: _count(r.seeds),
+            lambda r: f"{r.seeds} seed{'s' * (r.seeds > 1)}",
+        ),
         ("clips", scored, lambda r: _count(r.clips), lambda r: f"{r.clips} clips"),
     ]
     for header, among, value, phrase in facts:
         if len({value(row) for row in among}) > 1:
             spare = 4 if header == "clips" else 0  # the footnote on a partial row says as much
-            varying.append(Column(header, _or_nothing(value), number=header in ("seeds", "clips"), spare=spare))
+            varying.append(
+                Column(header, _or_nothing(value), number=header in ("seeds", "clips"), spare=spare)
+            )
         elif among:
             shared.append(phrase(among[0]))
-    front: list[Column[Row]] = [Column("backbone", lambda r: r.label if r.measured else r.backbone, number=False)]
+    front: list[Column[Row]] = [
+        Column("backbone", lambda r: r.label if r.measured else r.backbone, number=False)
+    ]
     if protocol == OTHER:
         front.append(Column("protocol", lambda r: r.protocol, number=False))
     scores = [_score(n) for n in _score_names(rows)]
@@ -133,13 +157,18 @@ def _or_nothing(value: Callable[[Row], str]) -> Callable[[Row], str]:
 
 
 def _score_names(rows: Sequence[Row]) -> list[str]:
-    """The averages that any row has, and in a binary task each class's F1; of published rows alone, all they have."""
+    """The averages that any row has, and in a binary task each class's F1; of published rows alone,
+    all they have.
+    """
     present = dict.fromkeys(name for row in rows for name in row.scores)
     averages = [name for name in (*AVERAGES, "F1 micro") if name in present]
     labels = next((row.labels for row in rows if row.labels), ())
     if not any(row.measured for row in rows):
         return [*averages, *(n for n in present if n not in averages)]
-    return [*averages, *(n for n in [f"F1 ({label})" for label in labels] if len(labels) == 2 and n in present)]
+    return [
+        *averages,
+        *(n for n in [f"F1 ({label})" for label in labels] if len(labels) == 2 and n in present),
+    ]
 
 
 def _score(name: str) -> Column[Row]:
@@ -148,7 +177,11 @@ def _score(name: str) -> Column[Row]:
 
     def ua(row: Row) -> str:
         value = percent(row.scores.get("UA"))
-        return f"{value} [{percent(row.interval[0])}, {percent(row.interval[1])}]" if row.interval else value
+        return (
+            f"{value} [{percent(row.interval[0])}, {percent(row.interval[1])}]"
+            if row.interval
+            else value
+        )
 
     return Column("UA [95 %]", ua, score=True)
 
@@ -156,16 +189,28 @@ def _score(name: str) -> Column[Row]:
 def _gain(row: Row) -> str:
     if row.gain is None:
         return NOTHING
-    interval = f" [{100 * row.gain_interval[0]:+.1f}, {100 * row.gain_interval[1]:+.1f}]" if row.gain_interval else ""
+    interval = (
+        f" [{100 * row.gain_interval[0]:+.1f}, {100 * row.gain_interval[1]:+.1f}]"
+        if row.gain_interval
+        else ""
+    )
     return f"{100 * row.gain:+.1f}{interval}"
 
 
 def _costs() -> list[Column[Row]]:
     def by_fold(row: Row) -> str:
-        return f"{percent(row.fold_mean['UA'])} ± {percent(row.fold_sd['UA'])}" if row.fold_sd else NOTHING
+        return (
+            f"{percent(row.fold_mean['UA'])} ± {percent(row.fold_sd['UA'])}"
+            if row.fold_sd
+            else NOTHING
+        )
 
     def folds(row: Row) -> str:
-        return f"{row.folds}/{row.folds_expected}" if row.folds_expected and row.status != "skipped" else NOTHING
+        return (
+            f"{row.folds}/{row.folds_expected}"
+            if row.folds_expected and row.status != "skipped"
+            else NOTHING
+        )
 
     return [
         Column(BY_FOLD, by_fold, spare=1),
@@ -183,7 +228,10 @@ def _competing(rows: Sequence[Row]) -> list[Row]:
 
 def _cell(column: Column[Row], row: Row, best: Mapping[str, float]) -> Cell:
     text = column.of(row)
-    return Cell(text, bold=column.header in best and text != NOTHING and _leading(text) == best[column.header])
+    return Cell(
+        text,
+        bold=column.header in best and text != NOTHING and _leading(text) == best[column.header],
+    )
 
 
 def _leading(text: str) -> float:
@@ -192,14 +240,20 @@ def _leading(text: str) -> float:
 
 
 def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
-    together = ", of the predictions of all folds together" if any(row.folds > 1 for row in rows) else ""
+    together = (
+        ", of the predictions of all folds together" if any(row.folds > 1 for row in rows) else ""
+    )
     said = [f"scores in %{together}"] if any(row.scores for row in rows) else []
     if any(row.interval for row in rows):
-        said.append("[low, high]: 95 % interval of UA over speakers (or clips), not over training seeds")
+        said.append(
+            "[low, high]: 95 % interval of UA over speakers (or clips), not over training seeds"
+        )
     if any("F1 micro" in row.scores for row in rows):
         said.append("several labels per clip: WA counts a clip as right when all of its labels are")
     if any(row.gain is not None for row in rows):
-        said.append(f"{GAIN}: UA gained over the usual recipe, with its 95 % interval on the same draws")
+        said.append(
+            f"{GAIN}: UA gained over the usual recipe, with its 95 % interval on the same draws"
+        )
     if any(row.fold_sd for row in rows):
         said.append(f"{BY_FOLD}: mean ± standard deviation over folds")
     if any(row.train_seconds for row in rows):

@@ -59,7 +59,9 @@ class Contrast:
     calls: int
     other_calls: int
     found: Comparison
-    holm: tuple[float | None, ...] | None = None  # TESTS, corrected for all pairs; None with one pair
+    holm: tuple[float | None, ...] | None = (
+        None  # TESTS, corrected for all pairs; None with one pair
+    )
 
 
 @dataclass(frozen=True)
@@ -97,16 +99,20 @@ class Analysis:
 def analyse(calls: Sequence[Call], minutes: float = 30.0, binarised: bool = False) -> Analysis:
     """Every figure of `bench trend` about calls whose segments all have a probability.
 
-    The first stage holds the segments that begin within the first `minutes` of their call; there is none where start
-    times are not known. Raises ValueError without calls.
+    The first stage holds the segments that begin within the first `minutes` of their call; there is
+    none where start times are not known. Raises ValueError without calls.
     """
     if not calls:
         raise ValueError("there are no calls to analyse")
     timed = all(segment.start is not None for call in calls for segment in call.segments)
     stages = (*([first(minutes)] if timed else []), FULL)
-    measured = tuple(_measured(c, s, minutes if s != FULL else inf, binarised) for s in stages for c in calls)
+    measured = tuple(
+        _measured(c, s, minutes if s != FULL else inf, binarised) for s in stages for c in calls
+    )
     bare = Analysis(stages, minutes, binarised, measured, (), (), ())
-    cells: list[tuple[str, Measure]] = [(stage, measure) for stage in stages for measure in MEASURES]
+    cells: list[tuple[str, Measure]] = [
+        (stage, measure) for stage in stages for measure in MEASURES
+    ]
     return replace(
         bare,
         summaries=tuple(_summary(bare, group, *cell) for group in bare.groups for cell in cells),
@@ -146,7 +152,9 @@ def _contrasts(a: Analysis, stage: str, measure: Measure) -> list[Contrast]:
     """Every pair of groups that have two calls or more."""
     values = {group: _values(a.of(stage, group), measure) for group in a.groups}
     found = [
-        Contrast(g, h, stage, measure, len(values[g]), len(values[h]), compare(values[g], values[h]))
+        Contrast(
+            g, h, stage, measure, len(values[g]), len(values[h]), compare(values[g], values[h])
+        )
         for g, h in combinations(a.groups, 2)
         if min(len(values[g]), len(values[h])) > 1
     ]
@@ -159,12 +167,18 @@ def _contrasts(a: Analysis, stage: str, measure: Measure) -> list[Contrast]:
 def _relations(a: Analysis, stage: str, measure: Measure) -> Iterator[Relation]:
     relation = partial(_relation, stage=stage, measure=measure)
     of_groups = [(group, a.of(stage, group)) for group in a.groups] if len(a.groups) > 1 else []
-    yield from filter(None, (relation(name, members) for name, members in [(ALL, a.of(stage)), *of_groups]))
+    yield from filter(
+        None, (relation(name, members) for name, members in [(ALL, a.of(stage)), *of_groups])
+    )
 
 
-def _relation(group: str, members: Sequence[Measured], stage: str, measure: Measure) -> Relation | None:
+def _relation(
+    group: str, members: Sequence[Measured], stage: str, measure: Measure
+) -> Relation | None:
     pairs = [(m.call.scale, m.value(measure)) for m in members]
-    known = np.array([(x, y) for x, y in pairs if x is not None and y is not None], dtype=np.float64).reshape(-1, 2)
+    known = np.array(
+        [(x, y) for x, y in pairs if x is not None and y is not None], dtype=np.float64
+    ).reshape(-1, 2)
     found = spearman(known[:, 0], known[:, 1])
     return Relation(group, stage, measure, len(known), *found) if found else None
 

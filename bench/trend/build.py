@@ -1,9 +1,9 @@
 """From what a user asks for to a trend."""
 
-from bench.recorded import Recorded
-from bench.trend import Request
+from bench.runs.lookup import Recorded
 from bench.trend.analysis import analyse
 from bench.trend.calls import read
+from bench.trend.request import Request
 from bench.trend.source import NEGATIVE, Scored, Tested, complete, score, tested
 from bench.trend.view import Trend
 
@@ -17,7 +17,9 @@ def of_run(request: Request, recorded: Recorded) -> Trend:
 
 
 def of_table(request: Request) -> Trend:
-    """The trend of calls whose probabilities are in their table. No store, and no network, is needed."""
+    """The trend of calls whose probabilities are in their table. No store, and no network, is
+    needed.
+    """
     assert request.probabilities, "a checked request"
     label = request.label or NEGATIVE
     calls = read(request.probabilities, request.private, label)

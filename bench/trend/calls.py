@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from bench.data.csv_table import table, unusable
 from bench.errors import CorpusError
-from bench.sheet import table, unusable
 
 COLUMNS = ("call", "segment", "start", "end", "order", "group", "scale")
 ALL = "all calls"  # their group, where the table has no column of groups
@@ -38,17 +38,21 @@ class Call:
 def read(path: Path, private: bool = False, column: str | None = None) -> list[Call]:
     """The calls of a CSV or TSV file, in the order of their first rows.
 
-    Columns: `call`; `start` (s, and perhaps `end`) or `order`; and where known `group` and `scale`, the same in all
-    rows of a call. A manifest of calls has `segment`, the clip's id; a table of probabilities has them in `column`.
+    Columns: `call`; `start` (s, and perhaps `end`) or `order`; and where known `group` and `scale`,
+    the same in all rows of a call. A manifest of calls has `segment`, the clip's id; a table of
+    probabilities has them in `column`.
 
-    Raises CorpusError naming the rows that cannot be used: numbers that are none, a call with two groups or scores,
-    segments listed twice, times that are unsorted or overlap. No text of a `private` file is in it.
+    Raises CorpusError naming the rows that cannot be used: numbers that are none, a call with two
+    groups or scores, segments listed twice, times that are unsorted or overlap. No text of a
+    `private` file is in it.
     """
     called = "the table of calls" if private else f"the table of calls {path}"
     needed = ["call", column.lower() if column else "segment"]
     header, body = table(path, called, needed, (*COLUMNS, *needed))
     if not {"start", "order"} & set(header):
-        raise CorpusError(f"{called} has neither start nor order: give each segment's seconds, or its place")
+        raise CorpusError(
+            f"{called} has neither start nor order: give each segment's seconds, or its place"
+        )
     faults: list[str] = []
     rows = list(_rows(header, body, needed[1] if column else None, faults, private))
     faults += [] if faults else _between(rows, header)
@@ -68,13 +72,21 @@ class _Row:
 
 
 def _rows(
-    header: Sequence[str], body: Iterable[tuple[int, list[str]]], column: str | None, faults: list[str], private: bool
+    header: Sequence[str],
+    body: Iterable[tuple[int, list[str]]],
+    column: str | None,
+    faults: list[str],
+    private: bool,
 ) -> Iterator[_Row]:
     for number, cells in body:
         try:
             if len(cells) != len(header):
                 raise ValueError(f"{len(cells)} cells where the header has {len(header)}")
-            yield _row(number, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}, column)
+            yield _row(
+                number,
+                {name: cell.strip() for name, cell in zip(header, cells, strict=True)},
+                column,
+            )
         except ValueError as fault:
             what, *text = fault.args
             faults.append(f"row {number}: {what}{f' ({text[0]})' if text and not private else ''}")
@@ -87,7 +99,9 @@ def _row(number: int, values: Mapping[str, str], column: str | None) -> _Row:
         raise ValueError(f"no {' and no '.join(empty)}")
     start, end = (_number(values, name, "number of seconds") for name in ("start", "end"))
     if end is not None and (start is None or end <= start):
-        raise ValueError("end is not after start" if start is not None else "an end without a start")
+        raise ValueError(
+            "end is not after start" if start is not None else "an end without a start"
+        )
     probability = _number(values, column, "probability", high=1) if column else None
     order = _number(values, "order", "number", low=-math.inf)
     segment = Segment(number, values.get("segment", ""), start, end, order, probability)
@@ -95,7 +109,9 @@ def _row(number: int, values: Mapping[str, str], column: str | None) -> _Row:
     return _Row(values["call"], values.get("group", ALL), scale, segment)
 
 
-def _number(values: Mapping[str, str], name: str, what: str, low: float = 0.0, high: float = math.inf) -> float | None:
+def _number(
+    values: Mapping[str, str], name: str, what: str, low: float = 0.0, high: float = math.inf
+) -> float | None:
     text = values.get(name, "")
     try:
         number = float(text) if text else None
@@ -108,7 +124,12 @@ def _number(values: Mapping[str, str], name: str, what: str, low: float = 0.0, h
 
 def _between(rows: Sequence[_Row], header: Sequence[str]) -> list[str]:
     """What is wrong between rows."""
-    faults = [f for name in ("start", "order") if name in header for f in _gaps(rows, name, "start" in header)]
+    faults = [
+        f
+        for name in ("start", "order")
+        if name in header
+        for f in _gaps(rows, name, "start" in header)
+    ]
     for members in _by_call(rows).values():
         faults += [*_divided(members), *_repeated(members)]
         segments = [row.segment for row in members]
@@ -136,7 +157,10 @@ def _divided(members: Sequence[_Row]) -> Iterator[str]:
 def _repeated(members: Sequence[_Row]) -> Iterator[str]:
     first: dict[object, int] = {}
     for s in (row.segment for row in members):
-        for what in (s.name and ("segment", s.name, s.start, s.end), s.order is not None and ("order", s.order)):
+        for what in (
+            s.name and ("segment", s.name, s.start, s.end),
+            s.order is not None and ("order", s.order),
+        ):
             if what and first.setdefault(what, s.row) != s.row:
                 yield f"row {s.row}: the same {what[0]} as row {first[what]}, which is of the same call"
 

@@ -1,4 +1,6 @@
-"""Trend lines of chosen calls, as in Wang et al.'s Fig. 2: the probability of the counted class over a call."""
+"""Trend lines of chosen calls, as in Wang et al.'s Fig. 2: the probability of the counted class
+over a call.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -6,8 +8,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.data.privacy import pseudonym
 from bench.errors import UsageError, suggest
-from bench.privacy import pseudonym
 from bench.trend.analysis import FULL, Analysis, Measured
 from bench.trend.measures import THRESHOLD
 from bench.trend.view import Trend
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
 
 ACROSS = 3  # panels in a row; and calls of each group, where none are named
 PANEL = (3.4, 2.0)  # inches
-COLOURS = ("#c0392b", "#2471a3", "#7d6608", "#6c3483", "#117a65", "#873600")  # of groups; they come round again
+COLOURS = (
+    "#c0392b",
+    "#2471a3",
+    "#7d6608",
+    "#6c3483",
+    "#117a65",
+    "#873600",
+)  # of groups; they come round again
 CHOSEN = "of each group, the calls nearest to the quarter, the half and three quarters of its ECRs (full call)"
 FONTS = (
     "DejaVu Sans",
@@ -31,7 +40,8 @@ FONTS = (
 
 
 def trend_figure(trend: Trend, path: Path, show: Sequence[str] = ()) -> str:
-    """Draw the calls called `show`, by default three of each group; the sentence that says how they were chosen.
+    """Draw the calls called `show`, by default three of each group; the sentence that says how they
+    were chosen.
 
     Raises UsageError for calls that there are not.
     """
@@ -42,7 +52,9 @@ def trend_figure(trend: Trend, path: Path, show: Sequence[str] = ()) -> str:
     down = ceil(len(chosen) / ACROSS)
     across = min(ACROSS, len(chosen))
     with rc_context({"font.family": _fonts(), "svg.fonttype": "none"}):
-        figure = Figure(figsize=(PANEL[0] * across, PANEL[1] * down + 0.6), dpi=150, layout="constrained")
+        figure = Figure(
+            figsize=(PANEL[0] * across, PANEL[1] * down + 0.6), dpi=150, layout="constrained"
+        )
         panels = figure.subplots(down, across, sharey=True, squeeze=False)
         for panel in panels.flat[len(chosen) :]:
             panel.remove()
@@ -53,7 +65,9 @@ def trend_figure(trend: Trend, path: Path, show: Sequence[str] = ()) -> str:
         with warnings.catch_warnings(record=True, category=UserWarning) as caught:
             figure.savefig(path, format=path.suffix.lower().removeprefix("."))
     boxes = any("missing from font" in str(warning.message) for warning in caught)
-    unwritable = f"; boxes stand for characters that no font here has: install {FONTS[1]}" if boxes else ""
+    unwritable = (
+        f"; boxes stand for characters that no font here has: install {FONTS[1]}" if boxes else ""
+    )
     return f"{path}: {'the calls that were named' if show else CHOSEN}{unwritable}"
 
 
@@ -63,7 +77,9 @@ def _named(trend: Trend, names: Sequence[str]) -> list[Measured]:
     called = {n: n if n in known or not trend.private else pseudonym(n, "call") for n in names}
     if wrong := [n for n, own in called.items() if own not in known]:
         hints = "" if trend.private else f": {', '.join(f'{n}{suggest(n, known)}' for n in wrong)}"
-        raise UsageError(f"--show-calls names {len(wrong)} that are not among the calls analysed{hints}")
+        raise UsageError(
+            f"--show-calls names {len(wrong)} that are not among the calls analysed{hints}"
+        )
     return [known[called[n]] for n in dict.fromkeys(names)]
 
 
@@ -72,7 +88,9 @@ def _spread(a: Analysis) -> list[Measured]:
     chosen = []
     for group in a.groups:
         members = a.of(FULL, group)
-        ranked = sorted((m for m in members if m.ecr is not None), key=lambda m: m.ecr or 0.0) or members
+        ranked = (
+            sorted((m for m in members if m.ecr is not None), key=lambda m: m.ecr or 0.0) or members
+        )
         places = [round((len(ranked) - 1) * (i + 1) / (ACROSS + 1)) for i in range(ACROSS)]
         chosen += [ranked[place] for place in dict.fromkeys(places)]
     return chosen
@@ -81,8 +99,19 @@ def _spread(a: Analysis) -> list[Measured]:
 def _draw(axes: "Axes", measured: Measured, trend: Trend) -> None:
     call = measured.call
     colour = COLOURS[trend.analysis.groups.index(call.group) % len(COLOURS)]
-    times = [_middle(s.start, s.end) for s in call.segments] if _timed(trend) else range(1, len(call.segments) + 1)
-    axes.plot(times, [s.probability or 0.0 for s in call.segments], color=colour, lw=0.9, marker=".", ms=3.5)
+    times = (
+        [_middle(s.start, s.end) for s in call.segments]
+        if _timed(trend)
+        else range(1, len(call.segments) + 1)
+    )
+    axes.plot(
+        times,
+        [s.probability or 0.0 for s in call.segments],
+        color=colour,
+        lw=0.9,
+        marker=".",
+        ms=3.5,
+    )
     axes.axhline(THRESHOLD, color="0.5", lw=0.7, ls="--")
     if _timed(trend) and max(times) > trend.analysis.minutes:
         axes.axvspan(0, trend.analysis.minutes, color="0.94", lw=0, zorder=0)
@@ -90,12 +119,16 @@ def _draw(axes: "Axes", measured: Measured, trend: Trend) -> None:
     axes.set_xlim(left=0)
     axes.tick_params(labelsize=7)
     score = "" if call.scale is None or trend.private else f" · score {call.scale:g}"
-    axes.set_title(f"{call.name} · {call.group}{score}\n{_figures(measured)}", fontsize=7.5, parse_math=False)
+    axes.set_title(
+        f"{call.name} · {call.group}{score}\n{_figures(measured)}", fontsize=7.5, parse_math=False
+    )
 
 
 def _below(trend: Trend) -> str:
     return (
-        f"minutes of the call (grey: the first {trend.analysis.minutes:g})" if _timed(trend) else "segment of the call"
+        f"minutes of the call (grey: the first {trend.analysis.minutes:g})"
+        if _timed(trend)
+        else "segment of the call"
     )
 
 

@@ -1,7 +1,7 @@
 """What a few dozen calls allow to be said of a group, and of the difference between two.
 
-Values are one number per call. Where a figure cannot be had (too few calls, calls that are all alike), it is None,
-never NaN.
+Values are one number per call. Where a figure cannot be had (too few calls, calls that are all
+alike), it is None, never NaN.
 """
 
 from collections.abc import Sequence
@@ -40,14 +40,17 @@ class Comparison:
     delta: float
 
 
-def interval(values: Values, low: float = -inf, high: float = inf, draws: int = DRAWS) -> Interval | None:
-    """95 % bootstrap-t interval of the mean of n values, within the measure's own range [low, high].
+def interval(
+    values: Values, low: float = -inf, high: float = inf, draws: int = DRAWS
+) -> Interval | None:
+    """95 % bootstrap-t interval of the mean of n values, within the measure's own range [low,
+    high].
 
-    Each draw of n calls with replacement gives t* = (mean* - mean) / (sd* / sqrt(n)); the interval is
-    mean - t*_(.975) sd / sqrt(n) to mean - t*_(.025) sd / sqrt(n) (Efron & Tibshirani, An Introduction to the
-    Bootstrap, 1993, section 12.5). Of skewed counts like NSS the percentile interval covers its mean too seldom in
-    small groups: see docs/trend.md. None for fewer than 5 calls, for calls that are all alike, and where a bound is
-    not finite.
+    Each draw of n calls with replacement gives t* = (mean* - mean) / (sd* / sqrt(n)); the interval
+    is mean - t*_(.975) sd / sqrt(n) to mean - t*_(.025) sd / sqrt(n) (Efron & Tibshirani, An
+    Introduction to the Bootstrap, 1993, section 12.5). Of skewed counts like NSS the percentile
+    interval covers its mean too seldom in small groups: see docs/trend.md. None for fewer than 5
+    calls, for calls that are all alike, and where a bound is not finite.
     """
     n = len(values)
     error = _standard_error(values) if n >= MIN_CALLS else 0.0
@@ -63,7 +66,9 @@ def interval(values: Values, low: float = -inf, high: float = inf, draws: int = 
 
 
 def compare(a: Values, b: Values) -> Comparison:
-    """Every test and effect size of A against B, two-sided. Raises ValueError for fewer than two calls in either."""
+    """Every test and effect size of A against B, two-sided. Raises ValueError for fewer than two
+    calls in either.
+    """
     from scipy import stats
 
     if min(len(a), len(b)) < 2:
@@ -81,12 +86,14 @@ def compare(a: Values, b: Values) -> Comparison:
         p_permutation=permutation_p(a, b),
         g=g,
         g_interval=None if g is None else hedges_interval(g, len(a), len(b)),
-        delta=2 * float(ranks.statistic) / (len(a) * len(b)) - 1,  # Cliff's delta: P(A > B) - P(A < B), in [-1, 1]
+        delta=2 * float(ranks.statistic) / (len(a) * len(b))
+        - 1,  # Cliff's delta: P(A > B) - P(A < B), in [-1, 1]
     )
 
 
 def welch(a: Values, b: Values) -> tuple[float, float, float, Interval] | None:
-    """t, its degrees of freedom, p, and the 95 % interval of the difference of means (Welch, Biometrika 34, 1947).
+    """t, its degrees of freedom, p, and the 95 % interval of the difference of means (Welch,
+    Biometrika 34, 1947).
 
     t = (mean A - mean B) / sqrt(v_A + v_B), with v a group's variance / calls; df = (v_A + v_B)^2 /
     (v_A^2 / (n_A - 1) + v_B^2 / (n_B - 1)). None where neither group varies.
@@ -106,9 +113,10 @@ def welch(a: Values, b: Values) -> tuple[float, float, float, Interval] | None:
 def permutation_p(a: Values, b: Values) -> float | None:
     """Share of the ways to divide the calls anew whose |t| (Welch's) is at least the observed one.
 
-    Of Welch's t, not of the difference of means, so that groups that only spread differently are not taken to differ
-    (Janssen, Statistics & Probability Letters 36, 1997). Every division where there are at most 9,999, else so many
-    random ones, the observed one counting among them. None where all calls are alike.
+    Of Welch's t, not of the difference of means, so that groups that only spread differently are
+    not taken to differ (Janssen, Statistics & Probability Letters 36, 1997). Every division where
+    there are at most 9,999, else so many random ones, the observed one counting among them. None
+    where all calls are alike.
     """
     from scipy import stats
 
@@ -120,15 +128,21 @@ def permutation_p(a: Values, b: Values) -> float | None:
         return np.minimum(_divided(np.abs(x.mean(axis) - y.mean(axis)), spread), _LARGE)
 
     random = np.random.default_rng(SEED)
-    options = {"vectorized": True, "n_resamples": PERMUTATIONS, "alternative": "greater", "batch": 1000}
+    options = {
+        "vectorized": True,
+        "n_resamples": PERMUTATIONS,
+        "alternative": "greater",
+        "batch": 1000,
+    }
     return float(stats.permutation_test((a, b), statistic, rng=random, **options).pvalue)
 
 
 def hedges_g(a: Values, b: Values) -> float | None:
-    """Standardised difference: J (mean A - mean B) / s, with s the pooled deviation, df = n_A + n_B - 2.
+    """Standardised difference: J (mean A - mean B) / s, with s the pooled deviation, df = n_A + n_B
+    - 2.
 
-    J = Gamma(df / 2) / (sqrt(df / 2) Gamma((df - 1) / 2)) takes its bias away (Hedges, Journal of Educational
-    Statistics 6, 1981). None where neither group varies.
+    J = Gamma(df / 2) / (sqrt(df / 2) Gamma((df - 1) / 2)) takes its bias away (Hedges, Journal of
+    Educational Statistics 6, 1981). None where neither group varies.
     """
     df = len(a) + len(b) - 2
     pooled = sqrt(((len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)) / df)
@@ -139,15 +153,18 @@ def hedges_g(a: Values, b: Values) -> float | None:
 
 
 def hedges_interval(g: float, n: int, m: int) -> Interval:
-    """95 %: g -+ 1.96 sqrt((n + m) / (n m) + g^2 / (2 (n + m))) (Hedges & Olkin, Statistical Methods for
-    Meta-Analysis, 1985, ch. 5)."""
+    """95 %: g -+ 1.96 sqrt((n + m) / (n m) + g^2 / (2 (n + m))) (Hedges & Olkin, Statistical
+    Methods for Meta-Analysis, 1985, ch. 5).
+    """
     half = _normal() * sqrt((n + m) / (n * m) + g * g / (2 * (n + m)))
     return g - half, g + half
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values that may each be held against 0.05 though there are k of them: the i-th smallest times k - i + 1, never
-    below a smaller one's, at most 1 (Holm, Scandinavian Journal of Statistics 6, 1979). None stays None, uncounted."""
+    """p-values that may each be held against 0.05 though there are k of them: the i-th smallest
+    times k - i + 1, never below a smaller one's, at most 1 (Holm, Scandinavian Journal of
+    Statistics 6, 1979). None stays None, uncounted.
+    """
     known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected, largest = list(p_values), 0.0
     for rank, (p, place) in enumerate(known):
@@ -157,10 +174,11 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def spearman(x: Values, y: Values) -> tuple[float, Interval | None, float] | None:
-    """Rank correlation in [-1, 1], its 95 % interval, and p; None for fewer than 5 pairs or where either is constant.
+    """Rank correlation in [-1, 1], its 95 % interval, and p; None for fewer than 5 pairs or where
+    either is constant.
 
-    Interval: tanh(artanh(rho) -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))) (Bonett & Wright, Psychometrika 65, 2000);
-    None for a perfect correlation.
+    Interval: tanh(artanh(rho) -+ 1.96 sqrt((1 + rho^2 / 2) / (n - 3))) (Bonett & Wright,
+    Psychometrika 65, 2000); None for a perfect correlation.
     """
     from scipy import stats
 
@@ -176,13 +194,17 @@ def spearman(x: Values, y: Values) -> tuple[float, Interval | None, float] | Non
 
 
 def _ts(drawn: Values, mean: float) -> Values:
-    """(draws, n) values -> t* of each draw; infinite for a draw of equal values that are not the mean."""
+    """(draws, n) values -> t* of each draw; infinite for a draw of equal values that are not the
+    mean.
+    """
     return _divided(drawn.mean(1) - mean, drawn.std(1, ddof=1) / sqrt(drawn.shape[1]))
 
 
 def _divided(part: Values, whole: Values) -> Values:
     """part / whole; of 0 wholes, infinity with the part's sign, and 0 for 0 / 0."""
-    none = whole <= 1e-12 * np.maximum(1.0, np.abs(part))  # a deviation of equal values is not always 0
+    none = whole <= 1e-12 * np.maximum(
+        1.0, np.abs(part)
+    )  # a deviation of equal values is not always 0
     ratio: Values = np.divide(part, whole, out=np.zeros_like(part), where=~none)
     return np.where(none & (np.abs(part) > 1e-12), np.copysign(inf, part), ratio)
 

@@ -1,29 +1,35 @@
-"""What Wang et al. measure of a call (arXiv 2501.08696, section IV.E): how often, and how changeably, it is negative.
+"""What Wang et al. measure of a call (arXiv 2501.08696, section IV.E): how often, and how
+changeably, it is negative.
 
-A call is the probabilities e_1 ... e_n of the negative class, one for each of its segments in their order.
+A call is the probabilities e_1 ... e_n of the negative class, one for each of its segments in their
+order.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-THRESHOLD = 0.5  # a segment is negative from this probability on: of two classes, the more probable one
+THRESHOLD = (
+    0.5  # a segment is negative from this probability on: of two classes, the more probable one
+)
 
 
 def nss(probabilities: Sequence[float]) -> int:
     """Negative speech segments: #{i : e_i >= 0.5}, from 0 to n. (Their tables head it NNS, too.)
 
-    The thresholds that a run may have do not matter: those of a binary task are 0.5. Raises ValueError for anything
-    but numbers in [0, 1].
+    The thresholds that a run may have do not matter: those of a binary task are 0.5. Raises
+    ValueError for anything but numbers in [0, 1].
     """
     return sum(decisions(probabilities))
 
 
 def ecr(probabilities: Sequence[float], binarised: bool = False) -> float | None:
-    """Emotional change rate, their Eq. 7: 1 / (n - 1) * sum over i = 2 ... n of |e_i - e_(i-1)|, in [0, 1].
+    """Emotional change rate, their Eq. 7: 1 / (n - 1) * sum over i = 2 ... n of |e_i - e_(i-1)|, in
+    [0, 1].
 
-    `binarised` as in their released script: of the decisions (0 or 1) in place of the probabilities, which makes it
-    the share of neighbours that are decided differently. None for fewer than two segments, which have no change.
-    Raises ValueError for anything but numbers in [0, 1].
+    `binarised` as in their released script: of the decisions (0 or 1) in place of the
+    probabilities, which makes it the share of neighbours that are decided differently. None for
+    fewer than two segments, which have no change. Raises ValueError for anything but numbers in [0,
+    1].
     """
     decided = decisions(probabilities)
     values = decided if binarised else probabilities

@@ -22,12 +22,20 @@ def of_tests(a: Analysis) -> list[str]:
     pairs = len(a.groups) * (len(a.groups) - 1) // 2
     asked = len(a.stages) * len(MEASURES)
     absent = pairs * asked - len(a.contrasts)
-    said = [f"{absent} comparisons are left out: a group has fewer than two calls with the measure"] if absent else []
+    said = (
+        [f"{absent} comparisons are left out: a group has fewer than two calls with the measure"]
+        if absent
+        else []
+    )
     if not a.contrasts:
         return said
     if any(None in (c.found.p_welch, c.found.p_mann_whitney) for c in a.contrasts):
         said.append("–: calls that are all alike allow no such figure")
-    corrected = "each p is corrected for the pairs of groups (Holm), none" if pairs > 1 else "no p is corrected"
+    corrected = (
+        "each p is corrected for the pairs of groups (Holm), none"
+        if pairs > 1
+        else "no p is corrected"
+    )
     return [
         *said,
         f"{corrected} for {asked} measures and stages, nor for three tests of one question: choose one beforehand",
@@ -40,7 +48,9 @@ def of_relations(a: Analysis) -> list[str]:
     without = sum(m.call.scale is None for m in a.of(FULL))
     said = [f"{without} calls without a scale score are left out"] if without else []
     if len(a.groups) > 1:
-        said.append("over all calls, a correlation may be no more than the difference between groups")
+        said.append(
+            "over all calls, a correlation may be no more than the difference between groups"
+        )
     return said
 
 
@@ -53,7 +63,11 @@ def _trust(a: Analysis, scored: Scored, label: str, run: Tested | None) -> Itera
         yield "how much the classifier misses is not known here: a table of probabilities does not hold the truth"
         return
     groups = [(group, [c for c in scored.calls if c.group == group]) for group in a.groups]
-    by_group = ", ".join(f"{group} {_share(calls, True)}" for group, calls in groups) if len(groups) > 1 else ""
+    by_group = (
+        ", ".join(f"{group} {_share(calls, True)}" for group, calls in groups)
+        if len(groups) > 1
+        else ""
+    )
     yield (
         f"of the segments that are truly {label}, NSS counts {_share(scored.calls, True)}"
         f"{f': {by_group}' if by_group else ''}; of the others, {_share(scored.calls, False)}; the run's recall "
@@ -65,12 +79,18 @@ def _share(calls: Sequence[Call], truth: bool) -> str:
     """How many of the segments of one truth are counted."""
     every = [s for call in calls for s in call.segments if s.truth is truth]
     counted = sum(decisions([s.probability for s in every if s.probability is not None]))
-    return f"{100 * counted / len(every):.1f} % ({counted} of {len(every)})" if every else "none (there are none)"
+    return (
+        f"{100 * counted / len(every):.1f} % ({counted} of {len(every)})"
+        if every
+        else "none (there are none)"
+    )
 
 
 def _left_out(scored: Scored) -> Iterator[str]:
     if scored.missing:
-        whole = f", {_calls(scored.lost)} of which nothing is left among them" if scored.lost else ""
+        whole = (
+            f", {_calls(scored.lost)} of which nothing is left among them" if scored.lost else ""
+        )
         yield (
             f"{_many(scored.missing, 'segment')} of {_calls(scored.incomplete + scored.lost)} without a prediction "
             f"left out on request{whole}: NSS misses them, and ECR takes what they divide for neighbours"

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from bench.data.csv_table import unusable
+from bench.data.manifest_file import recording
+from bench.data.privacy import pseudonym, pseudonymous
 from bench.errors import CorpusError, UsageError, suggest
-from bench.predictions import Predictions
-from bench.privacy import pseudonym, pseudonymous
-from bench.recorded import Recorded
-from bench.records import RunRecord
-from bench.sheet import recording, unusable
+from bench.runs.lookup import Recorded
+from bench.runs.records import RunRecord
+from bench.scoring.predictions import Predictions
 from bench.trend.calls import Call, Segment
 
 NEGATIVE = "negative"  # the class that is counted, where neither task nor user names another
@@ -43,15 +44,18 @@ class Scored:
 
 
 def tested(recorded: Recorded, label: str | None, private: bool) -> Tested:
-    """The test predictions of all folds together, averaged over seeds (and folds that share their test clips).
+    """The test predictions of all folds together, averaged over seeds (and folds that share their
+    test clips).
 
-    `label` is the class that is counted: by default the task's positive class, else `negative`. `private` treats a
-    task as private that does not say so itself. Raises UsageError for a task of more than two classes, and for a
-    label that it does not have.
+    `label` is the class that is counted: by default the task's positive class, else `negative`.
+    `private` treats a task as private that does not say so itself. Raises UsageError for a task of
+    more than two classes, and for a label that it does not have.
     """
-    from bench.tables import rows
+    from bench.tables.collect import rows
 
-    runs = [_read_once(run) for run in {(run.fold, run.seed): run for run in recorded.runs}.values()]
+    runs = [
+        _read_once(run) for run in {(run.fold, run.seed): run for run in recorded.runs}.values()
+    ]
     pairing = replace(recorded.pairing, runs=tuple(runs))
     if len(pairing.labels) != 2 or pairing.multilabel:
         raise UsageError(
@@ -65,7 +69,10 @@ def tested(recorded: Recorded, label: str | None, private: bool) -> Tested:
     for predictions in map(_predictions, runs):
         at = predictions.labels.index(label)
         for clip, p, true in zip(
-            predictions.clips, predictions.probabilities[:, at], predictions.truth[:, at], strict=True
+            predictions.clips,
+            predictions.probabilities[:, at],
+            predictions.truth[:, at],
+            strict=True,
         ):
             by_clip.setdefault(clip, []).append(float(p))
             truth[clip] = bool(true)
@@ -85,10 +92,11 @@ def tested(recorded: Recorded, label: str | None, private: bool) -> Tested:
 def score(calls: Sequence[Call], run: Tested, skip_missing: bool = False) -> Scored:
     """The calls with a probability for each segment, found by the clip's id.
 
-    A segment of a manifest's task is named as in the manifest: by its path, and where the manifest gives times, by
-    `path@start-end` or by `start` and `end` columns of the same value. Of a private task, calls, segments and groups
-    come back as pseudonyms. Raises CorpusError for a segment that is in two rows, and unless `skip_missing` for one
-    without a prediction; the rows are named, and of a task that is not private the segments.
+    A segment of a manifest's task is named as in the manifest: by its path, and where the manifest
+    gives times, by `path@start-end` or by `start` and `end` columns of the same value. Of a private
+    task, calls, segments and groups come back as pseudonyms. Raises CorpusError for a segment that
+    is in two rows, and unless `skip_missing` for one without a prediction; the rows are named, and
+    of a task that is not private the segments.
     """
     found = {segment.row: _clip(segment, run) for call in calls for segment in call.segments}
     named = {segment.row: segment.name for call in calls for segment in call.segments}
@@ -106,7 +114,11 @@ def score(calls: Sequence[Call], run: Tested, skip_missing: bool = False) -> Sco
             f"{_remedy(run)}or go on without them by --skip-missing"
         )
     kept = [replace(call, segments=tuple(_scored(call, found, run))) for call in calls]
-    return _counted(calls, hidden(kept) if run.private else kept, len(run.probability.keys() - set(found.values())))
+    return _counted(
+        calls,
+        hidden(kept) if run.private else kept,
+        len(run.probability.keys() - set(found.values())),
+    )
 
 
 def complete(calls: Sequence[Call], skip_missing: bool = False, private: bool = False) -> Scored:
@@ -120,19 +132,32 @@ def complete(calls: Sequence[Call], skip_missing: bool = False, private: bool = 
             f"{len(missing)} segments have no probability, the first in row {missing[0]} of the table: add them, or "
             "go on without them by --skip-missing"
         )
-    kept = [replace(c, segments=tuple(s for s in c.segments if s.probability is not None)) for c in calls]
+    kept = [
+        replace(c, segments=tuple(s for s in c.segments if s.probability is not None))
+        for c in calls
+    ]
     return _counted(calls, hidden(_anonymous(kept)) if private else kept)
 
 
 def hidden(calls: Sequence[Call]) -> list[Call]:
     """Calls under pseudonyms, groups numbered in the order of the table."""
-    groups = {group: f"group {n}" for n, group in enumerate(dict.fromkeys(call.group for call in calls), start=1)}
-    return [replace(call, name=pseudonym(call.name, "call"), group=groups[call.group]) for call in calls]
+    groups = {
+        group: f"group {n}"
+        for n, group in enumerate(dict.fromkeys(call.group for call in calls), start=1)
+    }
+    return [
+        replace(call, name=pseudonym(call.name, "call"), group=groups[call.group]) for call in calls
+    ]
 
 
 def _anonymous(calls: Sequence[Call]) -> list[Call]:
     return [
-        replace(call, segments=tuple(replace(s, name=s.name and pseudonym(s.name, "clip")) for s in call.segments))
+        replace(
+            call,
+            segments=tuple(
+                replace(s, name=s.name and pseudonym(s.name, "clip")) for s in call.segments
+            ),
+        )
         for call in calls
     ]
 
@@ -141,7 +166,9 @@ def _counted(calls: Sequence[Call], kept: Sequence[Call], idle: int = 0) -> Scor
     """What is kept of the calls, without those of which nothing is, and how much is not."""
     left = [len(call.segments) - len(own.segments) for call, own in zip(calls, kept, strict=True)]
     lost = sum(not call.segments for call in kept)
-    return Scored([call for call in kept if call.segments], sum(left), sum(map(bool, left)) - lost, lost, idle)
+    return Scored(
+        [call for call in kept if call.segments], sum(left), sum(map(bool, left)) - lost, lost, idle
+    )
 
 
 def _read_once(run: RunRecord) -> RunRecord:
@@ -184,7 +211,11 @@ def _averages(runs: Sequence[RunRecord], by_clip: Mapping[str, Sequence[float]])
     if (most := max(map(len, by_clip.values()))) > 1:
         seeds, folds = len({run.seed for run in runs}), len({run.fold for run in runs})
         several = (
-            f"{seeds} seeds" if most <= seeds else f"{folds} folds and {seeds} seeds" if seeds > 1 else f"{folds} folds"
+            f"{seeds} seeds"
+            if most <= seeds
+            else f"{folds} folds and {seeds} seeds"
+            if seeds > 1
+            else f"{folds} folds"
         )
         yield f"probabilities are means over {several}, which change less from segment to segment than one network's"
     if fewer := sum(len(values) < most for values in by_clip.values()):
@@ -234,4 +265,6 @@ def _strangers(run: Tested) -> str:
 
 
 def _remedy(run: Tested) -> str:
-    return "name the whole pairing, or record what it lacks with `bench run`, " if run.partial else ""
+    return (
+        "name the whole pairing, or record what it lacks with `bench run`, " if run.partial else ""
+    )

@@ -1,4 +1,6 @@
-"""A trend for people (tables as Wang et al.'s Table VII, and the tests behind it) and for programs (CSV, JSON)."""
+"""A trend for people (tables as Wang et al.'s Table VII, and the tests behind it) and for programs
+(CSV, JSON).
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,11 +38,15 @@ def render(trend: Trend, format: Format = "text", colour: bool = False) -> str:
         return json.dumps(record(trend), ensure_ascii=False, indent=2, allow_nan=False)
     if format == "csv":
         return as_csv(_lines(trend.analysis))
-    return draw([_measures(trend), *_tests(trend.analysis), *_relations(trend.analysis)], format, colour)
+    return draw(
+        [_measures(trend), *_tests(trend.analysis), *_relations(trend.analysis)], format, colour
+    )
 
 
 def record(trend: Trend) -> dict[str, Any]:
-    """Everything as one JSON object: None for what there is not. Of private calls no scale score of a single call."""
+    """Everything as one JSON object: None for what there is not. Of private calls no scale score of
+    a single call.
+    """
     a = trend.analysis
     return {
         "title": trend.title,
@@ -51,13 +57,25 @@ def record(trend: Trend) -> dict[str, Any]:
         "comparisons": [_contrast(c) for c in a.contrasts],
         "correlations": [_relation(r) for r in a.relations],
         "calls": [_call(call, trend) for call in trend.scored.calls],
-        "notes": [*_footnotes(trend), *notes.of_tests(a), *(notes.of_relations(a) if a.relations else [])],
+        "notes": [
+            *_footnotes(trend),
+            *notes.of_tests(a),
+            *(notes.of_relations(a) if a.relations else []),
+        ],
     }
 
 
 def segments(trend: Trend) -> str:
-    """A CSV line per segment: a table of probabilities as `--probabilities` reads it, decisions beside them."""
-    return as_csv([{**_about(call, trend), **_segment(s, trend)} for call in trend.scored.calls for s in call.segments])
+    """A CSV line per segment: a table of probabilities as `--probabilities` reads it, decisions
+    beside them.
+    """
+    return as_csv(
+        [
+            {**_about(call, trend), **_segment(s, trend)}
+            for call in trend.scored.calls
+            for s in call.segments
+        ]
+    )
 
 
 # --- tables ---
@@ -128,16 +146,25 @@ def _relations(a: Analysis) -> list[Table]:
     ]
     legend = ("rho: Spearman's rank correlation, with Bonett and Wright's interval",)
     title = "correlation with the scale score"
-    return [_table(title, columns, a.relations, notes.of_relations(a), legend)] if a.relations else []
+    return (
+        [_table(title, columns, a.relations, notes.of_relations(a), legend)] if a.relations else []
+    )
 
 
 def _footnotes(trend: Trend) -> list[str]:
     a = trend.analysis
-    return [*notes.of_measures(a, trend.scored, trend.label, trend.run), *([] if a.contrasts else notes.of_tests(a))]
+    return [
+        *notes.of_measures(a, trend.scored, trend.label, trend.run),
+        *([] if a.contrasts else notes.of_tests(a)),
+    ]
 
 
 def _table(
-    title: str, columns: Sequence[Column[Any]], rows: Sequence[Any], footnotes: Sequence[str], legend: tuple[str, ...]
+    title: str,
+    columns: Sequence[Column[Any]],
+    rows: Sequence[Any],
+    footnotes: Sequence[str],
+    legend: tuple[str, ...],
 ) -> Table:
     body = tuple(tuple(Cell(column.of(row)) for column in columns) for row in rows)
     marks = f" [1–{len(footnotes)}]" if len(footnotes) > 1 else " [1]" * len(footnotes)
@@ -189,7 +216,9 @@ def _summary(s: Summary) -> dict[str, Any]:
 
 def _contrast(c: Contrast) -> dict[str, Any]:
     content = {k: v for k, v in asdict(c).items() if k not in ("found", "holm")}
-    found = _with_bounds(_with_bounds(asdict(c.found), "difference_interval", "difference_"), "g_interval", "g_")
+    found = _with_bounds(
+        _with_bounds(asdict(c.found), "difference_interval", "difference_"), "g_interval", "g_"
+    )
     tests = ("p_welch_holm", "p_mann_whitney_holm", "p_permutation_holm")
     return {**content, **found, **dict(zip(tests, c.holm or (None,) * len(tests), strict=True))}
 
@@ -206,7 +235,11 @@ def _with_bounds(content: dict[str, Any], key: str, prefix: str) -> dict[str, An
 def _call(call: Call, trend: Trend) -> dict[str, Any]:
     measured = [m for m in trend.analysis.measured if m.call is call]
     stages = [_stage(m) for m in measured]
-    return {**_about(call, trend), "stages": stages, "segments": [_segment(s, trend) for s in call.segments]}
+    return {
+        **_about(call, trend),
+        "stages": stages,
+        "segments": [_segment(s, trend) for s in call.segments],
+    }
 
 
 def _stage(m: Measured) -> dict[str, Any]:
@@ -219,6 +252,13 @@ def _about(call: Call, trend: Trend) -> dict[str, Any]:
 
 
 def _segment(s: Any, trend: Trend) -> dict[str, Any]:
-    places = {name: value for name in ("start", "end", "order") if (value := getattr(s, name)) is not None}
+    places = {
+        name: value for name in ("start", "end", "order") if (value := getattr(s, name)) is not None
+    }
     named = {"segment": s.name} if s.name else {}
-    return {**named, **places, trend.label: s.probability, "counted": int(decisions([s.probability])[0])}
+    return {
+        **named,
+        **places,
+        trend.label: s.probability,
+        "counted": int(decisions([s.probability])[0]),
+    }

@@ -1,0 +1,1 @@
+"""Frozen pre-trained encoders, and the loading of their weights."""

@@ -1,0 +1,281 @@
+"""The wav2vec 2.0 family (wav2vec 2.0, HuBERT, WavLM) as transformers has it: loading, and frozen
+features.
+
+Each has a convolutional front end that makes 50 frames a second of a waveform, a projection, and a
+transformer. Front ends with a group norm take statistics over all frames, so that padding changes
+their output, attention mask or not (those with layer norms need the mask): here every clip goes
+through alone and unpadded, which is right for both.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.contracts.feature import Feature
+from bench.contracts.weights import Weights
+from bench.errors import WeightsError
+from bench.features.signal import at_least, cut
+
+if TYPE_CHECKING:
+    from bench.contracts.feature import Array, Waveform
+
+Kind = Literal["wav2vec2", "hubert", "wavlm"]
+
+FROZEN_SEED = 0  # of frozen random weights: the same in every run, whatever the run's own seed
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a network with random weights; the defaults are those of every base model of the
+    family.
+    """
+
+    kind: Kind
+    layers: int = 12
+    width: int = 768
+    heads: int = 12
+    norm: Literal["group", "layer"] = (
+        "group"  # of the front end; with "layer" the transformer normalises first, too
+    )
+    conv_bias: bool = False
+    channels: int = 512  # of the front end
+    normalise: bool = True  # whether it reads waveforms of mean 0 and deviation 1
+
+    def config(self) -> Any:
+        from transformers import AutoConfig
+
+        return AutoConfig.for_model(
+            self.kind,
+            num_hidden_layers=self.layers,
+            hidden_size=self.width,
+            num_attention_heads=self.heads,
+            intermediate_size=4 * self.width,
+            feat_extract_norm=self.norm,
+            do_stable_layer_norm=self.norm == "layer",
+            conv_bias=self.conv_bias,
+            conv_dim=(self.channels,) * 7,
+        )
+
+    def tiny(self) -> "Architecture":
+        """The same architecture at sizes that train in seconds."""
+        return replace(self, layers=2, width=48, heads=4, channels=32)
+
+
+LARGE = Architecture("wav2vec2", layers=24, width=1024, heads=16, norm="layer", conv_bias=True)
+
+# What `--weights NAME=random` builds, by the hub id of the checkpoint whose sizes it takes.
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "facebook/wav2vec2-base": Architecture("wav2vec2"),
+    "nguyenvulebinh/wav2vec2-base-vi": Architecture("wav2vec2"),
+    "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn": LARGE,
+    "facebook/wav2vec2-xls-r-300m": LARGE,
+    "facebook/hubert-base-ls960": Architecture("hubert"),
+    "TencentGameMate/chinese-hubert-base": Architecture("hubert"),
+    "microsoft/wavlm-base-plus": Architecture("wavlm", normalise=False),
+    "microsoft/wavlm-large": replace(LARGE, kind="wavlm", conv_bias=False),
+}
+
+
+def read_config(weights: Weights, architecture: Architecture | None) -> Any:
+    """The configuration of transformers: the checkpoint's own, or with random weights that of
+    `architecture`.
+
+    Raises: WeightsError for a checkpoint of another family.
+    """
+    from bench.encoders.hub import load_config
+
+    if architecture is not None:
+        return architecture.config()
+    config = load_config(weights)
+    if config.model_type not in get_args(Kind):
+        raise WeightsError(
+            f"{weights.source} holds a {config.model_type} network, none of {', '.join(get_args(Kind))}: name another."
+        )
+    return config
+
+
+def load(weights: Weights, architecture: Architecture | None) -> Any:
+    """The whole network as transformers' module, float32, in evaluation mode; random weights from
+    torch's seed.
+
+    `architecture` is None unless the weights are random. Raises: WeightsError.
+    """
+    from transformers import AutoModel
+
+    from bench.encoders.hub import load_pretrained
+
+    config = read_config(weights, architecture)
+    if architecture is not None:
+        return AutoModel.from_config(config).eval()
+    return load_pretrained(AutoModel, weights, config).eval()
+
+
+def project(encoder: Any, frames: Tensor) -> Tensor:
+    """What the transformer reads, (batch, frames, width), of the front end's (batch, frames,
+    channels).
+    """
+    projected = encoder.feature_projection(frames)
+    return (
+        projected if isinstance(projected, Tensor) else projected[0]
+    )  # HuBERT's returns no second value
+
+
+@lru_cache(maxsize=1)
+def frozen(weights: Weights, architecture: Architecture | None) -> Any:
+    """The network of the features below; the latest one is kept until `drop()`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(FROZEN_SEED)
+        return load(weights, architecture).requires_grad_(False)
+
+
+@lru_cache(maxsize=1)
+def front_end(weights: Weights, architecture: Architecture | None) -> Any:
+    """The frozen network's front end alone, so that the rest leaves the memory."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(FROZEN_SEED)
+        return load(weights, architecture).feature_extractor.requires_grad_(False)
+
+
+def drop() -> None:
+    """Forget the networks that features have used."""
+    frozen.cache_clear()
+    front_end.cache_clear()
+
+
+@dataclass(frozen=True)
+class _Frozen(Feature):
+    """`architecture` describes random weights; a checkpoint (None) describes itself."""
+
+    weights: Weights
+    architecture: Architecture | None = None
+    max_seconds: float = 0.0  # longer clips are cut; 0: never
+
+    def _inputs(self, waveforms: "Sequence[Waveform]", device: torch.device) -> Iterator[Tensor]:
+        """Each clip by itself: (1, samples), normalised if the checkpoint was trained so.
+
+        A clip too short for one frame (25 ms) is continued with silence.
+        """
+        normalised, least = self._normalised, reach(self._config)
+        for waveform in waveforms:
+            samples = cut(waveform, self.max_seconds)
+            ready = at_least(_standardise(samples) if normalised else samples, least)
+            yield torch.from_numpy(ready[None]).to(device)
+
+    @property
+    def _normalised(self) -> bool:
+        return _normalises(self.weights, self.architecture)
+
+    @property
+    def _config(self) -> Any:
+        return read_config(self.weights, self.architecture)
+
+    def _empty(self) -> Any:
+        """The network without memory for its parameters."""
+        from transformers import AutoModel
+
+        with torch.device("meta"):
+            return AutoModel.from_config(self._config)
+
+
+@dataclass(frozen=True)
+class ConvFrontEnd(_Frozen):
+    """The convolutional front end of wav2vec 2.0, HuBERT or WavLM: (frames, 512), 50 frames a
+    second.
+
+    `raw` leaves the waveform as it is, though the checkpoint was trained on normalised ones.
+    """
+
+    raw: bool = False
+
+    @property
+    def _normalised(self) -> bool:
+        return not self.raw and super()._normalised
+
+    @torch.inference_mode()
+    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+        network = front_end(self.weights, self.architecture).to(device)
+        return [network(x)[0].T.contiguous().cpu().numpy() for x in self._inputs(waveforms, device)]
+
+    @property
+    def parameters(self) -> int:
+        return _count(self._empty().feature_extractor)
+
+
+@dataclass(frozen=True)
+class EncoderStates(_Frozen):
+    """What each transformer layer reads, and the output: (frames, layers + 1, width), 50 frames a
+    second.
+    """
+
+    @torch.inference_mode()
+    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+        network = frozen(self.weights, self.architecture).to(device)
+        return [
+            self._pool(_states(network, x)).cpu().numpy() for x in self._inputs(waveforms, device)
+        ]
+
+    @property
+    def parameters(self) -> int:
+        return _count(self._empty())
+
+    def _pool(self, states: Tensor) -> Tensor:
+        return states
+
+
+@dataclass(frozen=True)
+class EncoderMeans(EncoderStates):
+    """The mean of `EncoderStates` over the clip's frames: (1, layers + 1, width)."""
+
+    pooled: ClassVar[bool] = True
+
+    def _pool(self, states: Tensor) -> Tensor:
+        return states.mean(0, keepdim=True)
+
+
+def _states(network: Any, samples: Tensor) -> Tensor:
+    result = network(samples, output_hidden_states=True)
+    # the last hidden state lacks the final layer norm in some networks and versions of
+    # transformers, the output never
+    return torch.cat([*result.hidden_states[:-1], result.last_hidden_state]).transpose(0, 1)
+
+
+def _normalises(weights: Weights, architecture: Architecture | None) -> bool:
+    """What `preprocessor_config.json` (of late, a part of `processor_config.json`) says of the
+    training.
+    """
+    from bench.encoders.hub import load_json, local_folder
+
+    if architecture is not None:
+        return architecture.normalise
+    found = load_json(weights, "preprocessor_config.json")
+    found = found or load_json(weights, "processor_config.json").get("feature_extractor", {})
+    if "do_normalize" not in found:
+        raise WeightsError(
+            f"The weights {weights.source} at {local_folder(weights)} lack preprocessor_config.json, which says by its "
+            f"do_normalize whether the network reads normalised waveforms: fetch that file, too."
+        )
+    return bool(found["do_normalize"])
+
+
+def _standardise(samples: "Waveform") -> "Waveform":
+    """As transformers' Wav2Vec2FeatureExtractor does."""
+    return np.asarray((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), np.float32)
+
+
+def reach(config: Any) -> int:
+    """Samples that one frame sees: 400 for every public model."""
+    samples = 1
+    for kernel, stride in zip(
+        reversed(config.conv_kernel), reversed(config.conv_stride), strict=True
+    ):
+        samples = (samples - 1) * stride + kernel
+    return int(samples)
+
+
+def _count(network: Any) -> int:
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,1 @@
+"""Deterministic transforms of a clip's waveform, and their extraction."""

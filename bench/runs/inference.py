@@ -1,0 +1,251 @@
+"""A recorded run's network on other audio: files and folders in, a probability per class and window
+out.
+
+Nothing of the audio stays behind: it is decoded, and its features computed, in a folder that is
+deleted again.
+"""
+
+import csv
+import io
+import json
+import math
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.feature import SAMPLE_RATE
+from bench.contracts.task import Protocol, Task
+from bench.data.audio import AudioError, decode
+from bench.data.cache import Cache
+from bench.data.corpus import Corpus
+from bench.errors import BenchError, UsageError
+from bench.features.extraction import extract
+from bench.runs.saved_network import Saved
+from bench.scoring.scores import THRESHOLD
+from bench.training.batching import Examples
+from bench.training.devices import precision
+from bench.training.prediction import probabilities
+
+if TYPE_CHECKING:
+    from bench.contracts.feature import Waveform
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
+LONG = 30.0  # s; what is longer is cut into windows, unless these are asked for anyway
+WINDOW = 10.0  # s; the corpora's clips last 2 to 10 s
+GROUP = 256  # windows at a time: bounds the disk that they take
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file, or a window of it: seconds from its start, and one probability per class."""
+
+    file: Path
+    start: float
+    end: float
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a network says of files, in their order; and the files, or windows, it could say nothing
+    of, and why.
+    """
+
+    labels: tuple[str, ...]
+    multilabel: bool
+    rows: tuple[Row, ...]
+    failed: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Window:
+    file: Path
+    start: float
+    end: float
+    samples: "Waveform" = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.file}@{self.start:g}-{self.end:g}"
+
+
+def audio_files(paths: Iterable[Path]) -> list[Path]:
+    """The files as given, and those of folders by their suffix, however deep, in order; hidden ones
+    are left out.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(
+            p
+            for p in path.rglob("*")
+            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
+        if path.is_dir() and not inside:
+            raise UsageError(
+                f"there is no audio in {path}: it is looked for by its suffix, {', '.join(SUFFIXES)}"
+            )
+        found += inside if path.is_dir() else [path]
+    return list(dict.fromkeys(found))
+
+
+def predict_audio(
+    saved: Saved,
+    files: Sequence[Path],
+    device: torch.device,
+    window: float | None = None,
+    hop: float | None = None,
+) -> Found:
+    """Probabilities for every file, or every window of it (see `cuts`)."""
+    failed: list[tuple[str, str]] = []
+    rows: list[Row] = []
+    windows = _windows(files, window, hop, failed)
+    while group := list(islice(windows, GROUP)):
+        rows += _predict(saved, group, device, failed)
+    return Found(saved.setup.labels, saved.setup.multilabel, tuple(rows), tuple(failed))
+
+
+def cuts(seconds: float, window: float | None, hop: float | None) -> list[tuple[float, float]]:
+    """Start and end of each window of a recording, s. All are equally long, so the last begins
+    early enough to be.
+
+    Without `window`, a recording is one whole up to LONG, else in windows of WINDOW; with 0 always
+    one whole. Without `hop`, a window begins where the last one ended.
+    """
+    length = (WINDOW if seconds > LONG else 0.0) if window is None else window
+    step = hop or length
+    if not length or seconds <= length:
+        return [(0.0, seconds)]
+    starts = [
+        min(i * step, seconds - length)
+        for i in range(math.ceil((seconds - length) / step - 1e-9) + 1)
+    ]
+    return [(start, start + length) for start in starts]
+
+
+def table(found: Found, format: Literal["csv", "json"]) -> str:
+    """`file`, `start`, `end` (s), `predicted` (the most probable class), and a column per class."""
+    records = [_record(found, row) for row in found.rows]
+    if format == "json":
+        return json.dumps(records, ensure_ascii=False, indent=2)
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, ["file", "start", "end", "predicted", *found.labels], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().rstrip("\n")
+
+
+def _record(found: Found, row: Row) -> dict[str, object]:
+    named = dict(zip(found.labels, row.probabilities, strict=True))
+    likely = [name for name, p in named.items() if p >= THRESHOLD]
+    best = "|".join(likely) if found.multilabel else max(named, key=named.__getitem__)
+    return {
+        "file": str(row.file),
+        "start": round(row.start, 3),
+        "end": round(row.end, 3),
+        "predicted": best,
+        **named,
+    }
+
+
+def _windows(
+    files: Iterable[Path], window: float | None, hop: float | None, failed: list[tuple[str, str]]
+) -> Iterator[_Window]:
+    for file in files:
+        try:
+            samples = decode(Recording(file))
+        except AudioError as error:
+            failed.append((str(file), error.reason))
+            continue
+        for start, end in cuts(len(samples) / SAMPLE_RATE, window, hop):
+            yield _Window(
+                file, start, end, samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+            )
+
+
+def _predict(
+    saved: Saved, windows: Sequence[_Window], device: torch.device, failed: list[tuple[str, str]]
+) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="ser-bench-") as folder:
+        corpus, cache = _corpus(windows, Cache(Path(folder)))
+        usable, reasons = _extractable(saved, corpus, cache, device)
+        failed += reasons
+        if not usable:
+            return
+        features = {
+            n: extract(f, corpus, cache, device, [c.id for c in usable])
+            for n, f in saved.features.items()
+        }
+        examples = Examples(usable, saved.setup.labels, saved.setup.multilabel, features)
+        with _number_format(saved.precision, device):
+            found = probabilities(saved.network, examples, device, saved.batch_size).tolist()
+    places = {window.name: window for window in windows}
+    for clip, each in zip(usable, found, strict=True):
+        yield Row(places[clip.id].file, places[clip.id].start, places[clip.id].end, tuple(each))
+
+
+def _number_format(asked: str, device: torch.device) -> torch.autocast:
+    """The number format in which the run predicted its own test clips, where the device has it."""
+    used = precision(asked, device)
+    return torch.autocast(
+        device.type, torch.float16 if used == "fp16" else torch.bfloat16, enabled=used != "fp32"
+    )
+
+
+def _corpus(windows: Sequence[_Window], cache: Cache) -> tuple[Corpus, Cache]:
+    content = {
+        w.name: cache.put_waveform(f"{number:08d}", w.samples) for number, w in enumerate(windows)
+    }
+    clips = tuple(Clip(w.name, Recording(w.file, start=w.start, end=w.end), ()) for w in windows)
+    return Corpus(
+        _Unlabelled("audio"), clips, content, {w.name: w.end - w.start for w in windows}
+    ), cache
+
+
+def _extractable(
+    saved: Saved, corpus: Corpus, cache: Cache, device: torch.device
+) -> tuple[Sequence[Clip], list[tuple[str, str]]]:
+    """The windows whose features can be computed, and why the others' cannot: too short, for
+    example.
+    """
+    every = partial(_extract, saved, corpus, cache, device)
+    if not every(corpus.clips):
+        return corpus.clips, []
+    reasons = {clip.id: reason for clip in corpus.clips if (reason := every([clip]))}
+    if len(reasons) == len(corpus.clips) > 1 and len(set(reasons.values())) == 1:
+        raise BenchError(next(iter(reasons.values())))  # not the audio's fault
+    return [clip for clip in corpus.clips if clip.id not in reasons], list(reasons.items())
+
+
+def _extract(
+    saved: Saved, corpus: Corpus, cache: Cache, device: torch.device, clips: Sequence[Clip]
+) -> str:
+    """Why the features of some clips cannot be computed; empty if they are."""
+    try:
+        for feature in saved.features.values():
+            extracted = extract(feature, corpus, cache, device, [clip.id for clip in clips])
+            for clip in clips:
+                extracted.array(clip.id)
+    except BenchError as error:
+        return str(error)
+    return ""
+
+
+class _Unlabelled(Task):
+    """What a corpus needs a task for, where nobody knows the truth."""
+
+    title, labels, languages, default_protocol = "audio", (), (), ""
+
+    def clips(self, root: Path | None) -> list[Clip]:
+        return []
+
+    def protocols(self) -> Mapping[str, Protocol]:
+        return {}

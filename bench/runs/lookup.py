@@ -1,0 +1,90 @@
+"""Recorded runs by the names that users give them: the start of a fingerprint, MLflow's run id,
+backbone@task.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError, suggest
+from bench.runs.records import PairingRecord, RunRecord
+
+if TYPE_CHECKING:
+    from bench.runs.store import Store
+
+SHORT = 8  # digits of a fingerprint that an error shows
+_NAMED = 12  # runs or pairings that an error names
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The finished runs that a name means, all of one pairing."""
+
+    pairing: PairingRecord
+    runs: tuple[RunRecord, ...]
+
+
+def find(store: "Store", name: str) -> Recorded:
+    """The one run, or the one pairing with all its runs, that `name` means. Raises UsageError for
+    any other number.
+    """
+    records = store.records()
+    found = [Recorded(p, runs) for p in records if (runs := _meant(p, name))]
+    if not found:
+        known = list(dict.fromkeys(_called(p) for p in records if any(_done(p))))
+        raise UsageError(
+            f"no finished run has an id or a fingerprint that starts with {name}, nor is that the backbone@task of "
+            f"one{suggest(name, known)}; recorded in {store.name} are {', '.join(known[:_NAMED]) or 'none'}"
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"{name} means {len(found)} pairings: name one by its id, {_listed(map(_described, found))}"
+        )
+    return found[0]
+
+
+def with_network(recorded: Recorded, name: str) -> RunRecord:
+    """The one run of them whose network was saved. Raises UsageError if there is none, or several."""
+    saved = [run for run in recorded.runs if run.network]
+    if not saved:
+        raise UsageError(
+            f"no network was saved with {name}: repeat its `bench run` with --save-weights"
+        )
+    if len(saved) > 1:
+        choices = _listed(
+            f"{run.fingerprint[:SHORT]} (fold {run.fold}, seed {run.seed})" for run in saved
+        )
+        raise UsageError(
+            f"{name} means {len(saved)} networks: name one by its fingerprint, {choices}"
+        )
+    return saved[0]
+
+
+def _meant(pairing: PairingRecord, name: str) -> tuple[RunRecord, ...]:
+    done = _done(pairing)
+    if name == _called(pairing) or any(run.pairing == name for run in done):
+        return tuple(done)
+    return tuple(
+        run for run in done if name and (run.id == name or run.fingerprint.startswith(name))
+    )
+
+
+def _done(pairing: PairingRecord) -> Sequence[RunRecord]:
+    return [run for run in pairing.runs if run.status == "ok"]
+
+
+def _called(pairing: PairingRecord) -> str:
+    return f"{pairing.backbone}@{pairing.task}"
+
+
+def _described(found: Recorded) -> str:
+    p = found.pairing
+    changed = [f"{key}={value}" for key, value in p.settings.items()]
+    about = ", ".join(filter(None, [_called(p), p.mode, p.protocol, p.scale, p.weights, *changed]))
+    return f"{found.runs[0].pairing} ({about})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    return ", ".join(every[:_NAMED]) + more

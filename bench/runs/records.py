@@ -1,0 +1,85 @@
+"""What the store gives back: recorded runs, grouped by pairing. Tables and every other reader see
+only this.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.scoring.predictions import Predictions
+
+Status = Literal["ok", "skipped", "failed", "partial"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: a fold and a seed of a pairing, finished or failed."""
+
+    fingerprint: str
+    fold: str
+    seed: int
+    status: Literal["ok", "failed"]
+    reason: str = ""  # why it failed
+    parameters: int = 0
+    trainable_parameters: int = 0
+    train_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    notes: tuple[
+        str, ...
+    ] = ()  # what happened on the way: "batch halved to 8 after running out of memory"
+    predictions: Callable[[], Predictions] | None = (
+        None  # reads the artifact; None unless status is ok
+    )
+    id: str = ""  # the store's own name of the run
+    pairing: str = ""  # the store's own name of its pairing
+    network: Callable[[Path], Path] | None = (
+        None  # copies the saved network into a folder; None where none was saved
+    )
+
+
+@dataclass(frozen=True)
+class PairingRecord:
+    """One row of a table: a backbone on a task under one protocol, mode and scale."""
+
+    task: str
+    backbone: str  # with its variant
+    mode: str
+    protocol: str
+    scale: str
+    weights: str = (
+        ""  # what the user named instead of the backbone's own checkpoint, "random" included
+    )
+    settings: Mapping[str, str] = field(
+        default_factory=dict
+    )  # recipe and options that differ from the default
+    recipe: str = ""  # "tuned (30 trials)" where a search chose it; empty: the backbone's own
+    labels: tuple[str, ...] = ()
+    positive: str | None = None
+    multilabel: bool = False
+    folds_asked: int = 0
+    folds_expected: int = 0  # of the whole protocol
+    seeds: int = 1
+    clips_missing: int = 0  # unreadable clips that the user chose to go on without
+    notes: tuple[str, ...] = ()  # caveats of corpus and protocol
+    skipped: str = ""  # why the pairing makes no sense; then there are no runs
+    runs: tuple[RunRecord, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The backbone, and where a search chose its recipe, that it did: `byol-s, tuned (30
+        trials)`.
+        """
+        return f"{self.backbone}, {self.recipe}" if self.recipe else self.backbone
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search chose for a pairing."""
+
+    study: str  # the store's own name of the search
+    trials: int
+    choices: Mapping[
+        str, Mapping[str, Any]
+    ]  # fold -> option -> value; the fold "" stands for all without their own
+    notes: tuple[str, ...] = ()  # what a table must say of it

@@ -1,0 +1,143 @@
+"""A run's trained network in two files: its whole state as safetensors, and as JSON what it takes
+to build it again.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import registry
+from bench.contracts.backbone import Backbone, Setup
+from bench.errors import BenchError
+from bench.options import change
+from bench.runs.pairing import Pairing, Run
+from bench.runs.system import full_name
+from bench.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from bench.contracts.feature import Feature
+
+STATE, ABOUT = "network.safetensors", "network.json"
+FORMAT = 1  # of the JSON
+AGAIN = "train it again with `bench run --save-weights --fresh`"
+
+
+class NetworkError(BenchError):
+    """A saved network that this machine, or this version of its backbone, cannot build again."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A trained network, and what it reads."""
+
+    setup: Setup
+    features: "Mapping[str, Feature]"
+    network: "nn.Module"
+    batch_size: int  # with which its test clips were predicted
+    precision: str  # fp32, bf16 or fp16
+
+
+def save(network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, folder: Path) -> None:
+    """Write both files. Of a private task they hold no path."""
+    from safetensors.torch import save_file
+
+    state = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in network.state_dict().items()
+    }
+    save_file(state, folder / STATE)
+    about = _about(pairing, run, batch_size)
+    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def rebuild(folder: Path, weights: "Mapping[str, str]") -> Saved:
+    """The network of a folder that `save` wrote, on the CPU. `weights`: backbone -> path or hub id,
+    as `--weights`.
+
+    Raises NetworkError if its backbone, a feature or the pre-trained weights are no longer those it
+    was trained with.
+    """
+    from safetensors.torch import load_file
+
+    about = json.loads((folder / ABOUT).read_text("utf-8"))
+    if about["format"] != FORMAT:
+        raise NetworkError(
+            f"the network was saved by version {about['ser_bench']} of ser-bench: use that, or {AGAIN}"
+        )
+    (backbone,) = registry.backbones([about["backbone"]])
+    if backbone.version != about["backbone_version"]:
+        versions = f"version {about['backbone_version']} of {about['backbone']}, and this is version {backbone.version}"
+        raise NetworkError(f"the network is of {versions}: {AGAIN}")
+    setup = _setup(backbone, about["setup"], weights)
+    _check_weights(backbone, setup, about)
+    features = backbone.features(setup)
+    if {name: feature.fingerprint for name, feature in features.items()} != about["features"]:
+        raise NetworkError(
+            f"the features that {about['backbone']} reads have changed since the run: {AGAIN}"
+        )
+    network = backbone.network(setup)
+    try:
+        network.load_state_dict(load_file(folder / STATE), strict=True)
+    except RuntimeError as error:
+        raise NetworkError(
+            f"the saved weights do not fit {about['backbone']} as it is now: {AGAIN}"
+        ) from error
+    return Saved(setup, features, network.eval(), about["batch_size"], about["precision"])
+
+
+def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:
+    system, backbone = run.system, pairing.backbone
+    assert pairing.ready
+    setup = {f.name: getattr(system.setup, f.name) for f in dataclasses.fields(Setup)}
+    setup["options"] = dataclasses.asdict(system.setup.options)
+    setup["weights"] = _portable(system.setup.weights, pairing.task.private)
+    return {
+        "format": FORMAT,
+        "ser_bench": __version__,
+        "task": pairing.task.name,
+        "backbone": full_name(backbone),
+        "backbone_version": backbone.version,
+        "setup": setup,
+        "weights_digest": pairing.ready.weights.digest,
+        "features": {name: feature.fingerprint for name, feature in system.features.items()},
+        "batch_size": batch_size,
+        "precision": system.recipe.precision,
+    }
+
+
+def _portable(weights: str | None, private: bool) -> str | None:
+    """The user's weights by absolute path, or hub id; of a private task a file's name alone."""
+    if weights is None or not (path := Path(weights).expanduser()).exists():
+        return weights
+    return path.name if private else str(path.absolute())
+
+
+def _setup(backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[str, str]") -> Setup:
+    given = weights.get(full_name(backbone), weights.get(backbone.name, stored["weights"]))
+    options = change(
+        backbone.options(), stored["options"], f"options of {backbone.name} at the time of the run"
+    )
+    return Setup(
+        **{**stored, "labels": tuple(stored["labels"]), "weights": given, "options": options}
+    )
+
+
+def _check_weights(backbone: Backbone, setup: Setup, about: "Mapping[str, Any]") -> None:
+    name = full_name(backbone)
+    advice = f"name those of the run with --weights {name}=PATH_OR_HUB_ID"
+    try:
+        found = backbone.weights(setup)
+    except BenchError as error:
+        raise NetworkError(
+            f"the pre-trained weights of the run are not here: {error} ({advice})"
+        ) from error
+    if found.digest != about["weights_digest"]:
+        raise NetworkError(
+            f"the weights at {found.source} are not those that {name} was trained from: {advice}"
+        )

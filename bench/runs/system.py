@@ -1,0 +1,144 @@
+"""A backbone as it will be trained on a task: what the user's settings make of its options and its
+recipe.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bench import registry
+from bench.contracts import space
+from bench.contracts.backbone import Backbone, Setup
+from bench.contracts.feature import Feature
+from bench.contracts.recipe import Recipe
+from bench.contracts.task import Task
+from bench.errors import UsageError, suggest
+from bench.options import change
+from bench.settings import Settings
+
+Precision = Callable[[str], str]  # what a recipe asks for -> what the device at hand gives
+
+
+@dataclass(frozen=True)
+class System:
+    """A backbone as it will be trained on a task."""
+
+    setup: Setup
+    recipe: Recipe
+    features: Mapping[str, Feature]
+
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """Its part of a run's fingerprint: the same for all of a pairing's folds and seeds."""
+        setup = self.setup
+        return {
+            "setup": [
+                list(setup.labels),
+                setup.multilabel,
+                setup.language,
+                setup.mode,
+                setup.scale,
+            ],
+            "options": dataclasses.asdict(setup.options),
+            "features": {name: feature.fingerprint for name, feature in self.features.items()},
+            "recipe": dataclasses.asdict(self.recipe),
+        }
+
+
+def setup_of(settings: Settings, backbone: Backbone, task: Task) -> Setup:
+    """What the backbone is told of the task and of the user's wishes."""
+    names = [f.name for f in dataclasses.fields(backbone.Options)]
+    values = {k: v for k, v in chosen(settings, backbone).items() if k in names}
+    return Setup(
+        labels=tuple(task.labels),
+        multilabel=task.multilabel,
+        language=task.languages[0] if task.languages else "",
+        mode=settings.mode,
+        scale=settings.scale,
+        weights=settings.weights.get(full_name(backbone), settings.weights.get(backbone.name)),
+        variant=backbone.variant,
+        options=change(backbone.options(), values, f"options of {backbone.name}"),
+    )
+
+
+def recipe_of(settings: Settings, backbone: Backbone, setup: Setup, precision: Precision) -> Recipe:
+    """The backbone's recipe with the user's changes, its precision resolved for the device at hand."""
+    names = [f.name for f in dataclasses.fields(Recipe)]
+    values = {k: v for k, v in chosen(settings, backbone).items() if k in names}
+    usual = backbone.recipe(setup)
+    if (
+        setup.multilabel and usual.monitor == "UA"
+    ):  # a mean recall is best where everything is called present
+        usual = dataclasses.replace(usual, monitor="F1 macro")
+    recipe = change(usual, values, f"recipe of {backbone.name}")
+    if settings.precision:
+        recipe = dataclasses.replace(recipe, precision=settings.precision)
+    return change(recipe, {"precision": precision(recipe.precision)}, "device")
+
+
+def chosen(settings: Settings, backbone: Backbone) -> dict[str, Any]:
+    """What `--set` says that concerns this backbone: `key`, overridden by `backbone.key`."""
+    names = {f.name for kind in (Recipe, backbone.Options) for f in dataclasses.fields(kind)}
+    general = {k: v for k, v in settings.set.items() if k in names}
+    own = {
+        k.rpartition(".")[2]: v
+        for k, v in settings.set.items()
+        if _owner(k) in (backbone.name, full_name(backbone))
+    }
+    return {**general, **own}
+
+
+def altered(backbone: Backbone, system: System, values: Mapping[str, Any]) -> System:
+    """The system with other values of recipe fields and options. Raises UsageError for one that is
+    out of bounds.
+    """
+    own = {f.name for f in dataclasses.fields(system.setup.options)}
+    options = change(
+        system.setup.options,
+        {k: v for k, v in values.items() if k in own},
+        f"options of {backbone.name}",
+    )
+    recipe = change(
+        system.recipe,
+        {k: v for k, v in values.items() if k not in own},
+        f"recipe of {backbone.name}",
+    )
+    if options == system.setup.options:
+        return dataclasses.replace(system, recipe=recipe)
+    setup = dataclasses.replace(system.setup, options=options)
+    return System(setup, recipe, backbone.features(setup))
+
+
+def full_name(backbone: Backbone) -> str:
+    """The backbone's name with its variant, as typed."""
+    return f"{backbone.name}:{backbone.variant}" if backbone.variant else backbone.name
+
+
+def check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
+    """Raise UsageError for every `--set` key that no backbone of the command has."""
+    recipe = [f.name for f in dataclasses.fields(Recipe)]
+    own = {
+        n: [f.name for f in dataclasses.fields(b.Options)]
+        for b in backbones
+        for n in (b.name, full_name(b))
+    }
+    every = sorted({*recipe, *(name for names in own.values() for name in names)})
+    known = {*own, *registry.entries("backbone")}
+    problems = []
+    for key in settings.set:
+        owner, name = _owner(key), key.rpartition(".")[2]
+        if owner and owner not in known:
+            problems.append(f"{key}: no backbone is called {owner}{suggest(owner, known)}")
+        elif name not in (every if not owner else [*recipe, *own.get(owner, [name])]):
+            problems.append(f"{key}{suggest(name, every)}")
+    if problems:
+        raise UsageError(
+            f"--set names unknown options: {'; '.join(problems)}; there are {', '.join(every)}"
+        )
+    space.check(settings.space, known, every)
+
+
+def _owner(key: str) -> str:
+    return key.rpartition(".")[0]

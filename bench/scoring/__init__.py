@@ -1,0 +1,1 @@
+"""Predictions, and every score computed from them."""

@@ -1,0 +1,1 @@
+"""Searching recipes with Optuna."""

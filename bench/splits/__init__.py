@@ -1,0 +1,1 @@
+"""Split protocols and the checks for leakage."""

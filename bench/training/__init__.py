@@ -1,0 +1,1 @@
+"""From cached arrays to predictions: one training loop for every network."""

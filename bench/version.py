@@ -1,0 +1,3 @@
+"""The version of ser-bench."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,228 @@
+"""From `bench run --save-weights` to `bench predict`: the network that comes back is the one that
+was trained.
+"""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bench.cli import app
+from bench.contracts.feature import SAMPLE_RATE
+from bench.runs.inference import audio_files, cuts
+from bench.runs.lookup import find
+from bench.runs.saved_network import ABOUT, STATE
+from bench.runs.store import Store
+from tests.helpers import write_tones
+
+Bench = Callable[..., int]
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
+    """A folder with tones and, under `results`, two folds of a network that was trained on them and
+    saved.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(new_store, folder / "results")
+    corpus = write_tones(folder / "corpus")
+    lines = [
+        f"{p.name},{p.stem.split('_')[0]},{p.stem.split('_')[1]}"
+        for p in sorted(corpus.glob("*.wav"))
+    ]
+    (corpus / "tones.csv").write_text(
+        "path,label,speaker\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SER_BENCH_HOME", str(folder / "home"))
+        assert call(patch, folder, *run(folder), "--folds", "2", "--save-weights") == 0
+    return folder
+
+
+def run(folder: Path) -> tuple[str, ...]:
+    task = str(folder / "corpus" / "tones.csv")
+    return ("run", "-b", "mfcc-stats", "-t", task, "--set", "epochs=4", "--results", "results")
+
+
+def call(patch: pytest.MonkeyPatch, folder: Path, *arguments: str | Path) -> int:
+    patch.chdir(folder)
+    patch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def bench(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return lambda *arguments: call(monkeypatch, trained, *arguments)
+
+
+def fingerprint(trained: Path, fold: int = 0) -> str:
+    return find(Store(None, trained / "results"), "mfcc-stats@tones").runs[fold].fingerprint
+
+
+def rows(text: str) -> Rows:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_saved_network_predicts_its_own_test_clips_as_recorded(
+    bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = find(Store(None, trained / "results"), "mfcc-stats@tones")
+    assert len(recorded.runs) == 2
+    for each in recorded.runs:
+        assert each.predictions
+        before = each.predictions()
+        files = [trained / "corpus" / clip for clip in before.clips]
+        assert bench("predict", each.fingerprint[:10], *files) == 0
+        found = rows(capsys.readouterr().out)
+        after = [[float(row[label]) for label in before.labels] for row in found]
+        assert [Path(row["file"]).name for row in found] == list(before.clips)
+        np.testing.assert_allclose(after, before.probabilities, rtol=0, atol=1e-6)
+        assert [row["predicted"] for row in found] == [
+            before.labels[i] for i in before.probabilities.argmax(1)
+        ]
+    assert before.probabilities.std(0).min() > 0.1  # it has learned to tell them apart
+
+
+def test_a_folder_in_windows_as_json(bench: Bench, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    noise = 0.1 * np.random.default_rng(0).standard_normal(round(3.5 * SAMPLE_RATE))
+    soundfile.write(tmp_path / "deep" / "long.flac", noise, SAMPLE_RATE)
+    (tmp_path / "notes.txt").write_text("no audio", encoding="utf-8")
+    output = tmp_path / "out.json"
+    name = fingerprint(trained)
+    windowed = ("--window", "1", "--hop", "0.5", "--format", "json", "-o", output)
+    assert bench("predict", name, tmp_path, *windowed) == 0
+    found = json.loads(output.read_text("utf-8"))
+    assert [(row["start"], row["end"]) for row in found] == [(i / 2, i / 2 + 1) for i in range(6)]
+    assert all(
+        sum(row[label] for label in ("low", "high", "middle")) == pytest.approx(1) for row in found
+    )
+    whole = tmp_path / "part.wav"  # a window is heard as the same samples in a file of their own
+    soundfile.write(
+        whole, noise[SAMPLE_RATE // 2 : SAMPLE_RATE // 2 * 3], SAMPLE_RATE, subtype="FLOAT"
+    )
+    assert bench("predict", name, whole, "--format", "json", "-o", output) == 0
+    (alone,) = json.loads(output.read_text("utf-8"))
+    assert alone["low"] == pytest.approx(found[1]["low"], abs=1e-3)  # FLAC keeps 16 bits
+
+
+def test_what_cannot_be_read_is_named_and_stops_nothing(
+    bench: Bench, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"not audio")
+    good = sorted((trained / "corpus").glob("*.wav"))[0]
+    assert (
+        bench(
+            "predict", fingerprint(trained), tmp_path / "absent.wav", good, tmp_path / "broken.wav"
+        )
+        == 1
+    )
+    said = capsys.readouterr()
+    assert [row["file"] for row in rows(said.out)] == [str(good)]
+    assert "absent.wav: missing file" in said.err
+    assert "broken.wav: unreadable" in said.err
+
+
+def test_nothing_of_the_audio_stays(bench: Bench, trained: Path, own_home: Path) -> None:
+    assert bench("predict", fingerprint(trained), trained / "corpus") == 0
+    assert not [p for p in own_home.rglob("*") if p.is_file()]
+
+
+def test_saving_runs_again_what_was_recorded_without_and_only_that(
+    bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str], own_home: Path
+) -> None:
+    more = (*run(trained), "--set", "epochs=3", "--folds", "1")
+    assert bench(*more) == 0
+    assert (
+        bench("predict", "mfcc-stats@tones", trained / "corpus") == 2
+    )  # two pairings are called that now
+    assert "means 2 pairings" in capsys.readouterr().err
+    store = Store(None, trained / "results")
+    (plain,) = [r for p in store.records() for r in p.runs if not r.network]
+    assert bench("predict", plain.id, trained / "corpus") == 2
+    assert "--save-weights" in capsys.readouterr().err
+    assert bench(*more, "--save-weights") == 0
+    assert "1 recorded now" in capsys.readouterr().err
+    assert bench(*more, "--save-weights") == 0
+    assert "0 recorded now, 1 recorded before" in capsys.readouterr().err
+    assert bench("predict", plain.fingerprint, trained / "corpus") == 0
+    pairing = next(
+        p for p in store.records() if any(r.fingerprint == plain.fingerprint for r in p.runs)
+    )
+    store.client.delete_run(pairing.runs[0].id)
+    store.client.delete_run(pairing.runs[0].pairing)
+
+
+def test_a_name_that_means_nothing_or_too_much_says_what_there_is(
+    bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, told in (
+        ("mfcc-stast@tones", "did you mean mfcc-stats@tones?"),
+        ("mfcc-stats@tones", "2 networks"),
+    ):
+        assert bench("predict", name, trained / "corpus") == 2
+        said = capsys.readouterr().err
+        assert told in said
+        assert said.count("\n") == 1
+    assert fingerprint(trained)[:8] in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("backbone_version", 99, "version 99"),
+        ("weights_digest", "0" * 32, "--weights"),
+        ("features", {"mfcc": "0" * 32}, "changed"),
+        ("format", 0, "ser-bench"),
+    ],
+)
+def test_a_network_of_other_ingredients_is_refused(
+    trained: Path, tmp_path: Path, key: str, value: object, told: str
+) -> None:
+    from bench.runs.saved_network import NetworkError, rebuild
+
+    run = find(Store(None, trained / "results"), fingerprint(trained)).runs[0]
+    assert run.network
+    folder = run.network(tmp_path)
+    assert {p.name for p in folder.iterdir()} == {STATE, ABOUT}
+    assert rebuild(folder, {}).setup.classes == 3
+    about = json.loads((folder / ABOUT).read_text("utf-8"))
+    (folder / ABOUT).write_text(json.dumps({**about, key: value}), encoding="utf-8")
+    with pytest.raises(NetworkError, match=told):
+        rebuild(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "window", "hop", "expected"),
+    [
+        (30.0, None, None, [(0.0, 30.0)]),
+        (40.0, None, None, [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]),
+        (34.0, None, None, [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (24.0, 34.0)]),
+        (34.0, 0.0, None, [(0.0, 34.0)]),
+        (3.0, 4.0, None, [(0.0, 3.0)]),
+        (5.0, 4.0, 1.0, [(0.0, 4.0), (1.0, 5.0)]),
+        (5.5, 4.0, 1.0, [(0.0, 4.0), (1.0, 5.0), (1.5, 5.5)]),
+    ],
+)
+def test_windows_cover_all_and_are_equally_long(
+    seconds: float, window: float | None, hop: float | None, expected: list[tuple[float, float]]
+) -> None:
+    assert cuts(seconds, window, hop) == expected
+
+
+def test_folders_are_searched_and_files_taken_once(tmp_path: Path) -> None:
+    for name in ("b.WAV", "a/c.mp3", "a/.hidden.wav", "a/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = audio_files([tmp_path, tmp_path / "b.WAV", tmp_path / "a" / "d.txt"])
+    assert found == [tmp_path / "a" / "c.mp3", tmp_path / "b.WAV", tmp_path / "a" / "d.txt"]

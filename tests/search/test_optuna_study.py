@@ -1,0 +1,201 @@
+"""Studies: a budget that is kept, trials that are nobody's twice, over SQLite and PostgreSQL."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.contracts.space import Choice, Range
+from bench.search import optuna_study as studies
+from bench.search.optuna_study import Done, Study, StudyError, best
+from bench.settings import Tuning
+from tests.helpers import ROOT
+
+SPACE = {
+    "rate": Range(1e-4, 1.0, log=True),
+    "layers": Range(1, 9, whole=True),
+    "kind": Choice(("a", "b")),
+}
+FIRST = {"rate": 0.01, "layers": 3, "kind": "a"}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+def opened(url: str, trials: int = 6, **tuning: Any) -> Study:
+    return Study(url, "one", SPACE, FIRST, Tuning(trials=trials, **tuning))
+
+
+def finish(study: Study, count: int = 100) -> list[dict[str, Any]]:
+    """Run up to `count` trials, one by one; their values."""
+    values = []
+    while count and (trials := study.claim(1)):
+        values.append(trials[0].values)
+        trials[0].complete(score=-abs(trials[0].values["rate"] - 0.3), loss=0.0)
+        count -= 1
+    return values
+
+
+def test_the_first_trial_is_the_usual_recipe_and_the_budget_is_kept(url: str) -> None:
+    study = opened(url)
+    values = finish(study)
+    assert values[0] == FIRST
+    assert len(values) == 6
+    assert len({tuple(v.items()) for v in values}) == 6
+    assert study.settled()
+    assert study.claim(3) == []
+    assert all(
+        1e-4 <= v["rate"] <= 1 and v["layers"] in range(1, 10) and v["kind"] in "ab" for v in values
+    )
+
+
+def test_a_resumed_search_goes_on_as_one_that_was_never_stopped(tmp_path: Path) -> None:
+    whole = finish(opened(f"sqlite:///{tmp_path / 'a.db'}", 15))
+    resumed = f"sqlite:///{tmp_path / 'b.db'}"
+    parts = finish(opened(resumed, 15), 7) + finish(opened(resumed, 15))
+    assert parts == whole
+    assert len({tuple(v.items()) for v in whole}) == 15
+
+
+def test_a_larger_budget_extends_a_search(url: str) -> None:
+    finish(opened(url, 3))
+    more = opened(url, 5)
+    assert not more.settled()
+    assert len(finish(more)) == 2
+    assert [trial.number for trial in more.done()] == [0, 1, 2, 3, 4]
+
+
+def test_a_trial_that_its_values_broke_counts_and_is_not_repeated(url: str) -> None:
+    study = opened(url, 2)
+    (trial,) = study.claim(1)
+    trial.fail("the loss is not finite")
+    assert len(finish(study)) == 1
+    assert [(t.state, t.reason) for t in study.done()] == [
+        ("failed", "the loss is not finite"),
+        ("complete", ""),
+    ]
+
+
+def test_a_dead_workers_trial_is_run_again_by_a_living_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies, "GRACE", 1)
+    dead, living = opened(url, 3), opened(url, 3)
+    (left,) = dead.claim(1)  # and no sign of life after it
+    assert len(finish(living)) == 2
+    assert not living.settled()
+    time.sleep(2.5)
+    again = finish(living)
+    assert again == [left.values]
+    assert living.settled()
+    assert len(living.done()) == 3
+    assert len({tuple(t.values.items()) for t in living.done()}) == 3
+
+
+def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies, "GRACE", 2)
+    monkeypatch.setattr(studies, "BEAT", 1)
+    busy, other = opened(url, 2), opened(url, 2)
+    trials = busy.claim(1)
+    with busy.alive(trials):
+        finish(other)
+        time.sleep(3.2)
+        assert other.claim(1) == []
+        assert not other.settled()
+    trials[0].complete(1.0, 0.0)
+    assert other.settled()
+    assert len(other.done()) == 2
+
+
+@pytest.mark.parametrize("pruner", ["median", "halving", "none"])
+def test_a_hopeless_trial_is_given_up(url: str, pruner: str) -> None:
+    study = opened(url, 8, pruner=pruner)
+    for _ in range(7):
+        (trial,) = study.claim(1)
+        for epoch in range(1, 9):
+            trial.hopeless(0.8 + epoch / 100, epoch)
+        trial.complete(0.88, 0.1)
+    (trial,) = study.claim(1)
+    given_up = any(trial.hopeless(0.1, epoch) for epoch in range(1, 9))
+    assert given_up == (pruner != "none")
+    trial.prune()
+    assert study.done()[-1].state == "pruned"
+    assert study.settled()
+
+
+def test_the_winner_has_the_highest_score_and_of_equals_the_lowest_loss() -> None:
+    done = [
+        Done(0, {}, "complete", 0.5, 0.1, 1.0),
+        Done(1, {}, "complete", 0.6, 0.9, 1.0),
+        Done(2, {}, "complete", 0.6, 0.8, 1.0),
+        Done(3, {}, "pruned", None, None, 1.0),
+    ]
+    assert best(done).number == 2
+    with pytest.raises(StudyError, match="no trial came to its end: the loss is not finite"):
+        best([Done(0, {}, "failed", None, None, 1.0, "the loss is not finite")])
+
+
+def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> None:
+    study = opened(url, 20)
+    finish(study)
+    shares = study.importances()
+    assert max(shares, key=lambda name: shares[name]) == "rate"
+    assert sum(shares.values()) == pytest.approx(1.0)
+    files = study.plots(tmp_path / "plots", "a title", "validation UA")
+    assert {file.stem for file in files} == {"history", "slices", "parallel", "importances"}
+    assert all(
+        file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size > 5_000 for file in files
+    )
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_without_its_password() -> None:
+    with pytest.raises(StudyError) as told:
+        opened("postgresql+psycopg://bench:secret@127.0.0.1:1/none")
+    assert "127.0.0.1:1/none does not answer" in str(told.value)
+    assert "secret" not in str(told.value)
+
+
+WORKER = """
+import sys, time
+sys.path.insert(0, {root!r})
+from tests.search.test_optuna_study import opened
+study = opened(sys.argv[1], 40)
+time.sleep(1.0)  # until both are here
+done = 0
+while not study.settled():
+    for trial in study.claim(3):
+        time.sleep(0.05)
+        trial.complete(trial.values["rate"], 0.0)
+        done += 1
+print(done)
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_workers_share_one_study_without_a_lost_or_a_double_trial(
+    kind: str, url: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "postgresql":
+        make: Callable[[str], str] = request.getfixturevalue("postgres")
+        url = make("workers")
+    command = [sys.executable, "-c", WORKER.format(root=str(ROOT)), url]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    shares = [int(out) for out, _ in told]
+    assert sum(shares) == 40
+    assert min(shares) > 0
+    done = opened(url, 40).done()
+    assert len(done) == 40
+    assert len({tuple(trial.values.items()) for trial in done}) == 40
