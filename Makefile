@@ -15,6 +15,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 slow: $(VENV)/.ready-dev
 	$(BIN)/pytest -q --slow

@@ -1,15 +1,13 @@
-"""Mistakes a user can mend. The text of each is one clear sentence: what is wrong, where, what to
-do.
-"""
+"""Errors that a user can act on, each one clear sentence: what is wrong, where, what to do."""
 
 import difflib
 from collections.abc import Iterable
 
+LISTED = 10  # names that an error lists before it counts the rest
+
 
 class BenchError(Exception):
-    """Anything that stops a command or a run for a reason its user can act on; shown without a
-    traceback.
-    """
+    """Stops a command or a run for a reason its user can act on; shown without a traceback."""
 
     exit_code = 1
 
@@ -32,3 +30,17 @@ def suggest(wrong: str, valid: Iterable[str]) -> str:
     """` (did you mean X?)` for the valid name nearest to `wrong`, or an empty string."""
     near = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def and_more(names: Iterable[object], shown: int = LISTED) -> str:
+    """The first `shown` names, comma-separated, and how many more there are: `a, b and 3 more`."""
+    texts = [str(name) for name in names]
+    listed = ", ".join(texts[:shown])
+    hidden = len(texts) - shown
+    return f"{listed} and {hidden} more" if hidden > 0 else listed
+
+
+def one_line(error: object, limit: int | None = None) -> str:
+    """An exception's message as one line of at most `limit` characters; its class if it has none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:limit]

@@ -13,6 +13,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from bench.errors import UsageError, suggest
 
 
+def stem(name: str) -> str:
+    """The name before the colon: `demo` of `demo:pitch`."""
+    return name.partition(":")[0]
+
+
+def variant(name: str) -> str:
+    """The variant after the colon, empty where there is none: `pitch` of `demo:pitch`."""
+    return name.partition(":")[2]
+
+
 def short(value: object) -> str:
     """A setting's value as a reader wants it."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

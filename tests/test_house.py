@@ -1,0 +1,49 @@
+"""CONTRIBUTING's picture of the house is the contract that import-linter checks."""
+
+import re
+import tomllib
+
+from tests.helpers import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ENTRY_POINTS = {"__init__", "__main__"}
+
+
+def contracted() -> list[set[str]]:
+    """The rooms on each layer, from the top, as import-linter knows them."""
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["type"] == "layers")
+    return [set(layer.strip("()").split(" : ")) for layer in layers]
+
+
+def pictured() -> list[set[str]]:
+    """The same, as CONTRIBUTING draws them: names, then at least two spaces and what they hold."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    picture = re.search(r"## The house.*?```\n(.*?)```", text, re.DOTALL)
+    assert picture
+    names = [re.match(r"(\w+(?:  \w+)*)(?:   |$)", line) for line in picture[1].splitlines()]
+    assert all(names), "a line of the picture does not begin with the names of its rooms"
+    return [set(match[1].split()) for match in names if match]
+
+
+def test_the_picture_is_the_contract() -> None:
+    assert pictured() == contracted()
+
+
+def test_every_room_has_its_place() -> None:
+    modules = {path.stem for path in (ROOT / "bench").glob("*.py")} - ENTRY_POINTS
+    packages = {path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")}
+    assert set().union(*pictured()) - {"interface"} == (modules | packages) - {"interface"}
+
+
+def test_tests_mirror_the_packages() -> None:
+    packages = {path.parent.name for path in (ROOT / "bench").glob("*/__init__.py")}
+    mirrored = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    assert mirrored == packages | {"backbones", "tasks"}
+
+
+def test_packages_begin_with_one_sentence_and_import_nothing() -> None:
+    for path in (ROOT / "bench").glob("*/__init__.py"):
+        text = path.read_text(encoding="utf-8").strip()
+        one_sentence = re.fullmatch(r'"""[^"]+\.\s*"""', text, re.DOTALL)
+        assert one_sentence, f"{path} holds more than a sentence"
