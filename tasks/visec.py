@@ -5,7 +5,7 @@ Thanh et al., ICASSP 2024. One table of 5,280 rows without any division into par
 and `gender`. 277 groups of rows are identical audio, some of them under two speakers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from bench.splits.protocols import speaker_kfold, stratified, without_copies
 from tasks._files import UNCHECKED, listed
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    import pyarrow
 
 HUB_ID = "hustep-lab/ViSEC"
 REVISION = "06926b7a1dca5f6627b47a2446492be6ff061716"
@@ -127,22 +127,22 @@ class ViSEC(Task):
         """Every row, its WAV file in memory. `root`: a folder with `data/*.parquet`, or one parquet
         file.
         """
-        rows = _read(root or _hub())
-        if missing := [name for name in COLUMNS if name not in rows.column_names]:
+        table = _read(root or _hub())
+        missing = [name for name in COLUMNS if name not in table.column_names]
+        if missing:
             raise CorpusError(
                 f"ViSEC's table lacks the columns {', '.join(missing)}: it is not a copy of {HUB_ID}"
             )
-        from datasets import Audio
-
         clips, odd = [], []
-        for number, row in enumerate(rows.cast_column("path", Audio(decode=False)), start=1):
-            if fault := _fault(row):
+        for number, row in enumerate(_rows(table), start=1):
+            fault = _fault(row)
+            if fault:
                 odd.append(f"row {number} ({fault})")
             else:
                 clips.append(_clip(number, row))
         if odd:
             raise CorpusError(
-                f"ViSEC: {len(odd)} of {len(rows)} rows cannot be used: {listed(odd)}; get a fresh copy"
+                f"ViSEC: {len(odd)} of {len(table)} rows cannot be used: {listed(odd)}; get a fresh copy"
             )
         self.notes = self.expected.differences(clips) if self.expected else ()
         return clips
@@ -200,22 +200,25 @@ def _hub() -> Path:
         ) from error
 
 
-def _read(root: Path) -> "Dataset":
-    """The table as it is: `load_dataset` would first write a second copy of all audio into a cache
-    of its own.
-    """
+def _read(root: Path) -> "pyarrow.Table":
+    """The rows of all parquet files."""
     import pyarrow
     import pyarrow.parquet
-    from datasets import Dataset
 
     top = root / "data" if (root / "data").is_dir() else root
     files = sorted(top.glob("*.parquet")) if top.is_dir() else [top] * top.is_file()
     if not files:
         raise CorpusError(f"there is no parquet file of ViSEC at {root}: {ViSEC.obtain}")
     try:
-        return Dataset(pyarrow.concat_tables([pyarrow.parquet.read_table(path) for path in files]))
+        return pyarrow.concat_tables([pyarrow.parquet.read_table(path) for path in files])
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise CorpusError(f"ViSEC at {root} cannot be read ({error}): get a fresh copy") from error
+
+
+def _rows(table: "pyarrow.Table") -> Iterator[Mapping[str, Any]]:
+    """One row after the other, so that only one batch of audio is ever held twice."""
+    for batch in table.to_batches(max_chunksize=64):
+        yield from batch.to_pylist()
 
 
 def _fault(row: Mapping[str, Any]) -> str:
@@ -224,7 +227,8 @@ def _fault(row: Mapping[str, Any]) -> str:
         return f"the emotion {row['emotion']!r}"
     if row["speaker_id"] is None:
         return "no speaker"
-    return "" if row["path"] and row["path"]["bytes"] else "no audio"
+    has_audio = isinstance(row["path"], Mapping) and row["path"].get("bytes")
+    return "" if has_audio else "no audio"
 
 
 def _clip(number: int, row: Mapping[str, Any]) -> Clip:

@@ -1,7 +1,11 @@
 """CONTRIBUTING's picture of the house is the contract that import-linter checks."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
+from itertools import chain
 
 from tests.helpers import ROOT
 
@@ -47,3 +51,35 @@ def test_packages_begin_with_one_sentence_and_import_nothing() -> None:
         text = path.read_text(encoding="utf-8").strip()
         one_sentence = re.fullmatch(r'"""[^"]+\.\s*"""', text, re.DOTALL)
         assert one_sentence, f"{path} holds more than a sentence"
+
+
+def test_every_import_is_declared() -> None:
+    """What the packages import is a dependency, or in an extra, of `pyproject.toml`."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"].values()
+    requirements = [*project["dependencies"], *chain.from_iterable(extras)]
+    declared = {canonical(re.split(r"[\[<>=!;~ ]", text)[0]) for text in requirements}
+    provided = {**packages_distributions(), "parselmouth": ["praat-parselmouth"]}
+    undeclared = {
+        module: provided.get(module, [])
+        for module in third_party()
+        if not declared & {canonical(name) for name in provided.get(module, [])}
+    }
+    assert undeclared == {}
+
+
+def third_party() -> set[str]:
+    """The top-level modules that our packages import and that are neither ours nor Python's."""
+    modules: set[str] = set()
+    for package in ("bench", "backbones", "tasks"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    modules |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    modules.add(node.module.partition(".")[0])
+    return modules - {"bench", "backbones", "tasks"} - sys.stdlib_module_names
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
