@@ -125,3 +125,16 @@ def test_nothing_in_git_is_large_or_holds_audio_or_weights() -> None:
             ".bin",
             ".npy",
         }, name
+
+
+def test_the_pages_build_offline_without_a_warning(tmp_path: Path) -> None:
+    """`mkdocs.yml` is strict: a warning is an error. The reference holds the docstrings."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    assert "WARNING" not in built.stderr
+    reference = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+    assert 'id="bench.contracts.backbone.Backbone.network"' in reference
