@@ -1,1 +1,35 @@
-"""ser-bench: which speech backbone recognises emotion best, on one protocol, from one command."""
+"""A benchmark of speech-emotion backbones. Its functions and errors are imported when they are
+first used, so that `import bench` itself is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bench.version import __version__
+
+if TYPE_CHECKING:
+    from bench.errors import BenchError
+    from bench.interface import backbones, predict, prepare, run, table, tasks, tune
+
+__all__ = [
+    "BenchError",
+    "__version__",
+    "backbones",
+    "predict",
+    "prepare",
+    "run",
+    "table",
+    "tasks",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = "bench.errors" if name == "BenchError" else "bench.interface"
+    return getattr(import_module(room), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

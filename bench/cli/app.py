@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bench import interface, jobs
 from bench.cli import commands
 from bench.cli.commands import Formats
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError
 from bench.settings import Settings, Tuning, assignments, gather
 from bench.version import __version__
 
@@ -166,7 +167,7 @@ def run(
     format: Format = "text",
 ) -> int:
     """Run backbones on tasks; what is recorded is not run again. Bare: the main job of bench.toml."""
-    return commands.run(gather(_flags(locals())), format)
+    return commands.run(_flags(locals()), format)
 
 
 @app.command()
@@ -222,12 +223,9 @@ def tune(
     was found.
     """
     given = locals()
-    names = [name for name in Tuning.__dataclass_fields__ if given.get(name) is not None]
-    settings = gather({**_flags(given), "tune": {name: given[name] for name in names}})
-    if show:
-        print(commands.show_searches(settings, _split(task), _split(backbone)))
-        return 0
-    return commands.tune(settings, format, search_only)
+    names = [*Tuning.__dataclass_fields__, "show", "search_only"]
+    search = {name: given[name] for name in names if given.get(name) is not None}
+    return commands.tune({**_flags(given), **search}, format)
 
 
 @app.command(name="list")
@@ -252,15 +250,14 @@ def prepare(
     """Fetch or check a corpus and print its card: clips, speakers, classes, duplicates, leakage of
     each protocol.
     """
-    from bench import registry
-    from bench.data.corpus_card import card
-
-    flags = {"data": {k: Path(v) for k, v in assignments(data or [], "--data").items()}}
-    settings = gather(
-        {**flags, "skip_bad_audio": skip_bad_audio, "cache": cache, "task": _split(task)}
+    print(
+        interface.prepare(
+            task,
+            data={k: Path(v) for k, v in assignments(data or [], "--data").items()},
+            skip_bad_audio=skip_bad_audio,
+            cache=cache,
+        )
     )
-    for plugin in registry.tasks(settings.task):
-        print(card(commands.corpus(plugin, settings, commands.cache(settings))).text())
 
 
 @app.command()
@@ -273,10 +270,8 @@ def table(
     tracking_uri: Tracking = None,
 ) -> None:
     """Comparison tables of what is recorded, with published figures beside it."""
-    settings = gather({"results": results, "tracking_uri": tracking_uri})
-    colour = output is None and sys.stdout.isatty()
-    text = commands.table(settings, _split(task), _split(backbone), format, colour)
-    commands.write(text, output)
+    store = {"results": results, "tracking_uri": tracking_uri}
+    commands.table({"backbone": _split(backbone), "task": _split(task), **store}, format, output)
 
 
 @app.command()
@@ -289,7 +284,7 @@ def ui(
     settings = gather({"results": results, "tracking_uri": tracking_uri})
     from bench.cli.ui import TRAINING, serve
 
-    commands.say(f"http://127.0.0.1:{port}/{TRAINING}")
+    jobs.say(f"http://127.0.0.1:{port}/{TRAINING}")
     serve(settings.tracking_uri, settings.results, port)
 
 
@@ -307,11 +302,11 @@ def doctor(
 
     settings = gather({"results": results, "cache": cache})
     if clear_cache:
-        print(checks.clear(commands.cache(settings), clear_cache))
+        print(checks.clear(jobs.cache(settings), clear_cache))
         return
     print(
         checks.report(
-            registry.backbones(["all"]), registry.tasks(["all"]), settings, commands.cache(settings)
+            registry.backbones(["all"]), registry.tasks(["all"]), settings, jobs.cache(settings)
         )
     )
 
@@ -344,11 +339,9 @@ def predict(
     tracking_uri: Tracking = None,
 ) -> int:
     """Probabilities for new audio, by the network of a run that was recorded with --save-weights."""
-    flags = {"results": results, "tracking_uri": tracking_uri, "device": device}
-    settings = gather({**flags, "weights": assignments(weights or [], "--weights")})
-    if hop and not window:
-        raise UsageError("--hop needs --window: it says how far one window begins after the other")
-    return commands.predict(settings, recorded, audio, window, hop, format, output)
+    where = {"results": results, "tracking_uri": tracking_uri, "device": device}
+    how = {"window": window, "hop": hop, "weights": assignments(weights or [], "--weights")}
+    return commands.predict({"run": recorded, "audio": audio, **how, **where}, format, output)
 
 
 @app.command()
@@ -456,5 +449,5 @@ def _split(names: list[str] | None) -> list[str]:
 
 
 def _complain(text: str, code: int) -> int:
-    commands.say(f"bench: {text}")
+    jobs.say(f"bench: {text}")
     return code

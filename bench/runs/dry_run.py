@@ -1,6 +1,7 @@
 """The plan that `--dry-run` prints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -11,34 +12,60 @@ if TYPE_CHECKING:
     from bench.runs.store import Store
 
 
-def show_plan(pairings: "Sequence[Pairing]", store: "Store", cache: "Cache") -> str:
-    """One line per pairing: runs, what is recorded, what is skipped or cannot run and why, and the
-    likely cost.
-    """
-    rows, reasons = [], []
-    for pairing in pairings:
-        record, runs = pairing.record, pairing.ready.runs if pairing.ready else ()
-        recorded = store.recorded(record.task) & {r.fingerprint for r in runs} if runs else set()
-        todo = len(runs) - len(recorded)
-        if reason := record.skipped or pairing.failed:
-            state = "skipped" if record.skipped else "cannot run"
-            reasons.append(f"{record.backbone} on {record.task}: {state}: {reason}")
-        else:
-            state = _cost(pairing, store, cache, todo)
-        rows.append(
-            [
-                record.task,
-                record.backbone,
-                record.mode,
-                record.protocol,
-                len(runs),
-                len(recorded),
-                todo,
-                state,
-            ]
-        )
+@dataclass(frozen=True)
+class Planned:
+    """What would become of a pairing."""
+
+    task: str
+    backbone: str  # with its variant
+    mode: str
+    protocol: str
+    runs: int
+    recorded: int  # of these runs
+    state: str  # the likely cost, or `skipped`, or `cannot run`
+    reason: str = ""  # why it is skipped or cannot run
+
+    @property
+    def to_run(self) -> int:
+        return self.runs - self.recorded
+
+
+def planned(pairings: "Iterable[Pairing]", store: "Store", cache: "Cache") -> list[Planned]:
+    """What would become of each pairing."""
+    return [_planned(pairing, store, cache) for pairing in pairings]
+
+
+def show_plan(plan: "Sequence[Planned]") -> str:
+    """One line per pairing; below, why pairings are skipped or cannot run."""
     head = ["task", "backbone", "mode", "protocol", "runs", "recorded", "to run", "estimated cost"]
-    return "\n".join([tabulate(rows, head), *([""] if reasons else []), *reasons])
+    rows = [
+        [p.task, p.backbone, p.mode, p.protocol, p.runs, p.recorded, p.to_run, p.state]
+        for p in plan
+    ]
+    reasons = [f"{p.backbone} on {p.task}: {p.state}: {p.reason}" for p in plan if p.reason]
+    if reasons:
+        reasons.insert(0, "")
+    return "\n".join([tabulate(rows, head), *reasons])
+
+
+def _planned(pairing: "Pairing", store: "Store", cache: "Cache") -> Planned:
+    record = pairing.record
+    runs = pairing.ready.runs if pairing.ready else ()
+    recorded = store.recorded(record.task) & {run.fingerprint for run in runs} if runs else ()
+    plan = Planned(
+        record.task,
+        record.backbone,
+        record.mode,
+        record.protocol,
+        runs=len(runs),
+        recorded=len(recorded),
+        state="",
+    )
+    if record.skipped:
+        return replace(plan, state="skipped", reason=record.skipped)
+    if pairing.failed:
+        return replace(plan, state="cannot run", reason=pairing.failed)
+    return replace(plan, state=_cost(pairing, store, cache, plan.to_run))
 
 
 def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:

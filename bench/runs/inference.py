@@ -131,16 +131,21 @@ def cuts(seconds: float, window: float | None, hop: float | None) -> list[tuple[
 
 def table(found: Found, format: Literal["csv", "json"]) -> str:
     """`file`, `start`, `end` (s), `predicted` (the most probable class), and a column per class."""
-    records = [_record(found, row) for row in found.rows]
+    rows = records(found)
     if format == "json":
-        return json.dumps(records, ensure_ascii=False, indent=2)
+        return json.dumps(rows, ensure_ascii=False, indent=2)
     text = io.StringIO()
     writer = csv.DictWriter(
         text, ["file", "start", "end", "predicted", *found.labels], lineterminator="\n"
     )
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(rows)
     return text.getvalue().rstrip("\n")
+
+
+def records(found: Found) -> list[dict[str, object]]:
+    """The lines of `table`: `file`, `start`, `end` (s), `predicted`, and each class's probability."""
+    return [_record(found, row) for row in found.rows]
 
 
 def _record(found: Found, row: Row) -> dict[str, object]:

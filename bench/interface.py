@@ -1,0 +1,323 @@
+"""The functions of `import bench`: what the command line does, for scripts and notebooks.
+
+Their keywords are the words of the command line; one that is left out, or None, has the value in
+`bench.toml`, or else its default. What a wrong argument, a missing corpus or an absent file raises
+is a `bench.BenchError` with one sentence that says what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+
+from bench import catalogue, registry
+from bench.errors import UsageError
+from bench.keywords import Names, RunOptions, TuneOptions, check, names, paths, takes
+from bench.options import stem
+from bench.results import (
+    AudioPredictions,
+    Comparison,
+    Corpora,
+    Plan,
+    Plugins,
+    RunResult,
+    Searches,
+    TuneResult,
+)
+from bench.runs.lookup import find, with_network
+from bench.settings import Settings, Tuning, gather
+
+if TYPE_CHECKING:
+    from bench.contracts.task import Published
+    from bench.jobs import Job
+    from bench.runs.store import Store
+    from bench.runs.workplace import Outcome
+    from bench.tables.row import Row
+
+
+@overload
+def run(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    dry_run: Literal[True],
+    **options: Unpack[RunOptions],
+) -> "Plan": ...
+@overload
+def run(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    dry_run: Literal[False] | None = None,
+    **options: Unpack[RunOptions],
+) -> "RunResult": ...
+@takes(RunOptions)
+def run(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    dry_run: bool | None = None,
+    **options: Unpack[RunOptions],
+) -> "RunResult | Plan":
+    """Run backbones on tasks, and compare them. What is recorded is not run again.
+
+    With neither a backbone nor a task, this is the main job of `bench.toml`.
+
+    Args:
+        backbone: names such as `hubert` or `feature-fusion:released`, or `all`.
+        task: names such as `ravdess`, paths of manifests, or `all`.
+        dry_run: return the plan, and run nothing.
+        options: the keywords of `RunOptions`.
+
+    Raises:
+        UsageError: if a name or an option is wrong.
+        BenchError: if the store or the cluster cannot be used. A run that fails stops no other:
+            its reason is in the table, and `ok` of the result is False.
+    """
+    check("run", options, RunOptions)
+    settings = _settings({**options, "backbone": backbone, "task": task, "dry_run": dry_run})
+    from bench import jobs
+
+    job = jobs.run(settings)
+    if job.outcome is None:
+        return _plan(job)
+    return _run_result(job, job.outcome)
+
+
+@overload
+def tune(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    show: Literal[True],
+    search_only: bool = False,
+    **options: Unpack[TuneOptions],
+) -> "Searches": ...
+@overload
+def tune(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    show: Literal[False] = False,
+    search_only: Literal[True],
+    **options: Unpack[TuneOptions],
+) -> "Searches": ...
+@overload
+def tune(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    show: Literal[False] = False,
+    search_only: Literal[False] = False,
+    **options: Unpack[TuneOptions],
+) -> "TuneResult": ...
+@takes(TuneOptions)
+def tune(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    show: bool = False,
+    search_only: bool = False,
+    **options: Unpack[TuneOptions],
+) -> "TuneResult | Searches":
+    """Search the recipe of each pairing on validation speakers, then run what was chosen beside the
+    default.
+
+    Args:
+        backbone: as in `run`.
+        task: as in `run`.
+        show: return what recorded searches chose, and search nothing.
+        search_only: return what the searches chose, without running it.
+        options: the keywords of `TuneOptions`.
+
+    Raises:
+        UsageError: if a name or an option is wrong, or no search is recorded.
+        BenchError: as `run`. A search that fails stops no other, and `ok` of the result is False.
+    """
+    check("tune", options, TuneOptions)
+    settings = _settings({**_tuning(options), "backbone": backbone, "task": task})
+    if show:
+        return _searches(_store(settings), names(task), names(backbone))
+    from bench import jobs
+
+    job = jobs.tune(settings, search_only)
+    searches = _searches(job.place.store, job.tasks, job.backbones, job.failed_searches)
+    if job.outcome is None:
+        return searches
+    table = _run_result(job, job.outcome)
+    return TuneResult(table.rows, job.outcome, searches)
+
+
+def table(
+    backbone: Names | None = None,
+    task: Names | None = None,
+    *,
+    results: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> "Comparison":
+    """Comparison tables of what is recorded, with published figures beside it.
+
+    Args:
+        backbone: only these, as they are recorded: `hubert`, `feature-fusion:released`.
+        task: only these; names or paths of manifests.
+        results: the folder of the runs.
+        tracking_uri: the MLflow server of the runs, instead of the folder.
+
+    Raises:
+        UsageError: if nothing is recorded for what is asked.
+        BenchError: if the store cannot be read.
+    """
+    settings = gather({"results": results, "tracking_uri": tracking_uri})
+    return Comparison(_rows(_store(settings), names(task), names(backbone)))
+
+
+def prepare(
+    task: Names,
+    *,
+    data: Mapping[str, str | Path] | None = None,
+    skip_bad_audio: bool | None = None,
+    cache: str | None = None,
+) -> "Corpora":
+    """Fetch or check corpora, and give their cards: clips, hours, speakers, classes, duplicates,
+    and what each protocol leaks.
+
+    Args:
+        task: names, or paths of manifests.
+        data: task -> folder of its corpus.
+        skip_bad_audio: go on without unreadable clips.
+        cache: a folder, or the URL of an object store.
+
+    Raises:
+        UsageError: if a task is unknown.
+        CorpusError: if a corpus is absent, incomplete or not as its task describes it.
+    """
+    options = {"data": data, "skip_bad_audio": skip_bad_audio, "cache": cache}
+    settings = _settings({**options, "task": task})
+    plugins = registry.tasks(settings.task)
+    from bench import jobs
+    from bench.data.corpus_card import card
+
+    held = jobs.cache(settings)
+    return Corpora(tuple(card(jobs.corpus(plugin, settings, held)) for plugin in plugins))
+
+
+def predict(
+    run: str,
+    audio: Names,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    weights: Mapping[str, str] | None = None,
+    device: str | None = None,
+    results: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> "AudioPredictions":
+    """Probabilities for new audio, by the network of a run that was made with `save_weights`.
+
+    Args:
+        run: `backbone@task`, the start of a fingerprint, or MLflow's id of the run.
+        audio: audio files, or folders of them.
+        window: length in seconds of the windows that audio is cut into; 0: never. Default: 10 s
+            where the audio is longer than 30 s.
+        hop: seconds from the start of one window to the start of the next. Default: `window`.
+        weights: backbone -> where the run's own pre-trained weights are now.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        results: the folder of the runs.
+        tracking_uri: the MLflow server of the runs, instead of the folder.
+
+    Raises:
+        UsageError: if no run, or more than one, is meant, or there is no audio.
+        NetworkError: if the network cannot be built as it was trained.
+    """
+    if hop and not window:
+        raise UsageError("--hop needs --window: it says how far one window begins after the other")
+    options = {"weights": weights, "device": device, "results": results}
+    settings = gather({**options, "tracking_uri": tracking_uri})
+    recorded = with_network(find(_store(settings), run), run)
+    from bench.runs import inference
+    from bench.runs.saved_network import rebuild
+    from bench.training import devices
+
+    files = inference.audio_files(paths(audio))
+    chosen = devices.choose(settings.device)
+    assert recorded.network, "chosen for its network"
+    with TemporaryDirectory() as folder:
+        saved = rebuild(recorded.network(Path(folder)), settings.weights)
+    return AudioPredictions(inference.predict_audio(saved, files, chosen, window, hop))
+
+
+def backbones() -> "Plugins":
+    """The backbones that are available, with their provenance."""
+    return Plugins(tuple(catalogue.backbones()))
+
+
+def tasks() -> "Plugins":
+    """The tasks that are available, with their provenance."""
+    return Plugins(tuple(catalogue.tasks()))
+
+
+def _settings(given: Mapping[str, Any]) -> Settings:
+    """The settings of a function's keywords over those of `bench.toml`."""
+    backbones = names(given.get("backbone"))
+    return gather({**given, "backbone": backbones, "task": names(given.get("task"))})
+
+
+def _tuning(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `tune` with those of the search itself under one name, as `Settings` has
+    them.
+    """
+    search = {k: v for k, v in options.items() if k in Tuning.__dataclass_fields__}
+    others = {k: v for k, v in options.items() if k not in search}
+    return {**others, "tune": {k: v for k, v in search.items() if v is not None}}
+
+
+def _store(settings: Settings) -> "Store":
+    from bench.runs.store import Store
+
+    return Store(settings.tracking_uri, settings.results)
+
+
+def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
+    return RunResult(_rows(job.place.store, job.tasks, job.backbones), outcome)
+
+
+def _plan(job: "Job") -> Plan:
+    from bench.runs.dry_run import planned
+
+    return Plan(tuple(planned(job.pairings, job.place.store, job.place.cache)))
+
+
+def _rows(store: "Store", tasks: Sequence[str], backbones: Sequence[str]) -> "tuple[Row, ...]":
+    """The table of what is recorded. Raises UsageError if nothing is."""
+    from bench.tables.collect import rows
+
+    records = store.records(registry.recorded_names(tasks) or None)
+    if backbones:
+        records = [record for record in records if record.backbone in backbones]
+    if not records:
+        raise UsageError(
+            f"nothing is recorded in {store.name} for what is asked: start with `bench run`"
+        )
+    published = {record.task: _published(record.task) for record in records}
+    return tuple(rows(records, published))
+
+
+def _published(task: str) -> "Sequence[Published]":
+    """Figures that others have published for a task; a manifest's task has none."""
+    if stem(task) not in registry.entries("task"):
+        return ()
+    return registry.tasks([task])[0].published
+
+
+def _searches(
+    store: "Store", tasks: Sequence[str], backbones: Sequence[str], failed: int = 0
+) -> Searches:
+    """What recorded searches chose. Raises UsageError if there are none."""
+    found = store.searches(registry.recorded_names(tasks) or None)
+    if backbones:
+        found = [search for search in found if search["backbone"] in backbones]
+    if not found:
+        raise UsageError(
+            f"no search is recorded in {store.name} for what is asked: start with `bench tune`"
+        )
+    return Searches(tuple(found), failed)

@@ -1,0 +1,289 @@
+"""What the functions of `import bench` return: text for a terminal, HTML for a notebook, and
+DataFrames.
+"""
+
+import html
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.tables.formats import Format, render
+from bench.tables.row import Row, record
+
+if TYPE_CHECKING:
+    import pandas
+
+    from bench.data.corpus_card import Card
+    from bench.runs.dry_run import Planned
+    from bench.runs.inference import Found
+    from bench.runs.workplace import Outcome
+
+    Frame = pandas.DataFrame
+
+
+class Result(ABC):
+    """What a function of `import bench` returns."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return True
+
+    @property
+    @abstractmethod
+    def frame(self) -> "Frame":
+        """The result as a DataFrame."""
+
+    @abstractmethod
+    def text(self) -> str:
+        """The result as the command line prints it."""
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        """The result as a notebook shows it."""
+        return f"<pre>{html.escape(self.text())}</pre>"
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
+    """Comparison tables: measured pairings beside published figures."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per row, with the columns of `bench table --format json`; scores from 0 to 1."""
+        return _frame(record(row) for row in self.rows)
+
+    def text(self, format: Format = "text", colour: bool = False) -> str:
+        """The tables in one of the formats of `bench table`; `colour`: bold figures, for a
+        terminal.
+        """
+        return render(self.rows, format, colour=colour)
+
+    def _repr_html_(self) -> str:
+        return render(self.rows, "html")
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult(Comparison):
+    """The table of the pairings that were asked for, and how their runs ended."""
+
+    outcome: "Outcome"
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is recorded, or skipped for a reason."""
+        return not self.outcome.failed
+
+    @property
+    def summary(self) -> str:
+        """`2 recorded now, 40 recorded before, 1 failed`."""
+        outcome = self.outcome
+        parts = [f"{outcome.done} recorded now", f"{outcome.already} recorded before"]
+        if outcome.skipped:
+            parts.append(f"{outcome.skipped} skipped")
+        if outcome.failed:
+            parts.append(f"{outcome.failed} failed")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(Result):
+    """What a run would do: the result of `bench.run(..., dry_run=True)`."""
+
+    pairings: "tuple[Planned, ...]"
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per pairing: its runs, and why it would be skipped."""
+        return _frame(asdict(pairing) for pairing in self.pairings)
+
+    def text(self) -> str:
+        from bench.runs.dry_run import show_plan
+
+        return show_plan(self.pairings)
+
+
+@dataclass(frozen=True, repr=False)
+class Searches(Result):
+    """What recorded searches chose."""
+
+    searches: tuple[Mapping[str, Any], ...]
+    failed: int = 0  # pairings that could not be searched
+
+    @property
+    def ok(self) -> bool:
+        """Whether no search failed."""
+        return not self.failed
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per search, or per fold of a nested one; a column for each chosen value."""
+        return _frame(_search_records(self.searches))
+
+    def text(self) -> str:
+        from bench.search.report import show_searches
+
+        return show_searches(self.searches)
+
+
+@dataclass(frozen=True, repr=False)
+class TuneResult(RunResult):
+    """The table of default and tuned rows, with the searches behind the tuned ones."""
+
+    searches: Searches
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is recorded, and no search failed."""
+        return super().ok and self.searches.ok
+
+
+@dataclass(frozen=True, repr=False)
+class Corpora(Result):
+    """The cards of corpora: what each holds, and what its protocols leak."""
+
+    cards: "tuple[Card, ...]"
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per corpus."""
+        return _frame(_corpus_record(card) for card in self.cards)
+
+    @property
+    def classes(self) -> "Frame":
+        """The number of clips of each class, by task and label."""
+        frame = _frame(_class_records(self.cards))
+        return frame.set_index(["task", "label"])
+
+    @property
+    def folds(self) -> "Frame":
+        """The number of clips in each part of each fold, by task, protocol and fold."""
+        frame = _frame(_fold_records(self.cards))
+        return frame.set_index(["task", "protocol", "fold"])
+
+    def text(self) -> str:
+        return "\n".join(card.text() for card in self.cards)
+
+
+@dataclass(frozen=True, repr=False)
+class AudioPredictions(Result):
+    """Probabilities for new audio."""
+
+    found: "Found"
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a prediction for every file."""
+        return not self.found.failed
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """The files, or windows of them, without a prediction, and why."""
+        return dict(self.found.failed)
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per file or window: `file`, `start`, `end` (s), `predicted`, and a probability
+        for each class.
+        """
+        from bench.runs.inference import records
+
+        return _frame(records(self.found))
+
+    def text(self, format: Literal["csv", "json"] = "csv") -> str:
+        from bench.runs.inference import table
+
+        return table(self.found, format)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False)
+
+
+@dataclass(frozen=True, repr=False)
+class Plugins(Result, Sequence[str]):
+    """The backbones or tasks that are available: a sequence of their names."""
+
+    records: tuple[Mapping[str, Any], ...]  # of `bench.catalogue`
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return [record["name"] for record in self.records][index]
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per plugin, by name."""
+        return _frame(self.records).set_index("name")
+
+    def text(self) -> str:
+        return self.frame.to_string()
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html()
+
+
+def _frame(records: Iterable[Mapping[str, Any]]) -> "Frame":
+    import pandas
+
+    return pandas.DataFrame(list(records))
+
+
+def _search_records(searches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for search in searches:
+        identity = {name: search[name] for name in ("task", "backbone", "mode", "protocol")}
+        for part in search["parts"]:
+            best = part["best"] or {"score": None, "values": {}}
+            yield {
+                **identity,
+                "fold": part["fold"] or "all",
+                "trials": search["trials"],
+                "objective": search["objective"],
+                "default": part["default"],
+                "best": best["score"],
+                **best["values"],
+            }
+
+
+def _corpus_record(card: "Card") -> dict[str, Any]:
+    shortest, _, median, _, longest = card.seconds
+    return {
+        "task": card.task,
+        "title": card.title,
+        "clips": card.clips,
+        "hours": card.hours,
+        "speakers": card.speakers,
+        "seconds_min": shortest,
+        "seconds_median": median,
+        "seconds_max": longest,
+        "missing": sum(card.missing.values()),
+        "checksum": card.checksum,
+    }
+
+
+def _class_records(cards: "Iterable[Card]") -> Iterator[dict[str, Any]]:
+    for card in cards:
+        for label, clips in card.labels.items():
+            yield {"task": card.task, "label": label, "clips": clips}
+
+
+def _fold_records(cards: "Iterable[Card]") -> Iterator[dict[str, Any]]:
+    for card in cards:
+        for division in card.divisions:
+            for fold, train, valid, test in division.sizes:
+                yield {
+                    "task": card.task,
+                    "protocol": division.name,
+                    "fold": fold,
+                    "train": train,
+                    "valid": valid,
+                    "test": test,
+                }
