@@ -21,6 +21,7 @@ from bench.contracts.recipe import Recipe, probe_recipe
 from bench.search.parallel_heads import train_heads
 from bench.training.batching import Examples
 from bench.training.devices import keep_memory
+from bench.training.job import TrainingJob
 from bench.training.layers import LayerProbe
 from bench.training.loop import train
 
@@ -113,7 +114,9 @@ def main() -> None:
 def alone(make: Any, recipe: Recipe, both: tuple[Examples, Examples]) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
-        done = train(make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt")
+        done = train(
+            TrainingJob(make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt")
+        )
     return [epoch["loss"] for epoch in done.history]
 
 

@@ -149,6 +149,7 @@ class Worker:
         from bench.runs import saved_network
         from bench.scoring import thresholds
         from bench.scoring.scores import scores
+        from bench.training.job import TrainingJob
         from bench.training.loop import train
         from bench.training.prediction import predict
 
@@ -165,17 +166,18 @@ class Worker:
         with _peak_memory(device) as peak:
             network = backbone.network(system.setup)
             title = f"{full_name(backbone)} {run.fold.name}"
-            trained = train(
-                network,
-                system.recipe,
-                training,
-                validation,
-                run.seed,
-                device,
-                log.epoch,
-                checkpoint,
-                title,
+            job = TrainingJob(
+                network=network,
+                recipe=system.recipe,
+                training=training,
+                validation=validation,
+                seed=run.seed,
+                device=device,
+                report=log.epoch,
+                checkpoint=checkpoint,
+                title=title,
             )
+            trained = train(job)
             predictions = predict(network, test, device, trained.batch_size)
             notes = []
             if predictions.multilabel:

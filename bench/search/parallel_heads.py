@@ -19,10 +19,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.contracts.batch import Inputs, Padded
 from bench.contracts.recipe import Recipe
-from bench.training.batching import Batch, Examples, LengthBatches, collate, in_order_of_length
-from bench.training.loop import Progress, calibrate, note
-from bench.training.objective import class_weights, rate
-from bench.training.prediction import batches, beside_truth
+from bench.training.batching import (
+    Batch,
+    Examples,
+    LengthBatches,
+    collate,
+    in_order_of_length,
+    load_batches,
+)
+from bench.training.job import TrainingState
+from bench.training.loop import calibrate
+from bench.training.objective import class_weights, learning_rate_factor
+from bench.training.prediction import as_predictions
 
 Make = Callable[[], nn.Module]
 
@@ -96,7 +104,7 @@ def train_heads(
         network = make().to(device)
         torch.manual_seed(seed)
         calibrate(network, training, batch_size, device)
-        heads = [_Head(recipes[i], Progress(batch_size, accumulate)) for i in members]
+        heads = [_Head(recipes[i], TrainingState(batch_size, accumulate)) for i in members]
         _Group(network, heads, *parts, seed).run()
         found |= {i: head.score() for i, head in zip(members, heads, strict=True)}
     return [found[i] for i in range(len(recipes))]
@@ -105,14 +113,14 @@ def train_heads(
 @dataclass
 class _Head:
     recipe: Recipe
-    progress: Progress
+    state: TrainingState
     diverged: bool = False
 
     def goes_on(self) -> bool:
-        return not self.diverged and self.progress.goes_on(self.recipe)
+        return not self.diverged and self.state.goes_on(self.recipe)
 
     def score(self) -> HeadScore:
-        history, best = self.progress.history, self.progress.best_epoch
+        history, best = self.state.history, self.state.best_epoch
         scores = (
             {name: value for name, value in history[best - 1].items() if name != "train loss"}
             if best
@@ -133,7 +141,7 @@ class _Part(Dataset[Batch]):
 
     def batches(self, order: Iterable[list[int]]) -> Iterable[Batch]:
         if self.whole is None:
-            return batches(self.examples, order, self.device)
+            return load_batches(self.examples, order, self.device)
         loader: Any = DataLoader(
             self, batch_size=None, sampler=order
         )  # draws from the generator as in training
@@ -162,7 +170,9 @@ class _Stack:
         """Go on with these rows alone, each by its recipe."""
         self.weights = self.weights.detach()[rows].requires_grad_()
         self.momentum, self.squares = self.momentum[rows], self.squares[rows]
-        self.rates = [(r.learning_rate, rate(r, epoch_steps * r.epochs)) for r in recipes]
+        self.rates = [
+            (r.learning_rate, learning_rate_factor(r, epoch_steps * r.epochs)) for r in recipes
+        ]
         self.clip = self._column([r.clip_norm or math.inf for r in recipes])
         self.penalty = self._column(
             [0.0 if r.optimizer == "adamw" else r.weight_decay for r in recipes]
@@ -221,7 +231,7 @@ class _Group:
     ) -> None:
         self.heads, self.training, self.validation, self.seed = heads, training, validation, seed
         first = heads[0]
-        self.batch_size, self.accumulate = first.progress.batch_size, first.progress.accumulate
+        self.batch_size, self.accumulate = first.state.batch_size, first.state.accumulate
         self.order = LengthBatches(
             training.examples.lengths, self.batch_size, seed, first.recipe.epoch_share
         )
@@ -230,15 +240,15 @@ class _Group:
     def run(self) -> None:
         while rows := [i for i, head in enumerate(self.heads) if head.goes_on()]:
             self._keep(rows)
-            self.order.epoch = self.heads[0].progress.epoch
+            self.order.epoch = self.heads[0].state.epoch
             torch.manual_seed(self.seed * 1_000_003 + self.order.epoch + 1)  # as in training
             for head, loss, found in zip(
                 self.heads, self._epoch(), self._probabilities(), strict=True
             ):
                 head.diverged = not (math.isfinite(loss) and bool(found.isfinite().all()))
                 if not head.diverged:
-                    predictions = beside_truth(self.validation.examples, found)
-                    note(head.progress, predictions, head.recipe, {"train loss": loss})
+                    predictions = as_predictions(self.validation.examples, found)
+                    head.state.add_epoch(predictions, head.recipe, {"train loss": loss})
 
     def _keep(self, rows: Sequence[int]) -> None:
         self.heads = [self.heads[i] for i in rows]

@@ -22,6 +22,7 @@ from bench.runs.system import System, altered
 from bench.runs.workplace import Material, Place, explain
 from bench.search import parallel_heads
 from bench.search.optuna_study import Trial
+from bench.training.job import TrainingJob
 from bench.training.layers import MeanClassifier
 from bench.training.loop import train
 from bench.training.prediction import TrainingError
@@ -162,11 +163,19 @@ class Trials:
         )
         checkpoint = self.place.folder / "checkpoints" / f"{self._fingerprint(trial, fold.name)}.pt"
         torch.manual_seed(self.seed)
-        parts = (self._network(system), system.recipe, training, validation)
+        job = TrainingJob(
+            network=self._network(system),
+            recipe=system.recipe,
+            training=training,
+            validation=validation,
+            seed=self.seed,
+            device=self.place.device,
+            report=report,
+            checkpoint=checkpoint,
+            title=f"trial {trial.number}",
+        )
         try:
-            trained = train(
-                *parts, self.seed, self.place.device, report, checkpoint, f"trial {trial.number}"
-            )
+            trained = train(job)
         finally:
             checkpoint.unlink(missing_ok=True)
         return trained.history[trained.best_epoch - 1]

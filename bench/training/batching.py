@@ -1,18 +1,21 @@
-"""Clips as a network sees them: padded batches of cached features, and targets."""
+"""Clips as a network reads them: padded batches of cached features, and targets."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contracts.batch import Padded, pad
 from bench.contracts.clip import Clip
 from bench.features.extraction import Extracted
 
 MEGA_BATCH = 20  # batches that are shuffled together before they are sorted by length
+MAX_WORKERS = 4  # processes that read batches beside a GPU
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples side by side. targets: (batch, classes) float32 in {0, 1}; indices: (batch,) into
-    the part.
+    """Several examples, padded.
+
+    targets: (batch, classes) float32 in {0, 1}; indices: (batch,) into the part.
     """
 
     inputs: Mapping[str, Padded]
@@ -35,12 +39,17 @@ class Batch:
     indices: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> "Batch":
-        moved = {name: padded.to(device) for name, padded in self.inputs.items()}
-        return Batch(moved, self.targets.to(device, non_blocking=non_blocking), self.indices)
+        """The batch with inputs and targets on `device`."""
+        inputs = {name: padded.to(device) for name, padded in self.inputs.items()}
+        targets = self.targets.to(device, non_blocking=non_blocking)
+        return Batch(inputs, targets, self.indices)
 
 
 class Examples(Dataset[Example]):
-    """The clips of one part of a fold, over the features that a backbone reads."""
+    """The clips of one part of a fold, with the features that a backbone reads.
+
+    targets: (clips, classes) float32 in {0, 1}; lengths: frames of each clip's longest feature.
+    """
 
     def __init__(
         self,
@@ -49,69 +58,92 @@ class Examples(Dataset[Example]):
         multilabel: bool,
         features: Mapping[str, Extracted],
     ) -> None:
-        self.clips, self.labels, self.multilabel, self.features = (
-            tuple(clips),
-            labels,
-            multilabel,
-            features,
-        )
-        self.targets = torch.tensor(
-            [[float(name in clip.labels) for name in labels] for clip in clips]
-        )
-        self.lengths = [max(f.frames(clip.id) for f in features.values()) for clip in self.clips]
+        self.clips = tuple(clips)
+        self.labels = labels
+        self.multilabel = multilabel
+        self.features = features
+        self.targets = torch.tensor([self._target(clip) for clip in self.clips])
+        self.lengths = [self._length(clip) for clip in self.clips]
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> Example:
-        clip = self.clips[index].id
-        arrays = {
-            name: torch.tensor(extracted.array(clip)) for name, extracted in self.features.items()
-        }
+        clip = self.clips[index]
+        arrays: dict[str, Tensor] = {}
+        for name, extracted in self.features.items():
+            arrays[name] = torch.tensor(extracted.array(clip.id))
         return Example(arrays, self.targets[index], index)
+
+    def _target(self, clip: Clip) -> list[float]:
+        return [float(label in clip.labels) for label in self.labels]
+
+    def _length(self, clip: Clip) -> int:
+        return max(extracted.frames(clip.id) for extracted in self.features.values())
 
 
 def collate(examples: Sequence[Example]) -> Batch:
-    names = examples[0].features
-    inputs = {name: pad([e.features[name] for e in examples]) for name in names}
-    targets = torch.stack([e.target for e in examples])
-    return Batch(inputs, targets, torch.tensor([e.index for e in examples]))
+    """The examples as one padded batch."""
+    inputs: dict[str, Padded] = {}
+    for name in examples[0].features:
+        inputs[name] = pad([example.features[name] for example in examples])
+    targets = torch.stack([example.target for example in examples])
+    indices = torch.tensor([example.index for example in examples])
+    return Batch(inputs, targets, indices)
 
 
 class LengthBatches(Sampler[list[int]]):
-    """Batches of similar length in an order that depends on seed and epoch alone.
+    """Batches of similar length, in an order that depends only on seed and epoch.
 
-    All clips are shuffled; runs of MEGA_BATCH batches are sorted by length and cut; the batches are
-    shuffled again, and the first `share` of them taken.
+    All clips are shuffled; each run of MEGA_BATCH batches is sorted by length and divided; the
+    batches are shuffled again, and the first `share` of them is used.
     """
 
     def __init__(
         self, lengths: Sequence[int], batch_size: int, seed: int, share: float = 1.0
     ) -> None:
-        self.lengths, self.batch_size, self.seed, self.share, self.epoch = (
-            lengths,
-            batch_size,
-            seed,
-            share,
-            0,
-        )
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.share = share
+        self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(self.share * math.ceil(len(self.lengths) / self.batch_size))
+        batches = math.ceil(len(self.lengths) / self.batch_size)
+        return math.ceil(self.share * batches)
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size * MEGA_BATCH
         batches: list[list[int]] = []
-        for start in range(0, len(order), size):
-            run = sorted(order[start : start + size], key=self.lengths.__getitem__)
-            batches += [run[i : i + self.batch_size] for i in range(0, len(run), self.batch_size)]
-        for position in torch.randperm(len(batches), generator=generator).tolist()[: len(self)]:
+        for run in _divided(order, self.batch_size * MEGA_BATCH):
+            by_length = sorted(run, key=self.lengths.__getitem__)
+            batches += _divided(by_length, self.batch_size)
+        shuffled = torch.randperm(len(batches), generator=generator).tolist()
+        for position in shuffled[: len(self)]:
             yield batches[position]
 
 
 def in_order_of_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Every index once, longest first (so that memory runs out at once or never), in batches."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    """Batches of every index once, longest first, so that memory runs out at once or never."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return _divided(order, batch_size)
+
+
+def data_loader(examples: Examples, order: Iterable[list[int]], device: torch.device) -> Any:
+    """Batches of the clips in `order`, read by processes of their own beside a GPU."""
+    workers = min(MAX_WORKERS, os.cpu_count() or 1) if device.type == "cuda" else 0
+    loader: Any = DataLoader
+    return loader(examples, batch_sampler=order, collate_fn=collate, num_workers=workers)
+
+
+def load_batches(
+    examples: Examples, order: Iterable[list[int]], device: torch.device
+) -> Iterator[Batch]:
+    """Batches of the clips in `order`, on the device, read from the cache one at a time."""
+    return (batch.to(device) for batch in data_loader(examples, order, device))
+
+
+def _divided(items: list[int], size: int) -> list[list[int]]:
+    """The items in groups of `size`; the last may be smaller."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,300 +1,253 @@
-"""The training loop: short, ours, on Accelerate. It knows networks, batches and recipes, and no
-plugin.
-"""
+"""The training loop, built on Accelerate. It knows networks, batches and recipes, but no plugin."""
 
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from bench.contracts.batch import Inputs
-from bench.contracts.recipe import Recipe
-from bench.scoring import thresholds
-from bench.scoring.predictions import Predictions
-from bench.scoring.scores import scores
-from bench.training.batching import Batch, Examples, LengthBatches, collate, in_order_of_length
-from bench.training.objective import _accelerator, _by_part, _log_loss, _loss, _optimizer, rate
-from bench.training.prediction import MEND, TrainingError, _halved, _workers, batches, predict
+from bench.training.batching import (
+    Batch,
+    Examples,
+    LengthBatches,
+    data_loader,
+    in_order_of_length,
+    load_batches,
+)
+from bench.training.job import TrainingJob, TrainingState
+from bench.training.objective import (
+    learning_rate_factor,
+    loss_function,
+    make_accelerator,
+    make_optimizer,
+    per_part,
+)
+from bench.training.prediction import DIVERGED_ADVICE, TrainingError, halve_batch, predict
 
-Report = Callable[[int, Mapping[str, float]], None]  # epoch from 1, its loss and validation scores
-
-CHECKPOINT_SECONDS = 10  # what is trained faster is quicker repeated than saved
-
-
-@dataclass
-class Progress:
-    """Where a training stands at the end of an epoch; saved and loaded whole."""
-
-    batch_size: int  # these two change when memory runs out; their product does not
-    accumulate: int
-    epoch: int = 0  # epochs done
-    best_score: tuple[float, float] = (
-        -math.inf,
-        -math.inf,
-    )  # the monitored score, then minus the loss
-    best_epoch: int = 0
-    best: dict[str, Tensor] = field(
-        default_factory=dict
-    )  # the network's state after its best epoch
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def goes_on(self, recipe: Recipe) -> bool:
-        """Whether an epoch is left, and the validation score has not been without a gain for too
-        long.
-        """
-        stale = 0 < recipe.patience <= self.epoch - self.best_epoch
-        return self.epoch < recipe.epochs and not stale
+CHECKPOINT_SECONDS = 10  # a training that takes less is faster to repeat than to save
 
 
-def train(
-    network: nn.Module,
-    recipe: Recipe,
-    training: Examples,
-    validation: Examples,
-    seed: int,
-    device: torch.device,
-    report: Report,
-    checkpoint: Path,
-    title: str = "",
-) -> Progress:
-    """Train `network` in place and leave it with the weights of its best epoch by `recipe.monitor`.
+def train(job: TrainingJob) -> TrainingState:
+    """Train `job.network` in place and leave it with the weights of its best epoch.
 
-    Out of memory halves the batch and doubles the accumulation, so that an optimiser step stays
-    what it was, and starts again. The file `checkpoint` is kept up to date, and picked up where an
-    interrupted training left it; the caller deletes it. A network that defines `fit` is given the
-    parts whole instead, and counts as trained for one epoch. Raises TrainingError.
+    `recipe.monitor` decides which epoch is the best. When memory runs out, the training starts
+    again with half the batch and twice the accumulation, so that an optimiser step stays the same.
+    The file `job.checkpoint` is kept up to date, and an interrupted training resumes from it; the
+    caller deletes it. A network that defines `fit` receives the parts as a whole instead, and
+    counts as trained for one epoch.
+
+    Raises:
+        TrainingError: The loss is not finite, or a single clip does not fit into memory.
     """
-    if hasattr(network, "fit"):
-        return _fit(network, recipe, training, validation, seed, device, report)
-    saved = (
-        torch.load(checkpoint, map_location=device, weights_only=True)
-        if checkpoint.is_file()
-        else None
-    )
-    start = {"batch_size": min(recipe.batch_size, len(training)), "accumulate": recipe.accumulate}
-    progress = Progress(**(saved["progress"] if saved else start))
-    torch.manual_seed(seed)
-    calibrate(network.to(device), training, progress.batch_size, device)
-    initial = _copy(network)
+    if hasattr(job.network, "fit"):
+        return _fit_itself(job)
+    saved = _read_checkpoint(job)
+    state = _first_state(job)
+    if saved:
+        state = TrainingState(**saved["progress"])
+    torch.manual_seed(job.seed)
+    calibrate(job.network.to(job.device), job.training, state.batch_size, job.device)
+    initial = _state_on_cpu(job.network)
     while True:
         try:
-            loop = _Loop(
-                network,
-                recipe,
-                training,
-                validation,
-                seed,
-                device,
-                report,
-                checkpoint,
-                title,
-                progress,
-            )
-            loop.run(saved)
+            _Loop(job, state).run(saved)
             break
         except RuntimeError as error:
-            progress = Progress(_halved(progress.batch_size, error), progress.accumulate * 2)
+            smaller = halve_batch(state.batch_size, error)
+            state = TrainingState(smaller, state.accumulate * 2)
             saved = None
-            network.load_state_dict(initial)
-    network.load_state_dict(progress.best)
-    return progress
-
-
-class _Loop:
-    """One training, epoch by epoch, with one batch size."""
-
-    def __init__(
-        self,
-        network: nn.Module,
-        recipe: Recipe,
-        training: Examples,
-        validation: Examples,
-        seed: int,
-        device: torch.device,
-        report: Report,
-        checkpoint: Path,
-        title: str,
-        progress: Progress,
-    ) -> None:
-        self.recipe, self.training, self.validation, self.seed = recipe, training, validation, seed
-        self.device, self.report, self.checkpoint, self.title = device, report, checkpoint, title
-        self.progress = p = progress
-        optimizer = _optimizer(network, recipe)
-        self.order = LengthBatches(training.lengths, p.batch_size, seed, recipe.epoch_share)
-        steps = math.ceil(len(self.order) / p.accumulate)  # optimiser steps in an epoch
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, rate(recipe, steps * recipe.epochs)
-        )
-        loader: Any = DataLoader(
-            training, batch_sampler=self.order, collate_fn=collate, **_workers(device)
-        )
-        self.loss = _loss(recipe, training, device)
-        self.accelerator = _accelerator(recipe, device, p.accumulate)
-        self.network, self.optimizer, self.loader = self.accelerator.prepare(
-            network, optimizer, loader
-        )
-
-    def run(self, saved: Mapping[str, Any] | None) -> None:
-        """Train from the start, or from where `saved` left it."""
-        p, last_saved = self.progress, time.monotonic()
-        if saved:
-            self.network.load_state_dict(saved["network"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
-        for epoch, values in enumerate(p.history, start=1):
-            self.report(epoch, values)
-        while p.goes_on(self.recipe):
-            started = time.monotonic()
-            self.order.epoch = p.epoch
-            torch.manual_seed(
-                self.seed * 1_000_003 + p.epoch + 1
-            )  # an epoch depends on no earlier one's draws
-            loss = self._epoch()
-            _score(p, self.network, self.recipe, self.validation, self.device, {"train loss": loss})
-            p.seconds += time.monotonic() - started
-            self.report(p.epoch, p.history[-1])
-            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-                self._save()
-                last_saved = time.monotonic()
-
-    def _epoch(self) -> float:
-        """Mean loss per clip over one pass."""
-        self.network.train()
-        total, clips = 0.0, 0
-        name, history = self.recipe.monitor, self.progress.history
-        scored: dict[str, Any] = (
-            {name: f"{history[-1][name]:.3f}"} if history and name in history[-1] else {}
-        )
-        bar = tqdm(
-            self.loader, f"{self.title} epoch {self.progress.epoch + 1}", leave=False, disable=None
-        )
-        for number, batch in enumerate(bar):
-            with self.accelerator.accumulate(self.network):
-                loss = self.loss(*_by_part(self.network(batch.inputs), batch.targets))
-                if not math.isfinite(value := loss.item()):
-                    raise TrainingError(self._not_finite(number, batch))
-                self.accelerator.backward(loss)
-                if self.accelerator.sync_gradients and self.recipe.clip_norm:
-                    self.accelerator.clip_grad_norm_(
-                        self.network.parameters(), self.recipe.clip_norm
-                    )
-                self.optimizer.step()
-                if self.accelerator.sync_gradients:
-                    self.schedule.step()
-                self.optimizer.zero_grad()
-            total, clips = total + value * len(batch.targets), clips + len(batch.targets)
-            bar.set_postfix({"loss": f"{value:.3f}", **scored})
-        return total / clips
-
-    def _not_finite(self, number: int, batch: Batch) -> str:
-        clips = ", ".join(self.training.clips[i].id for i in batch.indices.tolist())
-        return f"the loss is not finite at epoch {self.progress.epoch + 1}, batch {number + 1} (clips {clips}): {MEND}"
-
-    def _save(self) -> None:
-        state = {
-            "progress": vars(self.progress),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(f".{os.getpid()}.part")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
-
-
-def _fit(
-    network: Any,
-    recipe: Recipe,
-    training: Examples,
-    validation: Examples,
-    seed: int,
-    device: torch.device,
-    report: Report,
-) -> Progress:
-    """A network that fits itself to the parts."""
-    progress, started = (
-        Progress(min(recipe.batch_size, len(training)), recipe.accumulate),
-        time.monotonic(),
-    )
-    torch.manual_seed(seed)
-
-    def inputs(part: Examples) -> Iterator[Inputs]:
-        size = progress.batch_size
-        order = [list(range(i, min(i + size, len(part)))) for i in range(0, len(part), size)]
-        return (batch.inputs for batch in batches(part, order, device))
-
-    network.to(device).fit(
-        inputs(training), training.targets, inputs(validation), validation.targets
-    )
-    _score(progress, network, recipe, validation, device, {})
-    progress.seconds = time.monotonic() - started
-    report(1, progress.history[-1])
-    return progress
-
-
-def note(
-    p: Progress, predictions: Predictions, recipe: Recipe, trained: Mapping[str, float]
-) -> bool:
-    """Add an epoch to the history: what is known of its training, and its validation scores; is it
-    the best so far?
-    """
-    if predictions.multilabel:
-        predictions = thresholds.apply(predictions, thresholds.choose(predictions))
-    found = {name: value for name, value in scores(predictions).items() if "(" not in name}
-    found["loss"] = _log_loss(predictions)
-    p.epoch += 1
-    p.history.append({**trained, **found})
-    monitored = {**found, "loss": -found["loss"], "last": float(p.epoch)}[recipe.monitor]
-    score = (
-        monitored,
-        -found["loss"],
-    )  # on a few speakers many epochs score alike: the surer one is the better
-    if better := score > p.best_score:
-        p.best_score, p.best_epoch = score, p.epoch
-    return better
-
-
-def _score(
-    p: Progress,
-    network: nn.Module,
-    recipe: Recipe,
-    validation: Examples,
-    device: torch.device,
-    trained: Mapping[str, float],
-) -> None:
-    """Score an epoch on the validation part; keep its weights if they are the best so far."""
-    if note(p, predict(network, validation, device, p.batch_size), recipe, trained):
-        p.best = _copy(network)
+            job.network.load_state_dict(initial)
+    job.network.load_state_dict(state.best)
+    return state
 
 
 def calibrate(
     network: nn.Module, training: Examples, batch_size: int, device: torch.device
 ) -> None:
-    """Give the network its statistics of the training part, if it wants any."""
-    if wants := getattr(network, "calibrate", None):
+    """Pass the training part's inputs to the network's `calibrate` method, if it has one."""
+    method: Callable[[Iterator[Inputs]], None] | None = getattr(network, "calibrate", None)
+    if method is None:
+        return
 
-        def inputs() -> Iterator[Inputs]:
-            for batch in batches(
-                training, in_order_of_length(training.lengths, batch_size), device
-            ):
-                yield batch.inputs
+    def inputs() -> Iterator[Inputs]:
+        order = in_order_of_length(training.lengths, batch_size)
+        for batch in load_batches(training, order, device):
+            yield batch.inputs
 
-        with torch.no_grad():
-            wants(inputs())
+    with torch.no_grad():
+        method(inputs())
 
 
-def _copy(network: nn.Module) -> dict[str, Tensor]:
-    """The network's state, on the CPU."""
-    return {
-        name: value.detach().to("cpu", copy=True) for name, value in network.state_dict().items()
-    }
+class _Loop:
+    """One training, epoch by epoch, with one batch size."""
+
+    def __init__(self, job: TrainingJob, state: TrainingState) -> None:
+        self.job = job
+        self.state = state
+        recipe = job.recipe
+        optimizer = make_optimizer(job.network, recipe)
+        self.order = LengthBatches(
+            job.training.lengths, state.batch_size, job.seed, recipe.epoch_share
+        )
+        steps_per_epoch = math.ceil(len(self.order) / state.accumulate)
+        factor = learning_rate_factor(recipe, steps_per_epoch * recipe.epochs)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        self.loss = loss_function(recipe, job.training, job.device)
+        self.accelerator = make_accelerator(recipe, job.device, state.accumulate)
+        loader = data_loader(job.training, self.order, job.device)
+        prepared = self.accelerator.prepare(job.network, optimizer, loader)
+        self.network, self.optimizer, self.loader = prepared
+
+    def run(self, saved: Mapping[str, Any] | None) -> None:
+        """Train from the start, or from the checkpoint `saved`."""
+        if saved:
+            self._restore(saved)
+        for epoch, values in enumerate(self.state.history, start=1):
+            self.job.report(epoch, values)
+        last_saved = time.monotonic()
+        while self.state.goes_on(self.job.recipe):
+            self._timed_epoch()
+            self.job.report(self.state.epoch, self.state.history[-1])
+            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+                self._save()
+                last_saved = time.monotonic()
+
+    def _timed_epoch(self) -> None:
+        """Train and validate for one epoch."""
+        started = time.monotonic()
+        self.order.epoch = self.state.epoch
+        # an epoch depends on no random number drawn in an earlier one
+        torch.manual_seed(self.job.seed * 1_000_003 + self.state.epoch + 1)
+        loss = self._train_epoch()
+        _validate(self.job, self.network, self.state, {"train loss": loss})
+        self.state.seconds += time.monotonic() - started
+
+    def _train_epoch(self) -> float:
+        """Train on every batch once. Returns the mean loss per clip."""
+        self.network.train()
+        total = 0.0
+        clips = 0
+        title = f"{self.job.title} epoch {self.state.epoch + 1}"
+        bar = tqdm(self.loader, title, leave=False, disable=None)
+        for number, batch in enumerate(bar, start=1):
+            loss = self._step(batch, number)
+            total += loss * len(batch.targets)
+            clips += len(batch.targets)
+            bar.set_postfix({"loss": f"{loss:.3f}", **self._last_score()})
+        return total / clips
+
+    def _step(self, batch: Batch, number: int) -> float:
+        """Accumulate the gradients of one batch, and step when enough are summed. Returns its
+        mean loss.
+        """
+        with self.accelerator.accumulate(self.network):
+            outputs = self.network(batch.inputs)
+            loss = self.loss(*per_part(outputs, batch.targets))
+            value = float(loss.item())
+            if not math.isfinite(value):
+                raise TrainingError(self._not_finite(number, batch))
+            self.accelerator.backward(loss)
+            self._update()
+        return value
+
+    def _update(self) -> None:
+        """Let the optimiser and the schedule step; Accelerate skips it between accumulated
+        batches.
+        """
+        complete = self.accelerator.sync_gradients
+        clip_norm = self.job.recipe.clip_norm
+        if complete and clip_norm:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), clip_norm)
+        self.optimizer.step()
+        if complete:
+            self.schedule.step()
+        self.optimizer.zero_grad()
+
+    def _last_score(self) -> dict[str, str]:
+        """The monitored validation score after the last epoch, where there is one."""
+        name = self.job.recipe.monitor
+        history = self.state.history
+        if not history or name not in history[-1]:
+            return {}
+        return {name: f"{history[-1][name]:.3f}"}
+
+    def _not_finite(self, number: int, batch: Batch) -> str:
+        clips = self.job.training.clips
+        names = ", ".join(clips[i].id for i in batch.indices.tolist())
+        where = f"epoch {self.state.epoch + 1}, batch {number} (clips {names})"
+        return f"the loss is not finite at {where}: {DIVERGED_ADVICE}"
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+
+    def _save(self) -> None:
+        content = {
+            "progress": vars(self.state),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        _write_atomically(content, self.job.checkpoint)
+
+
+def _fit_itself(job: TrainingJob) -> TrainingState:
+    """Have a network fit itself to the parts."""
+    started = time.monotonic()
+    state = _first_state(job)
+    torch.manual_seed(job.seed)
+    network: Any = job.network.to(job.device)
+    training = _inputs_in_order(job, job.training)
+    validation = _inputs_in_order(job, job.validation)
+    network.fit(training, job.training.targets, validation, job.validation.targets)
+    _validate(job, network, state, {})
+    state.seconds = time.monotonic() - started
+    job.report(1, state.history[-1])
+    return state
+
+
+def _inputs_in_order(job: TrainingJob, part: Examples) -> Iterator[Inputs]:
+    """The inputs of a part in batches, in the order of its clips."""
+    size = job.batch_size
+    starts = range(0, len(part), size)
+    order = [list(range(start, min(start + size, len(part)))) for start in starts]
+    return (batch.inputs for batch in load_batches(part, order, job.device))
+
+
+def _validate(
+    job: TrainingJob, network: nn.Module, state: TrainingState, trained: Mapping[str, float]
+) -> None:
+    """Score an epoch on the validation part; keep its weights if they are the best so far."""
+    predictions = predict(network, job.validation, job.device, state.batch_size)
+    if state.add_epoch(predictions, job.recipe, trained):
+        state.best = _state_on_cpu(network)
+
+
+def _first_state(job: TrainingJob) -> TrainingState:
+    return TrainingState(job.batch_size, job.recipe.accumulate)
+
+
+def _read_checkpoint(job: TrainingJob) -> dict[str, Any] | None:
+    if not job.checkpoint.is_file():
+        return None
+    content: dict[str, Any] = torch.load(job.checkpoint, map_location=job.device, weights_only=True)
+    return content
+
+
+def _write_atomically(content: Mapping[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def _state_on_cpu(network: nn.Module) -> dict[str, Tensor]:
+    state = network.state_dict()
+    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}

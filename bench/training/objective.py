@@ -1,4 +1,4 @@
-"""What a training step minimises, and what does the minimising."""
+"""The loss that a training step minimises, and the optimiser, schedule and accelerator that do it."""
 
 import math
 import os
@@ -14,17 +14,22 @@ from bench.contracts.recipe import Recipe
 from bench.scoring.predictions import Predictions
 from bench.training.batching import Examples
 
+SGD_MOMENTUM = 0.9
+SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite
 
-def _accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
+Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets), both (batch, classes) -> scalar
+
+
+def make_accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
+    """Accelerate's Accelerator for one run, with the recipe's precision."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState
 
-    AcceleratorState._reset_state(
-        reset_partial_state=True
-    )  # a process trains many runs, each with its own precision
+    # a process trains many runs, each with its own precision
+    AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    precision = {"fp32": "no"}.get(recipe.precision, recipe.precision)
+    precision = "no" if recipe.precision == "fp32" else recipe.precision
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=precision,
@@ -33,40 +38,41 @@ def _accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
     )
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the network's trainable parameters."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     settings: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=0.9, **settings)
-    return (torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam)(
-        parameters, **settings
-    )
+        return torch.optim.SGD(parameters, momentum=SGD_MOMENTUM, **settings)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **settings)
+    return torch.optim.Adam(parameters, **settings)
 
 
-def rate(recipe: Recipe, steps: int) -> Callable[[int], float]:
-    """The factor of the peak learning rate at each optimiser step."""
-    warm = round(recipe.warmup * steps)
+def learning_rate_factor(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """The schedule: optimiser step -> factor of the peak learning rate, over `steps` in all."""
+    warmup_steps = round(recipe.warmup * steps)
 
     def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
         if recipe.schedule == "exponential":
-            return float(
-                recipe.decay ** (step * recipe.epochs // steps)
-            )  # epochs begun before this one
-        done = min(1.0, (step - warm) / max(1, steps - warm))
-        return {
-            "constant": 1.0,
-            "linear": 1.0 - done,
-            "cosine": 0.5 * (1 + math.cos(math.pi * done)),
-        }[recipe.schedule]
+            epochs_before = step * recipe.epochs // steps
+            return float(recipe.decay**epochs_before)
+        done = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+        if recipe.schedule == "linear":
+            return 1.0 - done
+        if recipe.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        return 1.0
 
     return factor
 
 
 def class_weights(recipe: Recipe, training: Examples) -> Tensor | None:
-    """(classes,): what each class counts in the loss; in a multi-label task, what its positive
-    clips do. None: 1.
+    """(classes,): the weight of each class in the loss; None: all weigh 1.
+
+    In a multi-label task, the weight of the class's positive clips.
     """
     if recipe.class_weights == "none":
         return None
@@ -76,38 +82,37 @@ def class_weights(recipe: Recipe, training: Examples) -> Tensor | None:
     return len(training) / (len(training.labels) * counts)
 
 
-def _loss(
-    recipe: Recipe, training: Examples, device: torch.device
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """(logits, targets), both (batch, classes) -> scalar: cross-entropy, or per class in a
-    multi-label task.
-    """
+def loss_function(recipe: Recipe, training: Examples, device: torch.device) -> Loss:
+    """Cross-entropy over the classes; in a multi-label task binary cross-entropy of each class."""
     weight = class_weights(recipe, training)
-    weight = None if weight is None else weight.to(device)
-    if training.multilabel:
-        return lambda logits, targets: F.binary_cross_entropy_with_logits(
-            logits, targets, pos_weight=weight
-        )
-    smooth = recipe.label_smoothing
-    return lambda logits, targets: F.cross_entropy(
-        logits, targets.argmax(1), weight, label_smoothing=smooth
-    )
+    if weight is not None:
+        weight = weight.to(device)
+
+    def binary(logits: Tensor, targets: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
+
+    def categorical(logits: Tensor, targets: Tensor) -> Tensor:
+        classes = targets.argmax(1)
+        return F.cross_entropy(logits, classes, weight, label_smoothing=recipe.label_smoothing)
+
+    return binary if training.multilabel else categorical
 
 
-def _by_part(logits: Tensor | Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets, (items, classes): of clips, or of all their parts, which inherit their
-    clip's targets.
+def per_part(logits: Tensor | Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets, (items, classes), of clips, or of all parts of clips.
+
+    Where a network returns padded parts, each part inherits its clip's targets.
     """
     if isinstance(logits, Padded):
-        return logits.values[logits.mask].float(), targets.repeat_interleave(logits.lengths, 0)
+        parts = logits.values[logits.mask]
+        return parts.float(), targets.repeat_interleave(logits.lengths, 0)
     return logits.float(), targets
 
 
-def _log_loss(predictions: Predictions) -> float:
-    truth, p = (
-        torch.from_numpy(predictions.truth),
-        torch.from_numpy(predictions.probabilities).clamp(1e-12, 1.0),
-    )
+def log_loss(predictions: Predictions) -> float:
+    """Mean cross-entropy of the predictions, in nats."""
+    truth = torch.from_numpy(predictions.truth)
+    probabilities = torch.from_numpy(predictions.probabilities).clamp(SMALLEST_PROBABILITY, 1.0)
     if predictions.multilabel:
-        return F.binary_cross_entropy(p, truth.double()).item()
-    return -p[truth].log().mean().item()
+        return F.binary_cross_entropy(probabilities, truth.double()).item()
+    return -probabilities[truth].log().mean().item()

@@ -1,5 +1,6 @@
 """STRL-SER: sizes, segments, the averaged decision, training on segments, fusion, variants."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from bench.contracts.clip import Clip, Recording
 from bench.contracts.feature import Feature
 from bench.contracts.recipe import Recipe
 from bench.registry import backbones
-from bench.training import loop
 from bench.training.batching import Examples
+from bench.training.job import TrainingJob
+from bench.training.loop import train
+from bench.training.objective import learning_rate_factor, per_part
 
 CPU = torch.device("cpu")
 LABELS = ("angry", "happy", "neutral", "sad")
@@ -189,7 +192,7 @@ def test_loss_is_the_mean_cross_entropy_of_all_segments() -> None:
     assert isinstance(logits, Padded)
     targets = torch.tensor([[0.0, 0, 1, 0], [1, 0, 0, 0]])
     own, labels = torch.cat([logits.values[0], logits.values[1, :1]]), torch.tensor([2, 2, 2, 0])
-    found = F.cross_entropy(*loop._by_part(logits, targets))
+    found = F.cross_entropy(*per_part(logits, targets))
     torch.testing.assert_close(found, F.cross_entropy(own, labels))
 
 
@@ -230,22 +233,19 @@ def test_the_training_loop_weighs_every_part_alike(tmp_path: Path) -> None:
     )  # fmt: skip
     learner = Echo()
     seen: list[float] = []
-    loop.train(
-        learner,
-        recipe,
-        examples,
-        examples,
-        0,
-        CPU,
-        lambda _, v: seen.append(v["train loss"]),
-        tmp_path / "c",
-    )
+
+    def report(epoch: int, values: Mapping[str, float]) -> None:
+        seen.append(values["train loss"])
+
+    train(TrainingJob(learner, recipe, examples, examples, 0, CPU, report, tmp_path / "c"))
     parts = torch.tensor([0.75, 0.25])
     assert seen[-1] == pytest.approx(-(parts * parts.log()).sum().item(), abs=1e-3)
 
 
 def test_rate_falls_by_its_factor_after_every_epoch() -> None:
-    rate = loop.rate(Recipe(schedule="exponential", decay=0.95, epochs=4, warmup=0.0), 4 * 3)
+    rate = learning_rate_factor(
+        Recipe(schedule="exponential", decay=0.95, epochs=4, warmup=0.0), 4 * 3
+    )
     assert [rate(step) for step in range(12)] == [0.95 ** (step // 3) for step in range(12)]
 
 

@@ -18,8 +18,9 @@ from bench.contracts.recipe import Recipe, probe_recipe
 from bench.search import parallel_heads
 from bench.search.parallel_heads import HeadScore, supports, train_heads
 from bench.training.batching import Examples
+from bench.training.job import TrainingJob, TrainingState
 from bench.training.layers import Head, LayerProbe, MeanClassifier
-from bench.training.loop import Progress, train
+from bench.training.loop import train
 
 CPU = torch.device("cpu")
 LABELS = ("calm", "angry", "sad", "happy")
@@ -95,18 +96,18 @@ def flat(padded: Padded) -> Padded:
 
 def alone(
     make: Callable[[], nn.Module], recipe: Recipe, parts: tuple[Examples, Examples], folder: Path
-) -> Progress:
+) -> TrainingState:
     torch.manual_seed(5)
-    return train(make(), recipe, *parts, 5, CPU, lambda *_: None, folder / "c.pt")
+    return train(TrainingJob(make(), recipe, *parts, 5, CPU, lambda *_: None, folder / "c.pt"))
 
 
-def same(head: HeadScore, progress: Progress) -> None:
-    assert len(head.history) == progress.epoch
-    for ours, theirs in zip(head.history, progress.history, strict=True):
+def same(head: HeadScore, state: TrainingState) -> None:
+    assert len(head.history) == state.epoch
+    for ours, theirs in zip(head.history, state.history, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
-    assert head.best_epoch == progress.best_epoch
+    assert head.best_epoch == state.best_epoch
     assert not head.diverged
-    best = {k: v for k, v in progress.history[progress.best_epoch - 1].items() if k != "train loss"}
+    best = {k: v for k, v in state.history[state.best_epoch - 1].items() if k != "train loss"}
     assert head.scores == pytest.approx(best, abs=1e-4)
 
 

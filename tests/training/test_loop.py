@@ -17,8 +17,10 @@ from bench.features.extraction import extract
 from bench.features.signal import LogMel
 from bench.training import loop
 from bench.training.batching import Examples, LengthBatches, collate
+from bench.training.job import Report, TrainingJob
 from bench.training.layers import MeanClassifier
 from bench.training.loop import train
+from bench.training.objective import learning_rate_factor, log_loss, loss_function
 from bench.training.prediction import TrainingError, predict
 from tests.helpers import tones
 
@@ -57,17 +59,14 @@ def fit(
     torch.manual_seed(seed)
     network = network or Regularised()
     seen: list[tuple[int, Mapping[str, float]]] = []
-    done = train(
-        network,
-        recipe,
-        parts.train,
-        parts.valid,
-        seed,
-        CPU,
-        lambda *e: seen.append(e),
-        folder / "c.pt",
-    )
+    done = train(job(network, recipe, parts, seed, lambda *e: seen.append(e), folder / "c.pt"))
     return network, done, seen
+
+
+def job(
+    network: nn.Module, recipe: Recipe, parts: Parts, seed: int, report: Report, checkpoint: Path
+) -> TrainingJob:
+    return TrainingJob(network, recipe, parts.train, parts.valid, seed, CPU, report, checkpoint)
 
 
 class Regularised(MeanClassifier):
@@ -120,7 +119,7 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
 
     torch.manual_seed(0)
     with pytest.raises(KeyboardInterrupt):
-        train(Regularised(), RECIPE, parts.train, parts.valid, 0, CPU, interrupt, tmp_path / "c.pt")
+        train(job(Regularised(), RECIPE, parts, 0, interrupt, tmp_path / "c.pt"))
     assert torch.load(tmp_path / "c.pt", weights_only=True)["progress"]["epoch"] == 4
     network, _, seen = fit(parts, tmp_path)
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
@@ -134,7 +133,7 @@ def test_early_stopping_restores_the_best_epoch(parts: Parts, tmp_path: Path) ->
     assert done.best_epoch == int(np.argmin(losses)) + 1
     assert done.epoch == done.best_epoch + 3 < 60
     again = predict(network, parts.valid, CPU, 4)
-    assert loop._log_loss(again) == pytest.approx(min(losses), rel=1e-6)
+    assert log_loss(again) == pytest.approx(min(losses), rel=1e-6)
 
 
 def test_of_epochs_that_score_alike_the_surer_one_is_kept(parts: Parts, tmp_path: Path) -> None:
@@ -233,7 +232,7 @@ def test_precisions_and_schedules_run_one_after_another(
 
 
 def test_learning_rate_rises_then_falls() -> None:
-    rate = loop.rate(Recipe(warmup=0.2, schedule="linear"), 10)
+    rate = learning_rate_factor(Recipe(warmup=0.2, schedule="linear"), 10)
     assert [round(rate(s), 3) for s in (0, 1, 2, 6, 10)] == [0.5, 1.0, 1.0, 0.5, 0.0]
 
 
@@ -242,7 +241,7 @@ def test_balanced_loss_weighs_a_rare_class_as_much_as_a_common_one(parts: Parts)
         [c for c in parts.train.clips if c.labels != ("low",) or c.speaker == "a"],
         *_rest(parts.train),
     )
-    loss = loop._loss(replace(RECIPE, class_weights="balanced"), few, CPU)
+    loss = loss_function(replace(RECIPE, class_weights="balanced"), few, CPU)
     logits = torch.zeros(len(few), 3)
     logits[:, 0] = 1.0
     targets = few.targets
