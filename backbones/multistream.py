@@ -94,9 +94,9 @@ class Multistream(Backbone):
     }
     Options = MultistreamOptions
 
-    def __init__(self, name: str, variant: str = "") -> None:
-        super().__init__(name, variant)
-        self.pretrained = variant == "pretrained"  # type: ignore[misc]
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.pretrained = self.variant == "pretrained"  # type: ignore[misc]
 
     def refuses(self, setup: Setup) -> str | None:
         if setup.mode == "probe":

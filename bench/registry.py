@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.errors import CorpusError, UsageError, suggest
+from bench.options import stem, variant
 
 Kind = Literal["backbone", "task"]
 Plugin = TypeVar("Plugin", Backbone, Task)
@@ -55,11 +56,16 @@ def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
 
     `variants` adds the variants of every backbone that is named without one.
     """
-    found: dict[tuple[str, str], Backbone] = {}
-    for name in _expand("backbone", names):
-        plugin, (stem, variant) = _load("backbone", Backbone, name), _parts(name)
-        more = plugin.variants if variants and not variant else ()
-        found |= {(stem, v): plugin(stem, v) for v in (variant, *more) if (stem, v) not in found}
+    found: dict[str, Backbone] = {}
+    for typed in _expand("backbone", names):
+        name = typed.removesuffix(":")
+        plugin = _load("backbone", Backbone, name)
+        wanted = [name]
+        if variants and not variant(name):
+            wanted += [f"{name}:{each}" for each in plugin.variants]
+        for each in wanted:
+            if each not in found:
+                found[each] = plugin(each)
     return list(found.values())
 
 
@@ -114,7 +120,7 @@ def _built_in(kind: Kind) -> list[Entry]:
     stems = sorted(
         p.stem for f in folders or () for p in Path(f).glob("*.py") if not p.stem.startswith("_")
     )
-    return [Entry(stem.replace("_", "-"), f"{package}.{stem}", BUILT_IN) for stem in stems]
+    return [Entry(s.replace("_", "-"), f"{package}.{s}", BUILT_IN) for s in stems]
 
 
 def _third_party(kind: Kind) -> list[Entry]:
@@ -132,19 +138,19 @@ def _third_party(kind: Kind) -> list[Entry]:
 
 @cache
 def _load(kind: Kind, base: type[Plugin], name: str) -> type[Plugin]:
-    plugin = load(entries(kind)[name.partition(":")[0]], kind)
-    variant = _parts(name)[1]
-    if variant and variant not in plugin.variants:
+    plugin = load(entries(kind)[stem(name)], kind)
+    asked = variant(name)
+    if asked and asked not in plugin.variants:
         known = f"it has {', '.join(plugin.variants)}" if plugin.variants else "it has none"
         raise UsageError(
-            f"the {kind} {_parts(name)[0]} has no variant {variant}{suggest(variant, plugin.variants)}; {known}"
+            f"the {kind} {stem(name)} has no variant {asked}{suggest(asked, plugin.variants)}; {known}"
         )
     return plugin  # type: ignore[return-value]
 
 
 def _task(name: str) -> Task:
     plugin: type[Task] = _load("task", Task, name)
-    return plugin(name, _parts(name)[1])
+    return plugin(name)
 
 
 def _manifest(path: str) -> Task:
@@ -165,11 +171,11 @@ def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
     wrong = [
         n
         for n in names
-        if n != "all" and not (kind == "task" and _is_path(n)) and _parts(n)[0] not in known
+        if n != "all" and not (kind == "task" and _is_path(n)) and stem(n) not in known
     ]
     if wrong:
         plural = "s" if len(wrong) > 1 else ""
-        named = ", ".join(f"{n}{suggest(_parts(n)[0], known)}" for n in wrong)
+        named = ", ".join(f"{n}{suggest(stem(n), known)}" for n in wrong)
         raise UsageError(
             f"unknown {kind}{plural}: {named}; there are {', '.join([*known, 'all'])}; "
             f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
@@ -188,11 +194,6 @@ def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
 
 def _is_path(name: str) -> bool:
     return os.sep in name or name.lower().endswith(MANIFEST_SUFFIXES)
-
-
-def _parts(name: str) -> tuple[str, str]:
-    stem, _, variant = name.partition(":")
-    return stem, variant
 
 
 def _defined_in(value: object, module: str, base: type) -> bool:

@@ -29,7 +29,6 @@ from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.batch import Padded, pad
 from bench.contracts.feature import SAMPLE_RATE
 from bench.runs.pairing import Pairing
-from bench.runs.system import full_name
 from bench.training.devices import keep_memory
 from benchmarks import scale
 
@@ -169,7 +168,7 @@ def _probed(backbone: Backbone) -> bool:
     setup = Setup(
         ("a", "b"), False, "en", "probe", "full", "random", backbone.variant, backbone.options()
     )
-    return backbone.name != "opensmile-svm" and not backbone.refuses(setup)
+    return backbone.stem != "opensmile-svm" and not backbone.refuses(setup)
 
 
 def _hours(seconds: float) -> str:
@@ -222,7 +221,7 @@ def main() -> None:
     )
     speeds = {}
     for backbone in backbones:
-        name = full_name(backbone)
+        name = backbone.name
         if name not in LIKE and name not in CLOSED:
             speeds[name] = found = measure(backbone, mean)
             print(
@@ -238,7 +237,7 @@ def main() -> None:
     print("|---|---|---|---|" + "---|" * (len(rates) * len(GPUS) + 1))
     for work in works(
         planned,
-        {full_name(b) for b in backbones if _probed(b)},
+        {b.name for b in backbones if _probed(b)},
         speeds,
         arguments.head / EPOCHS_CLIPS,
     ):

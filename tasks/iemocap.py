@@ -152,12 +152,10 @@ class Iemocap(Task):
         ),
     )
 
-    def __init__(self, name: str, variant: str = "") -> None:
-        super().__init__(name, variant)
-        self.improvised, self.excited_only = (
-            variant.startswith("improvised"),
-            variant.endswith("excited-only"),
-        )
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.improvised = self.variant.startswith("improvised")
+        self.excited_only = self.variant.endswith("excited-only")
         counts = {
             code: count
             for code, count in COUNTS.items()

@@ -152,11 +152,11 @@ def test_a_manifest_that_cannot_be_read_is_told_before_anything_runs(tmp_path: P
 
 def test_variants_come_along_when_asked_for() -> None:
     asked = ["hubert:released", "hubert", "mfcc-stats"]
-    names = [(b.name, b.variant) for b in registry.backbones(asked, variants=True)]
+    names = [(b.stem, b.variant) for b in registry.backbones(asked, variants=True)]
     assert names[0] == ("hubert", "released")
     assert ("hubert", "") in names
     assert ("mfcc-stats", "") in names
     assert len(names) == len(set(names))
     assert ("hubert", "") not in [
-        (b.name, b.variant) for b in registry.backbones(["hubert:released"], variants=True)
+        (b.stem, b.variant) for b in registry.backbones(["hubert:released"], variants=True)
     ]

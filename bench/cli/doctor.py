@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.paths import home
-from bench.runs.system import full_name
 from bench.settings import Settings, data_of
 
 if TYPE_CHECKING:
@@ -203,7 +202,7 @@ def _weights(backbones: Iterable[Backbone]) -> Iterable[Finding]:
     users: dict[tuple[str, str | None], list[str]] = {}
     for backbone in backbones:
         for language, checkpoint in backbone.checkpoints.items():
-            name = full_name(backbone) + (f" ({language})" if language != "*" else "")
+            name = backbone.name + (f" ({language})" if language != "*" else "")
             users.setdefault((checkpoint.hub_id, checkpoint.revision), []).append(name)
     for (hub_id, revision), names in users.items():
         folder = _snapshot(hub_id, revision)

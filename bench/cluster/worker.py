@@ -130,7 +130,7 @@ class _Named(Task):
     """All that a run must know of its task."""
 
     def __init__(self, task: Task) -> None:
-        super().__init__(task.name, task.variant)
+        super().__init__(task.name)
         for name in ("labels", "languages", "positive", "multilabel", "private"):
             setattr(self, name, getattr(task, name))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.contracts.feature import Feature
+from bench.contracts.plugin import Plugin
 from bench.contracts.recipe import Recipe
 from bench.contracts.space import Range, Space, fine_tuning, probing
 from bench.contracts.weights import Checkpoint, Weights
@@ -49,7 +50,7 @@ class Setup:
         return len(self.labels)
 
 
-class Backbone(ABC):
+class Backbone(Plugin, ABC):
     """A system under test.
 
     `network` returns a torch module whose `forward(inputs: bench.contracts.batch.Inputs) -> Tensor`
@@ -74,16 +75,11 @@ class Backbone(ABC):
     checkpoints: ClassVar[
         Mapping[str, Checkpoint]
     ] = {}  # language -> checkpoint; "*" serves the others
-    variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line: what differs from the default
     version: ClassVar[int] = 1  # raise it when the same settings train another network
     pretrained: ClassVar[bool] = (
         True  # False: there is nothing to pre-train, so random weights need no footnote
     )
     Options: ClassVar[type] = NoOptions  # a frozen dataclass of `bench.options.option` fields
-
-    def __init__(self, name: str, variant: str = "") -> None:
-        self.name = name  # without the variant
-        self.variant = variant
 
     def refuses(self, setup: Setup) -> str | None:
         """Why this pairing makes no sense, or None. The table shows the reason."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contracts.clip import Clip
+from bench.contracts.plugin import Plugin
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Expected:
         return (f"not the complete corpus: {', '.join(said)}",) if said else ()
 
 
-class Task(ABC):
+class Task(Plugin, ABC):
     """A corpus and the rules by which systems are compared on it."""
 
     title: ClassVar[str]
@@ -110,15 +111,10 @@ class Task(ABC):
     positive: str | None = None  # the class a binary task is about
     multilabel: bool = False
     private: bool = False  # no path, file name or manifest text of it leaves the process
-    variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line about it
     default_protocol: str  # speaker-disjoint wherever speakers are known
     notes: tuple[
         str, ...
     ] = ()  # caveats of the corpus as loaded; read after `clips`; tables carry them
-
-    def __init__(self, name: str, variant: str = "") -> None:
-        self.name = name  # as typed, with its variant: "demo:pitch"
-        self.variant = variant
 
     @abstractmethod
     def clips(self, root: Path | None) -> list[Clip]:

@@ -78,7 +78,7 @@ def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
     return {
         **system.content,
         "format": FINGERPRINT_VERSION,
-        "backbone": [backbone.name, backbone.variant, backbone.version],
+        "backbone": [backbone.stem, backbone.variant, backbone.version],
         "weights": ready.weights.digest,
         "corpus": ready.corpus.checksum,
         "protocol": ready.protocol,

@@ -16,6 +16,7 @@ from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.task import Fold, Task
 from bench.errors import BenchError, UsageError, suggest
 from bench.fingerprint import digest
+from bench.options import stem
 from bench.runs.pairing import Pairing, Ready, Run, _content, fingerprint
 from bench.runs.records import PairingRecord, Tuned
 from bench.runs.system import (
@@ -24,11 +25,10 @@ from bench.runs.system import (
     altered,
     check_options,
     chosen,
-    full_name,
     recipe_of,
     setup_of,
 )
-from bench.settings import Settings, _stem
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.data.corpus import Corpus
@@ -71,13 +71,11 @@ def select(settings: Settings) -> Selection:
     backbones = registry.backbones(settings.backbone, settings.variants)
     tasks = registry.tasks(settings.task)
     check_options(settings, backbones)
-    _check_names(
-        "--data", settings.data, [e for t in tasks for e in (t.name, _stem(t.name))], "task"
-    )
+    _check_names("--data", settings.data, [n for t in tasks for n in t.names], "task")
     _check_names(
         "--weights",
         settings.weights,
-        [n for b in backbones for n in (b.name, full_name(b))],
+        [n for b in backbones for n in b.names],
         "backbone",
     )
     for backbone in backbones:
@@ -112,7 +110,7 @@ def tuned(pairing: Pairing, search: Search) -> Pairing:
     """The pairing with the recipe and options that a search chose for each fold; failed if there
     was no search.
     """
-    name, ready = full_name(pairing.backbone), pairing.ready
+    name, ready = pairing.backbone.name, pairing.ready
     if ready is None:
         return pairing
     found = search(pairing.task.name, pairing.key)
@@ -200,7 +198,7 @@ def _pairing(
     changed = chosen(settings, backbone)
     record = PairingRecord(
         task=task.name,
-        backbone=full_name(backbone),
+        backbone=backbone.name,
         mode=settings.mode,
         protocol=settings.protocol or task.default_protocol,
         scale=settings.scale,
@@ -266,7 +264,7 @@ def _as_tuned(record: PairingRecord, found: Tuned | None) -> PairingRecord:
 
 def _check_names(flag: str, given: Mapping[str, object], known: Sequence[str], kind: str) -> None:
     every = {*known, *registry.entries("backbone" if kind == "backbone" else "task")}
-    wrong = [n for n in given if n not in every and _stem(n) not in every]
+    wrong = [n for n in given if n not in every and stem(n) not in every]
     if wrong:
         raise UsageError(
             f"{flag} names unknown {kind}s: {', '.join(n + suggest(n, every) for n in wrong)}"

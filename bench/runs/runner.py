@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from bench.options import flat
 from bench.runs.mlflow_client import StoreError
 from bench.runs.pairing import Pairing, Ready, Run
-from bench.runs.system import full_name
 from bench.runs.workplace import Material, Outcome, Place, Say, explain
 from bench.version import __version__
 
@@ -165,7 +164,7 @@ class Worker:
         torch.manual_seed(run.seed)
         with _peak_memory(device) as peak:
             network = backbone.network(system.setup)
-            title = f"{full_name(backbone)} {run.fold.name}"
+            title = f"{backbone.name} {run.fold.name}"
             job = TrainingJob(
                 network=network,
                 recipe=system.recipe,

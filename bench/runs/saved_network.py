@@ -13,7 +13,7 @@ from bench.contracts.backbone import Backbone, Setup
 from bench.errors import BenchError
 from bench.options import change
 from bench.runs.pairing import Pairing, Run
-from bench.runs.system import full_name
+from bench.runs.system import setting
 from bench.version import __version__
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:
         "format": FORMAT,
         "ser_bench": __version__,
         "task": pairing.task.name,
-        "backbone": full_name(backbone),
+        "backbone": backbone.name,
         "backbone_version": backbone.version,
         "setup": setup,
         "weights_digest": pairing.ready.weights.digest,
@@ -119,7 +119,9 @@ def _portable(weights: str | None, private: bool) -> str | None:
 
 
 def _setup(backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[str, str]") -> Setup:
-    given = weights.get(full_name(backbone), weights.get(backbone.name, stored["weights"]))
+    given = setting(weights, backbone)
+    if given is None:
+        given = stored["weights"]
     options = change(
         backbone.options(), stored["options"], f"options of {backbone.name} at the time of the run"
     )
@@ -129,7 +131,7 @@ def _setup(backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[st
 
 
 def _check_weights(backbone: Backbone, setup: Setup, about: "Mapping[str, Any]") -> None:
-    name = full_name(backbone)
+    name = backbone.name
     advice = f"name those of the run with --weights {name}=PATH_OR_HUB_ID"
     try:
         found = backbone.weights(setup)

@@ -57,7 +57,7 @@ def setup_of(settings: Settings, backbone: Backbone, task: Task) -> Setup:
         language=task.languages[0] if task.languages else "",
         mode=settings.mode,
         scale=settings.scale,
-        weights=settings.weights.get(full_name(backbone), settings.weights.get(backbone.name)),
+        weights=setting(settings.weights, backbone),
         variant=backbone.variant,
         options=change(backbone.options(), values, f"options of {backbone.name}"),
     )
@@ -82,11 +82,7 @@ def chosen(settings: Settings, backbone: Backbone) -> dict[str, Any]:
     """What `--set` says that concerns this backbone: `key`, overridden by `backbone.key`."""
     names = {f.name for kind in (Recipe, backbone.Options) for f in dataclasses.fields(kind)}
     general = {k: v for k, v in settings.set.items() if k in names}
-    own = {
-        k.rpartition(".")[2]: v
-        for k, v in settings.set.items()
-        if _owner(k) in (backbone.name, full_name(backbone))
-    }
+    own = {k.rpartition(".")[2]: v for k, v in settings.set.items() if _owner(k) in backbone.names}
     return {**general, **own}
 
 
@@ -111,19 +107,16 @@ def altered(backbone: Backbone, system: System, values: Mapping[str, Any]) -> Sy
     return System(setup, recipe, backbone.features(setup))
 
 
-def full_name(backbone: Backbone) -> str:
-    """The backbone's name with its variant, as typed."""
-    return f"{backbone.name}:{backbone.variant}" if backbone.variant else backbone.name
+def setting(values: Mapping[str, str], backbone: Backbone) -> str | None:
+    """The value for this backbone in a table by name, that of its variant if there is one."""
+    given = [values[name] for name in backbone.names if name in values]
+    return given[-1] if given else None
 
 
 def check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
     """Raise UsageError for every `--set` key that no backbone of the command has."""
     recipe = [f.name for f in dataclasses.fields(Recipe)]
-    own = {
-        n: [f.name for f in dataclasses.fields(b.Options)]
-        for b in backbones
-        for n in (b.name, full_name(b))
-    }
+    own = {n: [f.name for f in dataclasses.fields(b.Options)] for b in backbones for n in b.names}
     every = sorted({*recipe, *(name for names in own.values() for name in names)})
     known = {*own, *registry.entries("backbone")}
     problems = []

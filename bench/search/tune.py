@@ -18,7 +18,6 @@ from bench.options import flat, short
 from bench.runs.pairing import Pairing, Ready
 from bench.runs.records import Tuned
 from bench.runs.store import Store
-from bench.runs.system import full_name
 from bench.runs.workplace import Place, Say
 from bench.search.optuna_study import Done, Study, StudyError, best
 from bench.search.trials import Part, Trials
@@ -72,8 +71,7 @@ class _Search:
             say,
         )
         backbone, setup = pairing.backbone, ready.system.setup
-        names = (backbone.name, full_name(backbone))
-        self.space = changed(backbone.space(setup), settings.space, names, setup.options)
+        self.space = changed(backbone.space(setup), settings.space, backbone.names, setup.options)
         usual = {**flat(ready.system.recipe), **flat(setup.options)}
         self.first = {
             name: usual[name] for name, domain in self.space.items() if domain.holds(usual[name])
@@ -87,7 +85,7 @@ class _Search:
         self.name = digest(
             [pairing.key, domains, shape, tuning.sampler, tuning.pruner, tuning.seed]
         )
-        self.label = f"{full_name(backbone)} on {pairing.task.name}"
+        self.label = f"{backbone.name} on {pairing.task.name}"
         about = f"{self.label}, {setup.mode}, {ready.protocol}"
         self.parent = place.store.open_search(pairing.task.name, self.name, pairing.key, about)
         self.trials = Trials(

@@ -25,7 +25,7 @@ def setup(backbone: Backbone, mode: Any, scale: Any = "full") -> Setup:
 
 
 PAIRINGS = [
-    pytest.param(backbone, mode, id=f"{backbone.name}:{backbone.variant} {mode}")
+    pytest.param(backbone, mode, id=f"{backbone.name} {mode}")
     for backbone in registry.backbones(["all"], variants=True)
     for mode in ("finetune", "probe")
     if not backbone.refuses(setup(backbone, mode))
