@@ -60,7 +60,7 @@ def test_the_folder_is_the_registry() -> None:
 
 def test_listing_and_usage_errors_import_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom bench import cli\nsys.argv = ['bench', *sys.argv[1:]]\n"
+        "import sys\nfrom bench.cli import app as cli\nsys.argv = ['bench', *sys.argv[1:]]\n"
         "try: cli.main()\nexcept SystemExit as end: print('exit', end.code)\n"
         f"print([m for m in {HEAVY} if m in sys.modules])"
     )
