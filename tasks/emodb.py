@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.contracts.clip import Clip, Recording
-from bench.contracts.task import Expected, Protocol, Published, Task
+from bench.contracts.published import published
+from bench.contracts.task import Expected, Protocol, Task
 from bench.errors import CorpusError
 from bench.splits.protocols import leave_one_speaker_out
-from tasks._files import EMOBOX, UNCHECKED, folder, listed, media
+from tasks._files import folder, listed, media
 
 LETTERS = {  # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
     "W": "anger",
@@ -48,9 +49,8 @@ SPEAKERS = {
 }
 MALE = ("03", "10", "11", "12", "15")
 NAME = re.compile(r"(03|08|09|1[0-6])([ab]\d\d)([WLEAFTN])[a-z]?")
-HA = "Ha et al., EAI INIS 11(4), 2024, doi 10.4108/eetinis.v11i4.4734, Table 5"
 FIRST = "03"  # the speaker that Ha's abstract is about
-NO_MULTIPLE = "no count of its 49 clips gives this figure: a mean over runs, or other speakers"
+FIGURES = published(__file__)
 
 
 class EmoDB(Task):
@@ -66,82 +66,7 @@ class EmoDB(Task):
     )
     expected = Expected(clips=535, speakers=10, labels=COUNTS)
     default_protocol = "speaker"
-    published = (
-        Published(
-            "multistream CNN-LSTM, non-local, pre-trained",
-            {"WA": 0.917},
-            "speaker",
-            HA,
-            note="its abstract's 93.2 is for speaker 03 alone",
-        ),
-        Published(
-            "multistream CNN-LSTM, non-local",
-            {"WA": 0.873},
-            "speaker",
-            HA,
-            note="its abstract's 90.1 is for speaker 03 alone",
-        ),
-        Published(
-            "multistream CNN-LSTM, non-local, pre-trained",
-            {"WA": 0.932},
-            "first-speaker",
-            HA,
-            note=f"quoted in its abstract as the result on EmoDB; {NO_MULTIPLE}; the network pre-trained is not told",
-        ),
-        Published(
-            "multistream CNN-LSTM, non-local",
-            {"WA": 0.901},
-            "first-speaker",
-            HA,
-            note=f"quoted in its abstract as the result on EmoDB; {NO_MULTIPLE}",
-        ),
-        Published(
-            "1D stream with attention, 8 s",
-            {"WA": 0.1929},
-            "first-speaker",
-            HA,
-            note="below the 28.6 of always answering anger (14 of 49), which it does not explain",
-        ),
-        Published(
-            "2D CNN-LSTM (Zhao et al.)",
-            {"WA": 0.9589},
-            "speaker-independent, not told how",
-            "Zhao et al., Biomedical Signal Processing and Control 47, 2019",
-            note=f"Ha's 92.9 for it is an earlier system's, from its abstract; 95.33 speaker-dependent; {UNCHECKED}",
-        ),
-        Published(
-            "CAPL-SER (HuBERT base)",
-            {"UA": 0.9719, "WA": 0.9730},
-            "speaker",
-            "CAPL-SER, Interspeech 2026, no. 2118",
-            note=UNCHECKED,
-        ),
-        Published(
-            "MS-SENet", {"WA": 0.9640}, "not told, perhaps random folds", "MS-SENet", note=UNCHECKED
-        ),
-        Published("emotion2vec, linear", {"UA": 0.8485}, "not told", "emotion2vec", note=UNCHECKED),
-        Published(
-            "HuMP-CAT",
-            {"WA": 0.8869},
-            "a small part trains, not told how",
-            "arXiv 2501.10408, abstract",
-            note=f"trained on IEMOCAP first; {UNCHECKED}",
-        ),
-        Published(
-            "WavLM large",
-            {"UA": 0.9258},
-            "EmoBox's folds, not speaker-disjoint",
-            EMOBOX,
-            note="frozen encoder",
-        ),
-        Published(
-            "Whisper large-v3",
-            {"UA": 0.9126},
-            "EmoBox's folds, not speaker-disjoint",
-            EMOBOX,
-            note="frozen encoder",
-        ),
-    )
+    published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every clip; files of other names are errors, missing ones a note."""
@@ -172,7 +97,7 @@ class EmoDB(Task):
                 leave_one_speaker_out(FIRST),
                 speaker_disjoint=True,
                 audio_disjoint=True,
-                source=f"{HA}, footnote *",
+                source=f"{FIGURES.sources['ha']}, Table 5, footnote *",
                 notes=(
                     f"one speaker of ten: {SPEAKERS[FIRST]} clips, 1 of disgust; UA hangs on single clips",
                 ),

@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contracts.clip import Clip
+from bench.contracts.published import published
 from bench.contracts.task import Expected, Protocol, Task
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
-from tasks._hotline import PUBLISHED, clips
+from tasks._hotline import clips
 
-NEGATIVE, OTHER = "negative", "non-negative"
+NEGATIVE = "negative"
+OTHER = "non-negative"
+
+FIGURES = published(__file__)
 
 
 class Hotline(Task):
@@ -23,7 +27,7 @@ class Hotline(Task):
     labels = (NEGATIVE, OTHER)
     languages = ("zh",)
     licence = "private"
-    citation = "Chen et al., arXiv 2405.04128, 2024; Wang et al., arXiv 2501.08696, 2025"
+    citation = f"{FIGURES.sources['chen']}, 2024; {FIGURES.sources['wang']}, 2025"
     obtain = (
         "it is private: name your own manifest, with the columns path, label (negative or non-negative) and speaker, "
         "with --data hotline=FILE"
@@ -32,7 +36,7 @@ class Hotline(Task):
     default_protocol = "subject"
     positive = NEGATIVE
     private = True
-    published = PUBLISHED
+    published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row of the manifest; its companion's `[map]` gives other label texts their class."""
@@ -48,7 +52,7 @@ class Hotline(Task):
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 shared_test=True,
-                source="Wang et al., arXiv 2501.08696, section IV.A, as its text has it",
+                source=f"{FIGURES.sources['wang']}, section IV.A, as its text has it",
                 notes=(
                     "the same held-out callers are tested by all 5 folds, which differ in training and validation",
                 ),

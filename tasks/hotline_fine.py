@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contracts.clip import Clip
-from bench.contracts.task import Protocol, Published, Task
+from bench.contracts.published import published
+from bench.contracts.task import Protocol, Task
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
-from tasks._hotline import CHEN, clips
+from tasks._hotline import clips
 
 LABELS = (
     "despair",
@@ -28,13 +29,15 @@ LABELS = (
     "grievance",
 )
 
+FIGURES = published(__file__)
+
 
 class HotlineFine(Task):
     title = "Psychological support hotline, 11 negative emotions, several per clip (private)"
     labels = LABELS
     languages = ("zh",)
     licence = "private"
-    citation = f"{CHEN}, 2024"
+    citation = f"{FIGURES.sources['chen']}, 2024"
     obtain = (
         "it is private: name your own manifest, with the columns path, label (any of the 11 emotions, joined by |) and "
         "speaker, with --data hotline-fine=FILE"
@@ -42,16 +45,7 @@ class HotlineFine(Task):
     default_protocol = "subject-5"
     multilabel = True
     private = True
-    published = (
-        Published(
-            "Whisper (best of six)",
-            {"F1 weighted": 0.4174},
-            "published",
-            f"{CHEN}, abstract",
-            note="which Whisper is not told there; emotions are decided by 11 softmax pairs, a threshold of 0.5; its "
-            "folds carry one network on, so that all but the first have trained on their own validation part",
-        ),
-    )
+    published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row of the manifest, with none, one or several emotions."""
@@ -72,7 +66,7 @@ class HotlineFine(Task):
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 shared_test=True,
-                source=f"{CHEN}, released notebooks",
+                source=f"{FIGURES.sources['chen']}, released notebooks",
                 notes=(
                     "the same held-out callers are tested by all 5 folds, which differ in training and validation",
                     "Chen's own callers follow the order of a folder and are not published: the same share, others",

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.contracts.clip import Clip, Recording
-from bench.contracts.task import Expected, Fold, Protocol, Published, Split, Task
+from bench.contracts.published import published
+from bench.contracts.task import Expected, Fold, Protocol, Split, Task
 from bench.errors import CorpusError
 from bench.splits.protocols import speaker_groups, stratified
-from tasks._files import EMOBOX, FROZEN, SUPERB, UNCHECKED, folder, listed, media
+from tasks._files import folder, listed, media
 
 CODES = {"neu": "neutral", "ang": "angry", "sad": "sad", "hap": "happy", "exc": "happy"}
 OTHERS = ("fru", "sur", "fea", "dis", "oth", "xxx")  # labelled, and of none of the four classes
@@ -32,7 +33,6 @@ RATER = re.compile(
 )  # one annotator's emotions, `Neutral;` or `Anger; Frustration;`
 KINDS = {"impro": "improvised", "script": "scripted"}
 
-STRL = "Chen et al., STRL-SER, Knowledge-Based Systems"
 SEGMENTS = {
     "1.6": 2352,
     "1.8": 2236,
@@ -40,6 +40,7 @@ SEGMENTS = {
     "2.2": 1997,
 }  # s -> clips at least as long, of a complete copy
 MAIN_SEGMENT = "2.0"
+FIGURES = published(__file__)
 
 
 class Iemocap(Task):
@@ -63,94 +64,7 @@ class Iemocap(Task):
         "improvised-excited-only": "both",
     }
     default_protocol = "session"
-    published = (
-        Published(
-            "STRL-SER",
-            {"UA": 0.7932, "WA": 0.8160},
-            "published",
-            STRL,
-            note="346 of 424: every figure fits its improvised clips of at least 2.0 s without happy, not the corpus "
-            "it describes; its heads, kernels and segments were tuned on them, its actors are trained on, too; its "
-            "printed formulas do not give its F1 figures, which are scikit-learn's averages",
-        ),
-        Published(
-            "STRL-SER, segments of 1.8 s",
-            {"UA": 0.7655, "WA": 0.7946},
-            "published-1.8",
-            f"{STRL}, Table 10",
-            note="356 of 448; printed for 1.6 s, too, where it is no count of the 471 clips: copied",
-        ),
-        Published("Whisper large-v3", {"UA": 0.7354, "WA": 0.7286}, "session", EMOBOX, note=FROZEN),
-        Published("WavLM large", {"UA": 0.6947, "WA": 0.6907}, "session", EMOBOX, note=FROZEN),
-        *(
-            Published(
-                name,
-                {"WA": score},
-                "session",
-                SUPERB,
-                note=f"frozen encoder, all layers; {UNCHECKED}",
-            )
-            for name, score in {
-                "WavLM large": 0.7062,
-                "WavLM base+": 0.6865,
-                "HuBERT large": 0.6762,
-                "wav2vec 2.0 large": 0.6564,
-                "HuBERT base": 0.6492,
-                "wav2vec 2.0 base": 0.6343,
-            }.items()
-        ),
-        Published(
-            "CAPL-SER (HuBERT base)",
-            {"UA": 0.7907, "WA": 0.7810},
-            "session",
-            "CAPL-SER, Interspeech 2026, no. 2118",
-            note=UNCHECKED,
-        ),
-        Published(
-            "PWS (WavLM base)",
-            {"UA": 0.7808},
-            "session",
-            "PWS, Interspeech 2026, no. 1587",
-            note=UNCHECKED,
-        ),
-        Published(
-            "WavLM base, cross-entropy",
-            {"UA": 0.7342},
-            "session",
-            "PWS, Interspeech 2026, no. 1587",
-            note=UNCHECKED,
-        ),
-        Published("Gao 2024", {"UA": 0.7849, "WA": 0.7785}, "session", "Gao, 2024", note=UNCHECKED),
-        Published(
-            "HuBERT large, fine-tuned",
-            {"WA": 0.7301},
-            "session",
-            "Wang et al., arXiv 2111.02735",
-            note=UNCHECKED,
-        ),
-        Published(
-            "HuBERT large, fine-tuned",
-            {"WA": 0.7958},
-            "random, speakers on both sides",
-            "Wang et al., arXiv 2111.02735",
-            note=f"6.6 points above the same system on unknown speakers; {UNCHECKED}",
-        ),
-        Published(
-            "GMP-ATL (HuBERT)",
-            {"UA": 0.8200, "WA": 0.8000},
-            "not told in its abstract",
-            "Pan et al., arXiv 2405.02151",
-            note=UNCHECKED,
-        ),
-        Published("emotion2vec, linear", {"WA": 0.7179}, "session", "emotion2vec", note=UNCHECKED),
-        Published(
-            "emotion2vec, linear",
-            {"WA": 0.7448},
-            "sessions, epochs chosen on the test part",
-            "emotion2vec",
-            note=UNCHECKED,
-        ),
-    )
+    published = FIGURES.rows
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -199,7 +113,7 @@ class Iemocap(Task):
                 speaker_groups(pairs),
                 speaker_disjoint=True,
                 audio_disjoint=True,
-                source=EMOBOX,
+                source=FIGURES.sources["emobox"],
             ),
             **{name: _strl(seconds) for name, seconds in lengths.items()},
         }
@@ -221,7 +135,7 @@ def _strl(seconds: str) -> Protocol:
         _of_at_least(float(seconds), stratified(test=0.2)),
         speaker_disjoint=False,
         audio_disjoint=False,
-        source=f"{STRL}, Table 10: its figures are multiples of 1/n for this n alone",
+        source=f"{FIGURES.sources['strl-ser']}, Table 10: its figures are multiples of 1/n for this n alone",
         notes=(
             f"improvised clips of {seconds} s or more, happy being excited alone: {SEGMENTS[seconds]:,} of a complete "
             "copy; the evaluation set changes with the length of the segments, so results at two lengths are not of "

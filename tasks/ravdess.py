@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.contracts.clip import Clip, Recording
-from bench.contracts.task import Expected, Protocol, Published, Task
+from bench.contracts.published import published
+from bench.contracts.task import Expected, Protocol, Task
 from bench.errors import CorpusError
 from bench.splits.protocols import consecutive_speakers, speaker_groups, stratified
-from tasks._files import EMOBOX, FROZEN, UNCHECKED, folder, listed, media
+from tasks._files import folder, listed, media
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
@@ -29,6 +30,8 @@ EMOBOX_FOLDS = (
     ("02", "15", "16", "18"),
     ("06", "13", "17", "22"),
 )
+
+FIGURES = published(__file__)
 
 
 class Ravdess(Task):
@@ -49,48 +52,7 @@ class Ravdess(Task):
         hours=1.48,
     )
     default_protocol = "speaker"
-    published = (
-        Published(
-            "Whisper large-v3",
-            {"UA": 0.7532, "WA": 0.7587, "F1 macro": 0.7519},
-            "speaker",
-            EMOBOX,
-            note=FROZEN,
-        ),
-        Published("WavLM large", {"UA": 0.72}, "speaker", EMOBOX, note=FROZEN),
-        Published("HuBERT large", {"UA": 0.70}, "speaker", EMOBOX, note=FROZEN),
-        Published("wav2vec 2.0 base", {"UA": 0.543}, "speaker", EMOBOX, note=FROZEN),
-        Published(
-            "wav2vec 2.0 XLSR, fine-tuned",
-            {"WA": 0.8182},
-            "5 folds of other actors",
-            "Luna-Jimenez et al., Applied Sciences 12(1) 327, 2021",
-            note=f"audio alone; the 86.70 quoted elsewhere is audio-visual; {UNCHECKED}",
-        ),
-        Published(
-            "XLS-R, fine-tuned",
-            {"F1 weighted": 0.773},
-            "speaker-independent, not told how",
-            "a GitHub repository's README",
-            note=UNCHECKED,
-        ),
-        Published(
-            "STRL-SER",
-            {"UA": 0.8785, "WA": 0.8888, "F1 macro": 0.8822, "F1 weighted": 0.8882},
-            "published",
-            "Chen et al., STRL-SER, Knowledge-Based Systems, Tables 3 and 9",
-            note="256 of 288, cut off, not rounded; tuned on these 288 clips, whose actors it also trained on; its "
-            "division is unpublished; its printed formulas do not give its F1 figures, which are read as "
-            "scikit-learn's averages; Table 7 prints 84.65 and 84.69 for them, its Transformer's",
-        ),
-        Published(
-            "STRL-SER with a Transformer for its BiLSTM",
-            {"F1 macro": 0.8465, "F1 weighted": 0.8469},
-            "published",
-            "Chen et al., STRL-SER, Knowledge-Based Systems, Table 7",
-            note="tuned on the clips that it reports; the BiLSTM's row repeats these two figures by mistake",
-        ),
-    )
+    published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every speech clip; song, video and files of other names are errors, missing ones a note."""
@@ -120,7 +82,7 @@ class Ravdess(Task):
                 speaker_groups(EMOBOX_FOLDS),
                 speaker_disjoint=True,
                 audio_disjoint=True,
-                source=EMOBOX,
+                source=FIGURES.sources["emobox"],
             ),
             "speaker-3": Protocol(
                 "8 folds of 3 consecutive actors; 3 of the other 21 validate",
@@ -133,7 +95,7 @@ class Ravdess(Task):
                 stratified(test=0.2),
                 speaker_disjoint=False,
                 audio_disjoint=False,
-                source="Chen et al., STRL-SER, Knowledge-Based Systems, section 4",
+                source=f"{FIGURES.sources['strl-ser']}, section 4",
                 notes=("STRL-SER's own division is not published: the same sizes, other clips",),
             ),
         }

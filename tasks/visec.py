@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contracts.clip import Clip, Recording
-from bench.contracts.task import Expected, Protocol, Published, Task
+from bench.contracts.published import published
+from bench.contracts.task import Expected, Protocol, Task
 from bench.errors import CorpusError
 from bench.splits.protocols import speaker_kfold, stratified, without_copies
-from tasks._files import UNCHECKED, listed
+from tasks._files import listed
 
 if TYPE_CHECKING:
     import pyarrow
@@ -26,12 +27,9 @@ META = ("accent", "gender")
 UNKNOWN_SPEAKER = "0"  # 2,217 clips, 42 %: many voices under one number, as it seems
 SEED = 0  # of the published protocol: gives Table II's counts exactly, in validation and test too
 
-THANH = (
-    "Thanh et al., A Robust Pitch-Fusion Model, ICASSP 2024, doi 10.1109/ICASSP48485.2024.10448373"
-)
-WANG = "Wang et al., arXiv 2501.08696, Table VI"
-SWAPPED = f"the paper's UA is plain accuracy (k of 528) and its WA the mean recall: named here by what they are; {UNCHECKED}"
 NOT_THE_SAME = "the papers' own division is not published: Table II's counts, other clips"
+
+FIGURES = published(__file__)
 
 
 class ViSEC(Task):
@@ -39,7 +37,7 @@ class ViSEC(Task):
     labels = LABELS
     languages = ("vi",)
     licence = "CC BY 4.0"
-    citation = THANH
+    citation = FIGURES.sources["thanh"]
     url = f"https://huggingface.co/datasets/{HUB_ID}"
     obtain = (
         f"run `bench prepare visec` where there is a network (0.4 GB of {HUB_ID}), or name a copy of its folder or "
@@ -52,76 +50,7 @@ class ViSEC(Task):
         hours=3.18,
     )
     default_protocol = "speaker"
-    published = (
-        Published(
-            "wav2vec2-base-vi", {"UA": 0.6237, "WA": 0.6174}, "published", THANH, note=SWAPPED
-        ),
-        Published("pitch fusion", {"UA": 0.7190, "WA": 0.7272}, "published", THANH, note=SWAPPED),
-        Published(
-            "pitch fusion, as quoted by Wang et al.",
-            {"WA": 0.7272},
-            "published",
-            WANG,
-            note="printed as UA and as WA; the original's mean recall is 71.90",
-        ),
-        Published(
-            "feature fusion",
-            {"WA": 0.7330},
-            "published",
-            WANG,
-            note="387 of 528 clips, printed as UA and as WA: probably one figure twice; 3 clips more than pitch "
-            "fusion, which no test tells from none",
-        ),
-        Published(
-            "PWS (WavLM base)",
-            {"UA": 0.8570},
-            "5 folds, said to be stratified by speaker",
-            "PWS, Interspeech 2026, no. 1587",
-            note=UNCHECKED,
-        ),
-        Published(
-            "WavLM base, cross-entropy",
-            {"UA": 0.7380},
-            "5 folds, said to be stratified by speaker",
-            "PWS, Interspeech 2026, no. 1587",
-            note=UNCHECKED,
-        ),
-        Published(
-            "MaxMViT-GMU",
-            {"WA": 0.7292, "F1 macro": 0.7246},
-            "random 80/20",
-            "a GitHub repository's README",
-            note=UNCHECKED,
-        ),
-        Published(
-            "ECAPA-TDNN",
-            {"WA": 0.610, "F1 macro": 0.613},
-            "speaker-independent, not told how",
-            "a GitHub repository's README",
-            note=UNCHECKED,
-        ),
-        Published(
-            "WavLM fusion",
-            {"WA": 0.51},
-            "speaker-independent, not told how",
-            "a GitHub repository's README",
-            note=f"printed as about 51; {UNCHECKED}",
-        ),
-        Published(
-            "MFCC, random forest",
-            {"WA": 0.37},
-            "speaker-independent, not told how",
-            "a GitHub repository's README",
-            note=UNCHECKED,
-        ),
-        Published(
-            "MERaLiON-SER",
-            {},
-            "zero-shot, on which clips is not told",
-            "MERaLiON-SER",
-            note=f"40.25, of a measure that is not told; {UNCHECKED}",
-        ),
-    )
+    published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row, its WAV file in memory. `root`: a folder with `data/*.parquet`, or one parquet
@@ -165,7 +94,7 @@ class ViSEC(Task):
                 random,
                 speaker_disjoint=False,
                 audio_disjoint=False,
-                source="Wang et al., arXiv 2501.08696, Table II",
+                source=f"{FIGURES.sources['wang']}, Table II",
                 notes=(NOT_THE_SAME,),
             ),
             "dedup": Protocol(

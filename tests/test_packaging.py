@@ -6,6 +6,7 @@ import sys
 import zipfile
 from email import message_from_string
 from email.message import Message
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,8 +18,8 @@ BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(
 
 
 @pytest.fixture(scope="module")
-def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
-    """Of a wheel that is built as an installer builds it."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that is built as an installer builds it."""
     folder = tmp_path_factory.mktemp("wheel")
     built = subprocess.run(
         [sys.executable, "-c", BUILD, str(folder)],
@@ -27,10 +28,22 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Message:
         text=True,
         check=True,
     )
-    wheel = folder / built.stdout.split()[-1]
+    return folder / built.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
     inside = f"ser_bench-{__version__}.dist-info/METADATA"
     with zipfile.ZipFile(wheel) as archive:
         return message_from_string(archive.read(inside).decode())
+
+
+def test_the_wheel_holds_the_published_figures(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("tasks/published/")}
+    files = {f"tasks/published/{path.name}" for path in (ROOT / "tasks/published").glob("*.toml")}
+    assert files
+    assert packed == files
 
 
 def test_the_package_page_has_no_relative_link(metadata: Message) -> None:

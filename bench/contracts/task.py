@@ -55,12 +55,33 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """One number of a publication as it is printed there: the text `73.30` in a column `Acc`."""
+
+    column: str
+    text: str
+    value: float  # the same as a fraction, 0 to 1
+    score: str = ""  # our name for it, "WA"; empty where it is not read as one of our scores
+
+
+@dataclass(frozen=True)
+class ClipCounts:
+    """The test clips behind published figures; of several folds, all their test clips together."""
+
+    clips: int
+    classes: Mapping[str, int] = field(default_factory=dict)  # empty where unknown
+    folds: int = 1
+
+
+@dataclass(frozen=True)
 class Published:
-    """A figure somebody else printed, shown beside the measured rows and marked `published`.
+    """A row of figures that somebody else printed, shown beside the measured rows and marked
+    `published`.
 
     `scores` are fractions (0 to 1) under the names of `bench.scoring.scores` ("UA", "WA", "F1
     macro", "F1 weighted", "F1 (negative)"), named by what the figure IS, which may differ from its
-    column in the paper: then `note` says so.
+    column in the paper: then `note` says so. `bench.contracts.published` reads rows from a file,
+    with the figures as printed.
     """
 
     system: str
@@ -68,6 +89,8 @@ class Published:
     protocol: str  # a protocol of the task where it is the same one, else a few words
     source: str  # citation, with table
     note: str = ""
+    figures: tuple[Figure, ...] = ()  # as printed, where the printed text is known
+    test_part: ClipCounts | None = None  # None where unknown
 
 
 @dataclass(frozen=True)
