@@ -315,7 +315,7 @@ def _searches(
     """What recorded searches chose. Raises UsageError if there are none."""
     found = store.searches(registry.recorded_names(tasks) or None)
     if backbones:
-        found = [search for search in found if search["backbone"] in backbones]
+        found = [search for search in found if search.backbone in backbones]
     if not found:
         raise UsageError(
             f"no search is recorded in {store.name} for what is asked: start with `bench tune`"

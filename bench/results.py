@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.data.corpus_card import Card
     from bench.runs.dry_run import Planned
     from bench.runs.inference import Found
+    from bench.runs.search_record import SearchRecord
     from bench.runs.workplace import Outcome
 
     Frame = pandas.DataFrame
@@ -115,7 +116,7 @@ class Plan(Result):
 class Searches(Result):
     """What recorded searches chose."""
 
-    searches: tuple[Mapping[str, Any], ...]
+    searches: "tuple[SearchRecord, ...]"
     failed: int = 0  # pairings that could not be searched
 
     @property
@@ -237,19 +238,21 @@ def _frame(records: Iterable[Mapping[str, Any]]) -> "Frame":
     return pandas.DataFrame(list(records))
 
 
-def _search_records(searches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _search_records(searches: "Iterable[SearchRecord]") -> Iterator[dict[str, Any]]:
     for search in searches:
-        identity = {name: search[name] for name in ("task", "backbone", "mode", "protocol")}
-        for part in search["parts"]:
-            best = part["best"] or {"score": None, "values": {}}
+        for study in search.parts:
+            best = study.best
             yield {
-                **identity,
-                "fold": part["fold"] or "all",
-                "trials": search["trials"],
-                "objective": search["objective"],
-                "default": part["default"],
-                "best": best["score"],
-                **best["values"],
+                "task": search.task,
+                "backbone": search.backbone,
+                "mode": search.mode,
+                "protocol": search.protocol,
+                "fold": study.fold or "all",
+                "trials": search.trials,
+                "objective": search.objective,
+                "default": study.default,
+                "best": best.score if best else None,
+                **(best.values if best else {}),
             }
 
 

@@ -5,23 +5,25 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.cluster import preflight
 from bench.cluster.pool import Cluster, ClusterError
-from bench.errors import UsageError
+from bench.errors import UsageError, one_line
 from bench.settings import Settings
 
-ANSWER_SECONDS = 5  # for a cluster's address to answer
+ANSWER_SECONDS = 15  # for a cluster's address to accept a connection
 
 
 @contextlib.contextmanager
-def connect(settings: Settings) -> "Iterator[Cluster]":
-    """The cluster that the settings name, its nodes checked; without an address one of this machine
-    alone.
+def connect(settings: Settings) -> Iterator[Cluster]:
+    """The cluster that the settings name, with its nodes checked; by default this machine alone.
 
-    Nothing is printed while it lasts: Ray tells of its workers on standard output, which is for
-    tables. Raises UsageError without Ray or for a wrong setting, ClusterError where a cluster or a
-    node of it does not answer.
+    Standard output is silenced meanwhile, because Ray reports on its workers there.
+
+    Raises:
+        UsageError: Ray is not installed, or a setting is wrong.
+        ClusterError: the cluster or one of its nodes does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -29,14 +31,9 @@ def connect(settings: Settings) -> "Iterator[Cluster]":
     except ImportError:
         raise UsageError("--executor ray needs Ray: pip install 'ser-bench[ray]'") from None
     address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "local"
-    _reach(address)
-    own = {"include_dashboard": False} if address == "local" else {}
+    _check_reachable(address)
     with _silent():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-        except Exception as error:  # Ray raises its own, and those of what it stands on
-            text = " ".join(str(error).split())
-            raise ClusterError(f"the Ray cluster {address} cannot be used: {text[:400]}") from error
+        _start(ray, address)
         cluster = None
         try:
             cluster = Cluster(ray, settings)
@@ -49,28 +46,39 @@ def connect(settings: Settings) -> "Iterator[Cluster]":
             ray.shutdown()
 
 
-def _reach(address: str) -> None:
-    """Ray itself would try for minutes."""
+def _start(ray: Any, address: str) -> None:
+    options = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
+    except Exception as error:  # Ray raises its own and those of its dependencies
+        message = f"the Ray cluster {address} cannot be used: {one_line(error, 400)}"
+        raise ClusterError(message) from error
+
+
+def _check_reachable(address: str) -> None:
+    """Raise an error at once where Ray itself would keep trying for minutes."""
     if address in ("local", "auto"):
         return
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdigit():
         raise UsageError(
-            f"--ray-address takes HOST:PORT of a cluster's head (its port is 6379), or auto; not {address}"
+            "--ray-address takes HOST:PORT of a cluster's head (its port is 6379), or auto; "
+            f"not {address}"
         )
+    target = (host.strip("[]"), int(port))
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+        socket.create_connection(target, ANSWER_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ClusterError(
-            f"no Ray cluster answers at {address} ({reason}): `ray start --head` begins one"
-        ) from error
+        message = (
+            f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`"
+        )
+        raise ClusterError(message) from error
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    with (
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-    ):
+    with contextlib.ExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(contextlib.redirect_stdout(nowhere))
         yield

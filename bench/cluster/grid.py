@@ -1,53 +1,51 @@
-"""A grid on a cluster: each feature of a clip computed once for all runs, each run done where there
-is room for it.
+"""A grid on a cluster: each feature of a clip computed once for all runs, each run where it fits.
 
-Runs are recorded by those who do them. Of a corpus its decoded samples travel, through the cache,
-and what is said of its clips; no path and no recording does.
+Runs are recorded by the nodes that run them. What travels of a corpus are its decoded samples,
+through the cache, and the metadata of its clips; no path and no recording does.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from threadpoolctl import threadpool_info
 
-from bench.cluster import worker as node
 from bench.cluster.feature_jobs import Features
 from bench.cluster.pool import Call, Cluster, Ended, Need
+from bench.cluster.sizes import Sizes
+from bench.cluster.worker import Report, Site, attempt_run, do_work, portable
 from bench.runs.pairing import Pairing, Run
 from bench.runs.runner import Worker, workers
 from bench.runs.workplace import Outcome, Place, Say
 
-MARGIN = 1.2  # memory that is set aside for a run, in what a run like it has taken at most
-CONTEXT = 600  # MiB of a GPU that a process takes beside its arrays
-READERS = 4  # processes that read batches for a whole GPU
+AHEAD = 2  # calls under way per slot: nodes stay busy, and an interrupt has little to cancel
 
 
 @dataclass
 class Group:
-    """The runs of one pairing that are still to be done."""
+    """The runs of one pairing that are not recorded yet."""
 
     worker: Worker
     left: int
-    measured: float | None  # MiB, the most that one of them has taken
+    measured: float | None  # MiB, the most that one of its runs has used
 
 
 @dataclass
 class Job:
-    """A run to be done. `alone`: it was begun before anybody knew what it takes."""
+    """A run to be done."""
 
     run: Run
     group: Group
-    patient: bool = False  # it waits for another process that has the run in hand
-    alone: bool = False
+    patient: bool = False  # another process has the run in hand: wait for it
+    alone: bool = False  # started before it was known what such a run uses
 
 
 def execute(
     cluster: Cluster, pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say
 ) -> Outcome:
-    """Run what is not recorded, as `bench.runs.runner.execute` does. A run whose workers die is
-    recorded as failed.
+    """Run what is not recorded, as `bench.runs.runner.execute` does.
+
+    A run whose workers die is recorded as failed.
     """
     outcome = Outcome()
     grid = _Grid(cluster, place, fresh, say, outcome)
@@ -65,116 +63,148 @@ def spread(
     count: int,
     say: Say,
 ) -> list[tuple[Pairing, str]]:
-    """Do `work(pairing, place=..., say=...)` for each pairing on `count` workers at once, or as
-    many as have room.
+    """Call `work(pairing, place=..., say=...)` for each pairing on `count` workers at once.
 
-    `work` is a function of a module, or a `partial` of one. The pairings' features are made first.
-    Gives what failed, and why; a worker that dies is replaced, at most twice.
+    Fewer workers are used where the cluster has no room for all. `work` is a function of a module,
+    or a `partial` of one. The pairings' features are extracted first. Returns the pairings that
+    failed, each with its reason; a worker that dies is replaced at most twice.
     """
-    sizes, told, failed = _Sizes(cluster), set[str](), dict[str, tuple[Pairing, str]]()
-    site, need = _site(cluster, place, sizes), sizes.need(None)
-    features = Features(cluster, site)
-    ready = [(pairing, pairing.ready) for pairing in pairings if pairing.ready]
-    for _, found in ready:
-        features.want(found.system.features.values(), found.corpus, _clips(found.runs))
+    sizes = Sizes(cluster)
+    need = sizes.need(None)
+    features = Features(cluster, _site(cluster, place, sizes))
+    able = [pairing for pairing in pairings if pairing.ready]
+    for pairing in able:
+        _want(features, pairing)
     features.start(need, sizes.slots(need))
     while cluster.under_way:
-        cluster.ended(say)  # what could not be made fails where it is used
-    for pairing, found in ready:
-        for _ in range(min(count, sizes.slots(need))):
-            arguments = (site, node.portable(pairing), features.sent(found.corpus), work)
-            cluster.start(Call(node.work, arguments, need, pairing))
+        cluster.ended(say)  # what could not be extracted fails where it is used
+    workers_each = min(count, sizes.slots(need))
+    for pairing in able:
+        call = _work_call(features, pairing, work, need)
+        for _ in range(workers_each):
+            cluster.start(Call(call.function, call.arguments, need, pairing))
+    return _failures(cluster, say)
+
+
+def _want(features: Features, pairing: Pairing) -> None:
+    ready = pairing.ready
+    assert ready
+    features.want(ready.system.features.values(), ready.corpus, _clips(ready.runs))
+
+
+def _work_call(features: Features, pairing: Pairing, work: Callable[..., None], need: Need) -> Call:
+    assert pairing.ready
+    corpus = features.sent(pairing.ready.corpus)
+    return Call(do_work, (features.site, portable(pairing), corpus, work), need, pairing)
+
+
+def _failures(cluster: Cluster, say: Say) -> list[tuple[Pairing, str]]:
+    """Wait for all work; the pairings that failed, each with its reason."""
+    failed: dict[str, tuple[Pairing, str]] = {}
+    told: set[str] = set()
     while cluster.under_way:
         ended = cluster.ended(say)
-        report = ended.value or node.Report(error=ended.lost)
+        report = ended.value or Report(error=ended.lost)
         for text in report.said:
-            if text not in told:  # all workers of a pairing come to the same end
+            if text not in told:  # all workers of a pairing report the same results
                 say(text)
         told.update(report.said)
+        pairing = ended.call.key
         if report.error:
-            failed[ended.call.key.key] = (ended.call.key, report.error)
+            failed[pairing.key] = (pairing, report.error)
     return list(failed.values())
 
 
 class _Grid:
-    """All runs that are to be done, in the order in which they are begun."""
+    """All runs to be done, in the order in which they are started."""
 
     def __init__(
         self, cluster: Cluster, place: Place, fresh: bool, say: Say, outcome: Outcome
     ) -> None:
-        self.cluster, self.place, self.fresh, self.say, self.outcome = (
-            cluster,
-            place,
-            fresh,
-            say,
-            outcome,
-        )
-        self.sizes = _Sizes(cluster)
+        self.cluster = cluster
+        self.place = place
+        self.fresh = fresh
+        self.say = say
+        self.outcome = outcome
+        self.sizes = Sizes(cluster)
         self.site = _site(cluster, place, self.sizes)
         self.features = Features(cluster, self.site)
         self.jobs: list[Job] = []
 
     def add(self, worker: Worker) -> None:
-        """Take in what a pairing has not recorded."""
-        store, ready, keep = self.place.store, worker.ready, self.place.save_weights
-        recorded = set() if self.fresh else store.recorded(worker.pairing.task.name, network=keep)
+        """Add the runs of a pairing that are not recorded."""
+        ready = worker.ready
+        recorded: set[str] = set()
+        if not self.fresh:
+            task = worker.pairing.task.name
+            recorded = self.place.store.recorded(task, network=self.place.save_weights)
         waiting = [run for run in ready.runs if run.fingerprint not in recorded]
         self.outcome.already += len(ready.runs) - len(waiting)
-        group = Group(worker, len(waiting), _most(worker) if waiting else None)
+        if not waiting:
+            return
+        group = Group(worker, len(waiting), _most_memory(worker))
         for run in waiting:
             self.features.want(run.system.features.values(), ready.corpus, _clips([run]))
             self.jobs.append(Job(run, group))
 
     def run(self) -> None:
-        """Bring every run to its end."""
-        self.features.start(self.sizes.need(None), self.sizes.slots(self.sizes.need(None)))
+        """Run every job to its end."""
+        need = self.sizes.need(None)
+        self.features.start(need, self.sizes.slots(need))
         while self.jobs or self.cluster.under_way:
-            self._begin()
-            if self.cluster.under_way:
-                ended = self.cluster.ended(self.say)
-                if isinstance(ended.call.key, Job):
-                    self._end(ended.call.key, ended)
-                else:
-                    self.features.end(ended)
+            self._start_jobs()
+            if not self.cluster.under_way:
+                continue
+            ended = self.cluster.ended(self.say)
+            if isinstance(ended.call.key, Job):
+                self._end(ended.call.key, ended)
+            else:
+                self.features.end(ended)
 
-    def _begin(self) -> None:
-        """Start what can be started: of pairings that nobody has measured as many runs as there are
-        whole GPUs.
-
-        No more is started than keeps every node busy, so that an interrupt has little to call back.
-        """
-        under_way, waiting = self.cluster.under_way, list[Job]()
-        alone = sum(call.key.alone for call in under_way.values() if isinstance(call.key, Job))
+    def _start_jobs(self) -> None:
+        """Start the jobs that can start; give up those whose features cannot be extracted."""
+        most = AHEAD * self.sizes.slots(Need())
+        waiting: list[Job] = []
         for job in self.jobs:
-            need = self.sizes.need(job.group.measured)
-            job.alone = job.group.measured is None and not self.sizes.given
             corpus = job.group.worker.ready.corpus
-            awaits = self.features.awaited(job.run.system.features.values(), corpus)
-            if lost := next(filter(None, map(self.features.lost.get, awaits)), ""):
-                self._give_up(job, lost)
-            elif (
-                len(under_way) >= 2 * self.sizes.slots(Need())
-                or not self.features.pending.isdisjoint(awaits)
-                or (job.alone and alone >= self.sizes.slots(need))
-            ):
+            awaited = self.features.awaited(job.run.system.features.values(), corpus)
+            lost = [self.features.lost[shard] for shard in awaited if shard in self.features.lost]
+            if lost:
+                self._give_up(job, lost[0])
+            elif len(self.cluster.under_way) >= most or self._must_wait(job, awaited):
                 waiting.append(job)
             else:
-                alone += job.alone
-                pairing, timeout = (
-                    node.portable(job.group.worker.pairing, [job.run]),
-                    -1.0 if job.patient else 0.0,
-                )
-                arguments = (
-                    self.site,
-                    pairing,
-                    self.features.sent(corpus),
-                    job.group.worker.parent,
-                )
-                self.cluster.start(Call(node.attempt, (*arguments, self.fresh, timeout), need, job))
+                self._start(job)
         self.jobs = waiting
 
+    def _must_wait(self, job: Job, awaited: set[int]) -> bool:
+        """Whether features are missing, or as many unmeasured runs as fit are under way."""
+        if not self.features.pending.isdisjoint(awaited):
+            return True
+        job.alone = job.group.measured is None and not self.sizes.given
+        if not job.alone:
+            return False
+        keys = [call.key for call in self.cluster.under_way.values()]
+        alone = sum(key.alone for key in keys if isinstance(key, Job))
+        return alone >= self.sizes.slots(self._need(job))
+
+    def _need(self, job: Job) -> Need:
+        return self.sizes.need(job.group.measured)
+
+    def _start(self, job: Job) -> None:
+        worker = job.group.worker
+        arguments = (
+            self.site,
+            portable(worker.pairing, [job.run]),
+            self.features.sent(worker.ready.corpus),
+            worker.parent,
+            self.fresh,
+            -1.0 if job.patient else 0.0,  # s to wait for another process; -1: without end
+        )
+        self.cluster.start(Call(attempt_run, arguments, self._need(job), job))
+
     def _end(self, job: Job, ended: Ended) -> None:
-        report: node.Report = ended.value or node.Report(error=ended.lost)
+        report: Report = ended.value or Report(error=ended.lost)
         for text in report.said:
             self.say(text)
         if report.busy:
@@ -188,21 +218,20 @@ class _Grid:
         self.outcome.already += report.outcome.already
         self.outcome.failed += report.outcome.failed
         if job.group.measured is None and report.outcome.done:
-            job.group.measured = _most(job.group.worker)
+            job.group.measured = _most_memory(job.group.worker)
         self._settle(job.group)
 
     def _give_up(self, job: Job, reason: str) -> None:
-        """Record a run as failed whose workers could not."""
-        worker, run, store = job.group.worker, job.run, self.place.store
-        pairing = worker.pairing
-        log = store.start(
-            pairing.task.name, worker.parent, run.fingerprint, run.fold.name, run.seed, {}, {}
+        """Record a run as failed that no worker could record."""
+        worker, run = job.group.worker, job.run
+        task = worker.pairing.task.name
+        log = self.place.store.start(
+            task, worker.parent, run.fingerprint, run.fold.name, run.seed, {}, {}
         )
         log.fail(reason)
         self.outcome.failed += 1
-        self.say(
-            f"{pairing.record.label} on {pairing.task.name}, {run.fold.name}, seed {run.seed}: failed: {reason}"
-        )
+        label = f"{worker.pairing.record.label} on {task}, {run.fold.name}, seed {run.seed}"
+        self.say(f"{label}: failed: {reason}")
         self._settle(job.group)
 
     def _settle(self, group: Group) -> None:
@@ -211,81 +240,33 @@ class _Grid:
             group.worker.close()
 
 
-class _Sizes:
-    """What a run takes of a node: as the user says, or as was measured, or (a first run) a whole
-    GPU.
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster, self.settings = cluster, cluster.settings
-        self.threads = self.settings.cpus_per_run or torch.get_num_threads()
-        self.given = bool(
-            self.settings.gpus_per_run if cluster.gpu else self.settings.memory_per_run
-        )
-
-    def need(self, measured: float | None) -> Need:
-        """For a run that takes so many MiB: of its GPU, or else of its node."""
-        settings, gpu, memory = self.settings, self.cluster.gpu, self.settings.memory_per_run or 0
-        if gpu is None:
-            if measured and not memory:
-                memory = min(math.ceil(measured * MARGIN), int(self.cluster.most("memory")))
-            return Need(
-                settings.cpus_per_run or min(self.threads, int(self.cluster.most("CPU"))),
-                0.0,
-                memory,
-            )
-        share = (measured * MARGIN + CONTEXT) / gpu.memory if measured else 1.0
-        gpus = settings.gpus_per_run or _whole_share(share)
-        return Need(
-            settings.cpus_per_run or max(1, int(gpus * min(READERS, self._cpus_by_gpu()))),
-            gpus,
-            memory,
-        )
-
-    def slots(self, need: Need) -> int:
-        """How many such runs the cluster has room for."""
-        if need.gpus:
-            return max(1, int(self.cluster.total("GPU") / need.gpus))
-        return max(1, int(self.cluster.total("CPU") / need.cpus))
-
-    def _cpus_by_gpu(self) -> float:
-        return self.cluster.total("CPU") / max(1.0, self.cluster.total("GPU"))
-
-
-def _site(cluster: Cluster, place: Place, sizes: _Sizes) -> node.Site:
-    folder, cpus = place.folder.resolve(), cluster.settings.cpus_per_run
-    blas = cpus or max(
-        (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1
+def _site(cluster: Cluster, place: Place, sizes: Sizes) -> Site:
+    return Site(
+        uri=place.store.uri,
+        results=place.folder.resolve(),
+        cache=place.cache,
+        device=cluster.device,
+        threads=sizes.threads,
+        blas=cluster.settings.cpus_per_run or _blas_threads(),
+        save_weights=place.save_weights,
     )
-    return node.Site(
-        place.store.uri,
-        folder,
-        place.cache,
-        cluster.device,
-        sizes.threads,
-        blas,
-        place.save_weights,
-    )
+
+
+def _blas_threads() -> int:
+    """The number of threads of NumPy's linear algebra in this process."""
+    pools: list[dict[str, Any]] = threadpool_info()
+    return max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
 
 
 def _clips(runs: Iterable[Run]) -> set[str]:
-    return {
-        clip
-        for run in runs
-        for part in (run.fold.train, run.fold.valid, run.fold.test)
-        for clip in part
-    }
+    clips: set[str] = set()
+    for run in runs:
+        clips.update(run.fold.train, run.fold.valid, run.fold.test)
+    return clips
 
 
-def _most(worker: Worker) -> float | None:
-    """MiB that a recorded run of the pairing has taken at most; None where there is none."""
+def _most_memory(worker: Worker) -> float | None:
+    """MiB that a recorded run of the pairing has used at most; None if there is none."""
     runs = worker.place.store.runs_of(worker.parent)
-    return max(
-        (run.peak_memory_mb for run in runs if run.status == "ok" and run.peak_memory_mb),
-        default=None,
-    )
-
-
-def _whole_share(share: float) -> float:
-    """The least 1/n of a GPU that holds the share, in the 4 digits that Ray counts."""
-    return math.floor(10_000 / max(1, math.floor(1 / share))) / 10_000
+    peaks = [run.peak_memory_mb for run in runs if run.status == "ok" and run.peak_memory_mb]
+    return max(peaks, default=None)

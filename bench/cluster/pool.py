@@ -1,5 +1,6 @@
-"""Ray: calls that run wherever a cluster has room, each done again elsewhere if its worker dies;
-the only module that imports it.
+"""Ray: calls that run wherever a cluster has room, repeated elsewhere if their worker dies.
+
+Only this package imports Ray.
 """
 
 import contextlib
@@ -9,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, one_line
 from bench.settings import Settings
 
 ATTEMPTS = 3  # of a call whose workers die
-LOOK_SECONDS = 120  # for its nodes to import what they need and to say what they have
-STOP_SECONDS = 10  # for calls to leave nothing half done once they are told to stop
-IDLE_SECONDS = 30  # without an end, after which is asked whether the cluster has room at all
+LOOK_SECONDS = 600  # for nodes to import the harness and to report what they have
+STOP_SECONDS = 60  # for cancelled calls to leave nothing half done, before they are killed
+IDLE_SECONDS = 30  # without a result, after which the cluster is asked whether it has room at all
 
 
 class ClusterError(BenchError):
@@ -29,9 +30,7 @@ class Gpu(NamedTuple):
 
 @dataclass(frozen=True)
 class Need:
-    """What a call takes of a node. memory: MiB that nobody else is promised; 0: none is promised,
-    none is kept.
-    """
+    """What a call needs of a node. `memory`: MiB reserved for it; 0: none is reserved."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -40,7 +39,7 @@ class Need:
 
 @dataclass
 class Call:
-    """A function of a module, with its arguments. `key`: what its caller knows it by."""
+    """A function of a module with its arguments. `key`: the caller's own name of it."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -50,7 +49,7 @@ class Call:
 
 
 class Ended(NamedTuple):
-    """A call that has come to its end: with what it returned, or (lost) why there will be nothing."""
+    """A call that has ended: with what it returned, or `lost`: why it returned nothing."""
 
     call: Call
     value: Any
@@ -61,11 +60,12 @@ class Cluster:
     """A Ray cluster, and the calls that are under way on it."""
 
     def __init__(self, ray: Any, settings: Settings) -> None:
-        self.ray, self.settings = ray, settings
+        self.ray = ray
+        self.settings = settings
         self.under_way: dict[Any, Call] = {}
         self._functions: dict[tuple[Any, Need], Any] = {}
-        self._told_waiting = False
-        self.gpu: Gpu | None = None  # the least GPU of its nodes; `connect` finds it
+        self._said_waiting = False
+        self.gpu: Gpu | None = None  # the smallest GPU of its nodes, set by `connect`
 
     @property
     def device(self) -> str:
@@ -73,8 +73,9 @@ class Cluster:
         return "cuda" if self.gpu else "cpu"
 
     def precision(self, asked: str) -> str:
-        """The number format that a recipe gets there, as `bench.training.devices.precision` has it
-        for a device at hand.
+        """The number format of a recipe on the cluster's device.
+
+        The same rule as `bench.training.devices.precision` for a local device.
         """
         if asked == "auto":
             return "bf16" if self.gpu and self.gpu.bf16 else "fp32"
@@ -86,144 +87,139 @@ class Cluster:
 
     @property
     def several(self) -> bool:
-        """Whether it is more than one machine."""
+        """Whether the cluster has more than one machine."""
         return len({node["NodeManagerHostname"] for node in self.nodes}) > 1
 
     def total(self, what: str) -> float:
-        """How many `CPU` or `GPU` all nodes have."""
+        """The number of `CPU` or `GPU` of all nodes together."""
         return sum(float(node["Resources"].get(what, 0)) for node in self.nodes)
 
     def most(self, what: str) -> float:
-        """How many one node has at most; of `memory` in MiB."""
-        found = max((float(node["Resources"].get(what, 0)) for node in self.nodes), default=0.0)
-        return found / 2**20 if what == "memory" else found
+        """The largest amount that one node has; of `memory` in MiB."""
+        amounts = [float(node["Resources"].get(what, 0)) for node in self.nodes]
+        largest = max(amounts, default=0.0)
+        return largest / 2**20 if what == "memory" else largest
 
     def share(self, value: Any) -> Any:
-        """A value that many calls take, sent to each node once; given to calls, it arrives as
-        itself.
-        """
+        """A reference to a value that many calls take; each node receives the value once."""
         return self.ray.put(value)
 
     def start(self, call: Call) -> None:
-        """Have a call done as soon as a node has room. Raises UsageError if none could ever have
-        it.
-        """
+        """Run a call as soon as a node has room. Raises UsageError if no node could ever run it."""
         call.attempts += 1
         self._check_room(call.need)
         self.under_way[self._function(call).remote(*call.arguments)] = call
 
     def ended(self, say: Callable[[str], None]) -> Ended:
-        """The next call that ends. One whose worker or node died is started again, ATTEMPTS times
-        in all.
+        """The next call that ends.
+
+        A call whose worker or node died is started again, until ATTEMPTS are used up.
         """
         while True:
             done, _ = self.ray.wait(list(self.under_way), num_returns=1, timeout=IDLE_SECONDS)
             if not done:
-                self._tell_waiting(say)
-            elif ended := self._end(done[0], say):
+                self._say_waiting(say)
+                continue
+            ended = self._end(done[0], say)
+            if ended:
                 return ended
 
     def stop(self) -> None:
-        """End what is under way: politely, then not."""
-        left = list(self.under_way)
-        for force in (False, True):
-            for reference in left:
-                with contextlib.suppress(Exception):
-                    self.ray.cancel(reference, force=force)
-            until = time.monotonic() + STOP_SECONDS
-            while left and time.monotonic() < until:
-                left = self.ray.wait(left, num_returns=len(left), timeout=0.2)[1]
+        """Cancel all calls under way, and kill those that do not end within STOP_SECONDS."""
+        left = self._cancel(list(self.under_way), force=False)
+        self._cancel(left, force=True)
         self.under_way.clear()
 
+    def _cancel(self, calls: list[Any], force: bool) -> list[Any]:
+        """The calls that have not ended within STOP_SECONDS."""
+        for reference in calls:
+            with contextlib.suppress(Exception):
+                self.ray.cancel(reference, force=force)
+        until = time.monotonic() + STOP_SECONDS
+        while calls and time.monotonic() < until:
+            _, calls = self.ray.wait(calls, num_returns=len(calls), timeout=0.2)
+        return calls
+
     def _end(self, reference: Any, say: Callable[[str], None]) -> Ended | None:
-        """None for a call that was started again."""
-        call, errors = self.under_way.pop(reference), self.ray.exceptions
+        """The end of a call; None if it was started again."""
+        call = self.under_way.pop(reference)
+        errors = self.ray.exceptions
         try:
             return Ended(call, self.ray.get(reference))
-        except (
-            errors.RayTaskError
-        ) as error:  # what our functions raise they return, so this node lacks something
-            return Ended(
-                call, None, " ".join(f"a node cannot do it: {error.cause or error}".split())[:400]
-            )
+        except errors.RayTaskError as error:
+            # our functions return the errors that they raise, so the node lacks something
+            return Ended(call, None, f"a node cannot do it: {one_line(error.cause or error)}"[:400])
         except errors.RayError as error:
-            what = _death(error)
+            cause = _death(error)
             if isinstance(error, errors.OutOfMemoryError):
                 call.need = dataclasses.replace(call.need, memory=int(self.most("memory")))
         if call.attempts >= ATTEMPTS:
-            return Ended(
-                call,
-                None,
-                f"{what}, {ATTEMPTS} times in {ATTEMPTS}: its log is in Ray's session folder",
-            )
-        say(f"{what}: started again, attempt {call.attempts + 1} of {ATTEMPTS}")
+            lost = f"{cause}, {ATTEMPTS} times in {ATTEMPTS}: its log is in Ray's session folder"
+            return Ended(call, None, lost)
+        say(f"{cause}: started again, attempt {call.attempts + 1} of {ATTEMPTS}")
         self.start(call)
         return None
 
     def _function(self, call: Call) -> Any:
-        key = (call.function, call.need)
+        """The call's function as Ray runs it, made once per function and need."""
+        need = call.need
+        key = (call.function, need)
         if key not in self._functions:
-            need = call.need
-            self._functions[key] = self.ray.remote(
+            remote = self.ray.remote(
                 num_cpus=need.cpus,
                 num_gpus=need.gpus,
                 memory=need.memory * 2**20,
-                max_retries=0,  # counted here, since Ray counts those that ran out of memory apart
-                max_calls=1
-                if need.gpus
-                else 0,  # a process keeps its first GPU, and memory there, until it ends
+                # counted here, because Ray counts those that ran out of memory apart
+                max_retries=0,
+                # a process keeps its first GPU, and memory there, until it ends
+                max_calls=1 if need.gpus else 0,
                 scheduling_strategy="SPREAD",
-            )(call.function)
+            )
+            self._functions[key] = remote(call.function)
         return self._functions[key]
 
     def _check_room(self, need: Need) -> None:
-        known = [
-            node["Resources"] for node in self.ray.nodes()
-        ]  # dead ones, too: their like may come back
-        fits = any(
-            r.get("CPU", 0) >= need.cpus
-            and r.get("GPU", 0) >= need.gpus
-            and r.get("memory", 0) >= need.memory * 2**20
-            for r in known
+        # dead nodes count, too: nodes like them may join again
+        for node in self.ray.nodes():
+            has = node["Resources"]
+            cpus = has.get("CPU", 0) >= need.cpus
+            gpus = has.get("GPU", 0) >= need.gpus
+            memory = has.get("memory", 0) >= need.memory * 2**20
+            if cpus and gpus and memory:
+                return
+        raise UsageError(
+            f"no node of the cluster has {_amount(need)}: ask for less with --cpus-per-run, "
+            "--gpus-per-run or --memory-per-run"
         )
-        if not fits:
-            raise UsageError(
-                f"no node of the cluster has {_amount(need)}: ask for less with --cpus-per-run, --gpus-per-run or "
-                "--memory-per-run"
-            )
 
-    def _tell_waiting(self, say: Callable[[str], None]) -> None:
+    def _say_waiting(self, say: Callable[[str], None]) -> None:
         idle = self.ray.available_resources().get("CPU", 0) == self.total("CPU")
-        if idle and not self._told_waiting:
+        if idle and not self._said_waiting:
             say("no node that is alive has room for what is left: waiting for one to join")
-            self._told_waiting = True
+            self._said_waiting = True
 
     def on(
         self, nodes: Sequence[Any], function: Any, arguments: tuple[Any, ...], gpus: float = 0
     ) -> list[Any]:
-        """What a function returns on each of the nodes."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as Here
+        """What a function returns on each of the nodes. Raises ClusterError."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        options = [
-            {
-                "scheduling_strategy": Here(node["NodeID"], soft=False),
-                "num_cpus": 0,
-                "num_gpus": gpus,
-            }
-            for node in nodes
-        ]
-        asked = [self.ray.remote(max_retries=0, **o)(function).remote(*arguments) for o in options]
+        references = []
+        for node in nodes:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            remote = self.ray.remote(
+                max_retries=0, scheduling_strategy=there, num_cpus=0, num_gpus=gpus
+            )
+            references.append(remote(function).remote(*arguments))
         try:
-            return list(self.ray.get(asked, timeout=LOOK_SECONDS))
+            return list(self.ray.get(references, timeout=LOOK_SECONDS))
         except self.ray.exceptions.RayTaskError as error:
-            text = " ".join(str(error.cause or error).split())[:400]
-            raise ClusterError(
-                f"a node of the cluster cannot be used: {text}; install ser-bench on all"
-            ) from error
+            text = one_line(error.cause or error, 400)
+            message = f"a node of the cluster cannot be used: {text}; install ser-bench on all"
+            raise ClusterError(message) from error
         except self.ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"a node of the cluster did not answer within {LOOK_SECONDS} s"
-            ) from error
+            message = f"a node of the cluster did not answer within {LOOK_SECONDS} s"
+            raise ClusterError(message) from error
 
 
 def _death(error: Exception) -> str:
@@ -236,9 +232,9 @@ def _death(error: Exception) -> str:
 
 
 def _amount(need: Need) -> str:
-    parts = [
-        f"{need.cpus} CPUs",
-        f"{need.gpus:g} GPUs" if need.gpus else "",
-        need.memory and f"{need.memory} MiB",
-    ]
-    return " and ".join(str(part) for part in parts if part)
+    parts = [f"{need.cpus} CPUs"]
+    if need.gpus:
+        parts.append(f"{need.gpus:g} GPUs")
+    if need.memory:
+        parts.append(f"{need.memory} MiB")
+    return " and ".join(parts)

@@ -1,66 +1,69 @@
-"""What the nodes of a cluster have, and whether they see what they must."""
+"""What the nodes of a cluster have, and whether they see what they need."""
 
 import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.cluster.pool import ClusterError, Gpu
+from bench.cluster.pool import Cluster, ClusterError, Gpu
 from bench.errors import BenchError, UsageError
 from bench.settings import Settings
 from bench.version import __version__
 
-if TYPE_CHECKING:
-    from bench.cluster.pool import Cluster
 
+def gpu(cluster: Cluster, wanted: str) -> Gpu | None:
+    """The smallest GPU of the cluster; None if runs do not use GPUs.
 
-def gpu(cluster: "Cluster", wanted: str) -> Gpu | None:
-    """The least GPU of the cluster, where runs are to use GPUs."""
+    `wanted`: the setting `--device`. Raises UsageError if the cluster cannot offer it.
+    """
     if wanted not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"with --executor ray use --device auto, cpu or cuda, not {wanted}: Ray chooses which GPU"
+            f"with --executor ray use --device auto, cpu or cuda, not {wanted}: "
+            "Ray chooses which GPU"
         )
-    with_gpus = (
-        [node for node in cluster.nodes if node["Resources"].get("GPU", 0)]
-        if wanted != "cpu"
-        else []
-    )
+    if wanted == "cpu":
+        return None
+    with_gpus = [node for node in cluster.nodes if node["Resources"].get("GPU", 0)]
     if wanted == "cuda" and not with_gpus:
         raise UsageError("no node of the cluster has a GPU: use --device cpu")
-    found = cluster.on(with_gpus, look_at_gpu, (), gpus=0.01)
-    return Gpu(min(g.memory for g in found), all(g.bf16 for g in found)) if found else None
+    gpus = cluster.on(with_gpus, look_at_gpu, (), gpus=0.01)
+    if not gpus:
+        return None
+    return Gpu(min(gpu.memory for gpu in gpus), all(gpu.bf16 for gpu in gpus))
 
 
-def check(cluster: "Cluster", settings: Settings) -> None:
-    """That every node has this version and sees what it must. Raises ClusterError."""
+def check(cluster: Cluster, settings: Settings) -> None:
+    """Check that every node has this version and sees the store, the results and the cache.
+
+    Raises:
+        ClusterError: names the first node that does not.
+    """
     nodes = cluster.nodes
-    folders = [folder for folder in _folders(settings) if cluster.several]
+    folders = list(_folders(settings)) if cluster.several else []
+    uri = settings.tracking_uri if cluster.several else None
     with contextlib.ExitStack() as stack:
         marks = [stack.enter_context(_mark(folder)) for folder in folders]
-        found = cluster.on(nodes, look, (marks, settings.tracking_uri if cluster.several else None))
-    for node, (version, unseen, trouble) in zip(nodes, found, strict=True):
+        reports = cluster.on(nodes, look, (marks, uri))
+    for node, (version, unseen, problem) in zip(nodes, reports, strict=True):
         name = node["NodeManagerHostname"]
         if version != __version__:
-            raise ClusterError(
-                f"the node {name} has ser-bench {version}, not {__version__}: install the same"
-            )
+            message = f"the node {name} has ser-bench {version}, not {__version__}"
+            raise ClusterError(f"{message}: install the same version")
         if unseen:
             raise ClusterError(
-                f"the node {name} does not see {folders[unseen[0]]}: put --results and --cache on a disk that all "
-                "nodes share, or name an MLflow server with --tracking-uri and an object store with --cache"
+                f"the node {name} does not see {folders[unseen[0]]}: put --results and --cache on "
+                "a disk that all nodes share, or name an MLflow server with --tracking-uri and an "
+                "object store with --cache"
             )
-        if trouble:
-            raise ClusterError(f"on the node {name}, {trouble}")
+        if problem:
+            raise ClusterError(f"on the node {name}, {problem}")
 
 
 def look(marks: Sequence[Path], uri: str | None) -> tuple[str, list[int], str]:
-    """On a node: its version of the harness, which marks it does not see, and what is wrong with
-    the store.
-    """
+    """Run on a node: its version of ser-bench, the marks it does not see, and the store's error."""
     from tempfile import TemporaryDirectory
 
-    trouble = ""
+    problem = ""
     if uri and uri.startswith("http"):
         from bench.runs.store import Store
 
@@ -68,20 +71,21 @@ def look(marks: Sequence[Path], uri: str | None) -> tuple[str, list[int], str]:
             with TemporaryDirectory() as folder:
                 Store(uri, Path(folder))
         except BenchError as error:
-            trouble = str(error)
-    return __version__, [i for i, mark in enumerate(marks) if not mark.exists()], trouble
+            problem = str(error)
+    unseen = [i for i, mark in enumerate(marks) if not mark.exists()]
+    return __version__, unseen, problem
 
 
 def look_at_gpu() -> Gpu:
+    """Run on a node: its GPU."""
     import torch
 
-    return Gpu(
-        torch.cuda.get_device_properties(0).total_memory // 2**20, torch.cuda.is_bf16_supported()
-    )
+    memory = torch.cuda.get_device_properties(0).total_memory // 2**20
+    return Gpu(memory, torch.cuda.is_bf16_supported())
 
 
 def _folders(settings: Settings) -> Iterator[Path]:
-    """What only a common disk can give to several machines."""
+    """The folders that several machines must share, on a common disk."""
     from bench.data.cache import Cache
 
     uri = settings.tracking_uri
@@ -95,7 +99,7 @@ def _folders(settings: Settings) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _mark(folder: Path) -> Iterator[Path]:
-    """A file there, for the nodes to look for."""
+    """A file in the folder that nodes look for."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f".seen-{uuid.uuid4().hex}"
     mark.touch()

@@ -1,8 +1,7 @@
-"""What a node of a cluster does: one run of a pairing, some clips of a feature, a share of a
-search.
+"""What a node of a cluster does: one run of a pairing, a shard of a feature, a share of a search.
 
-What it is sent holds no recording, and of a private task no path: of a corpus there are what is
-said of its clips, and the hashes under which the cache has their samples.
+Its arguments hold no recording, and no path of a private task: of a corpus they hold the metadata
+of its clips and the hashes under which the cache has their samples.
 """
 
 import dataclasses
@@ -31,103 +30,103 @@ from bench.training import devices
 
 @dataclass(frozen=True)
 class Site:
-    """What a node must know to be a `Place`."""
+    """What a node must know to work like the process that sent it."""
 
     uri: str
     results: Path
     cache: Cache
     device: str
     threads: int  # of torch
-    # threads of NumPy's linear algebra: like torch's, their number decides about the last bits of a
-    # result
-    blas: int
+    blas: int  # threads of NumPy's linear algebra; their number changes the last bits of a result
     save_weights: bool
 
     def place(self) -> Place:
-        """This node as one: with the results folder where it is seen, and with its own copy of a
-        cache behind a URL.
+        """The same place on this node, with its process set up for runs.
+
+        The results folder is the sender's if this node sees it; a cache behind a URL has a copy on
+        each node.
         """
         torch.set_num_threads(self.threads)
-        os.environ["OMP_NUM_THREADS"] = str(self.blas)  # for what is not loaded yet
+        os.environ["OMP_NUM_THREADS"] = str(self.blas)  # for libraries that are loaded later
         threadpool_limits(self.blas, "blas")
         if self.device == "cpu":
             devices.keep_memory()
         folder = self.results if self.results.is_dir() else home() / "work"
-        cache = Cache(home() / "cache", self.cache.remote) if self.cache.remote else self.cache
-        return Place(
-            _store(self.uri, folder), cache, folder, torch.device(self.device), self.save_weights
-        )
+        cache = self.cache
+        if cache.remote:
+            cache = Cache(home() / "cache", cache.remote)
+        device = torch.device(self.device)
+        return Place(_store(self.uri, folder), cache, folder, device, self.save_weights)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a node says of its work."""
+    """What a node returns of its work."""
 
     said: Sequence[str] = ()
     outcome: Outcome = field(default_factory=Outcome)
-    busy: bool = False  # another process has it in hand
-    error: str = ""  # why it could not even be recorded
+    busy: bool = False  # another process has the run in hand
+    error: str = ""  # why nothing could be recorded
 
 
 def portable(pairing: Pairing, runs: Sequence[Run] | None = None) -> Pairing:
-    """The pairing without its corpus, which is sent apart, and with these runs (None: its own)."""
-    task, ready = _Named(pairing.task), pairing.ready
+    """The pairing with these runs (None: its own) and without its corpus, which is sent apart."""
+    ready = pairing.ready
     assert ready
-    ready = dataclasses.replace(
-        ready, corpus=Corpus(task, (), {}, {}), runs=ready.runs if runs is None else tuple(runs)
-    )
+    task = _Named(pairing.task)
+    kept = ready.runs if runs is None else tuple(runs)
+    ready = dataclasses.replace(ready, corpus=Corpus(task, (), {}, {}), runs=kept)
     return dataclasses.replace(pairing, task=task, ready=ready)
 
 
-def part(corpus: Corpus, ids: Sequence[str]) -> Corpus:
+def without_audio(corpus: Corpus, ids: Sequence[str]) -> Corpus:
     """Some clips of a corpus, without their recordings."""
-    clips = tuple(dataclasses.replace(corpus.by_id[id], audio=Recording()) for id in ids)
-    return Corpus(
-        _Named(corpus.task),
-        clips,
-        {id: corpus.content[id] for id in ids},
-        {id: corpus.seconds[id] for id in ids},
-    )
+    clips = [dataclasses.replace(corpus.by_id[id], audio=Recording()) for id in ids]
+    content = {id: corpus.content[id] for id in ids}
+    seconds = {id: corpus.seconds[id] for id in ids}
+    return Corpus(_Named(corpus.task), tuple(clips), content, seconds)
 
 
-def attempt(
+def attempt_run(
     site: Site, pairing: Pairing, corpus: Corpus, parent: str, fresh: bool, timeout: float
 ) -> Report:
-    """Do and record the one run of the pairing."""
-    said, outcome = list[str](), Outcome()
+    """Do and record the pairing's only run; `timeout`: s to wait for a process that has it."""
+    said: list[str] = []
+    outcome = Outcome()
     try:
-        pairing, place = _whole(pairing, corpus), site.place()
+        pairing = _whole(pairing, corpus)
         assert pairing.ready
-        worker = Worker(pairing, pairing.ready, parent, place, said.append, outcome)
+        worker = Worker(pairing, pairing.ready, parent, site.place(), said.append, outcome)
         (run,) = pairing.ready.runs
         done = worker.attempt(run, fresh, timeout)
     except Exception as error:
-        return Report(said, outcome, error=explain(error, pairing.task.private)[0])
+        return Report(said, outcome, error=_reason(error, pairing))
     return Report(said, outcome, busy=not done)
 
 
-def make(site: Site, feature: Feature, corpus: Corpus) -> Report:
-    """Put the feature of all clips of a part into the cache."""
+def extract_feature(site: Site, feature: Feature, corpus: Corpus) -> Report:
+    """Put the feature of all clips of the corpus into the cache."""
     try:
         place = site.place()
         extract(feature, corpus, place.cache, place.device, progress=False)
     except Exception as error:
-        return Report(error=explain(error, corpus.task.private)[0])
+        reason, _ = explain(error, corpus.task.private)
+        return Report(error=reason)
     return Report()
 
 
-def work(site: Site, pairing: Pairing, corpus: Corpus, do: Callable[..., None]) -> Report:
-    """Any work on a pairing."""
-    said = list[str]()
+def do_work(site: Site, pairing: Pairing, corpus: Corpus, work: Callable[..., None]) -> Report:
+    """Call `work(pairing, place=..., say=...)`."""
+    said: list[str] = []
     try:
-        do(_whole(pairing, corpus), place=site.place(), say=said.append)
+        work(_whole(pairing, corpus), place=site.place(), say=said.append)
     except Exception as error:
-        return Report(said, error=explain(error, pairing.task.private)[0])
+        return Report(said, error=_reason(error, pairing))
     return Report(said)
 
 
 class _Named(Task):
-    """All that a run must know of its task."""
+    """A task without its clips and protocols: all that a run needs of it."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task.name)
@@ -141,13 +140,18 @@ class _Named(Task):
         raise NotImplementedError
 
 
+def _reason(error: Exception, pairing: Pairing) -> str:
+    reason, _ = explain(error, pairing.task.private)
+    return reason
+
+
 def _whole(pairing: Pairing, corpus: Corpus) -> Pairing:
-    """What `portable` took apart."""
+    """A pairing that `portable` sent, with its corpus."""
     assert pairing.ready
     return dataclasses.replace(pairing, ready=dataclasses.replace(pairing.ready, corpus=corpus))
 
 
 @lru_cache(maxsize=4)
 def _store(uri: str, folder: Path) -> Store:
-    """Opened once by a process for all its runs."""
+    """A store that a process opens once for all its runs."""
     return Store(uri, folder)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock
 
 from bench.errors import UsageError
 from bench.runs.mlflow_client import Client, StoreError, impatient, unanswered, without_password
 from bench.runs.records import PairingRecord, RunRecord
+from bench.runs.search_record import SearchRecord
 from bench.scoring.predictions import Predictions
 
 # isort: split
@@ -136,18 +137,16 @@ class Store:
         self._tag(search, {"pairing": pairing})
         return search
 
-    def keep_search(
-        self, search: str, summary: Mapping[str, Any], plots: Path | None = None
-    ) -> None:
-        """What is known of a search by now; with its plots, it is complete."""
-        self.client.log_dict(search, dict(summary), SEARCH)
+    def keep_search(self, search: str, record: SearchRecord, plots: Path | None = None) -> None:
+        """Save the state of a search; with its plots, the search is complete."""
+        self.client.log_dict(search, record.to_json(), SEARCH)
         if plots:
             self.client.log_artifacts(search, str(plots), "plots")
             self._tag(search, {"complete": f"{time.time():.3f}"})
             self.client.set_terminated(search, "FINISHED")
 
-    def search(self, task: str, pairing: str) -> dict[str, Any] | None:
-        """The summary of the newest complete search for the pairing with this key."""
+    def search(self, task: str, pairing: str) -> SearchRecord | None:
+        """The newest complete search for the pairing with this key."""
         query = f"tags.`{PREFIX}kind` = 'search' and tags.`{PREFIX}pairing` = '{pairing}'"
         done = [
             run
@@ -155,19 +154,21 @@ class Store:
             if PREFIX + "complete" in run.data.tags
         ]
         newest = max(done, key=lambda run: float(run.data.tags[PREFIX + "complete"]), default=None)
-        return self._summary(newest) if newest else None
+        return self._search_record(newest) if newest else None
 
-    def searches(self, tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """The summaries of all searches, complete or not, oldest first; of the given tasks, or of
-        all.
-        """
+    def searches(self, tasks: Sequence[str] | None = None) -> list[SearchRecord]:
+        """All searches, complete or not, oldest first; of the given tasks, or of all."""
         found = [
             run
             for e in self._experiments(tasks)
             for run in self._search(e, f"tags.`{PREFIX}kind` = 'search'")
         ]
-        summaries = [s for run in sorted(found, key=_age) if (s := self._summary(run))]
-        return list({summary["name"]: summary for summary in summaries}.values())
+        by_name: dict[str, SearchRecord] = {}
+        for run in sorted(found, key=_age):
+            record = self._search_record(run)
+            if record:
+                by_name[record.name] = record
+        return list(by_name.values())
 
     def records(self, tasks: Sequence[str] | None = None) -> list[PairingRecord]:
         """Every recorded pairing with its runs, oldest first; of the given tasks, or of all."""
@@ -235,12 +236,12 @@ class Store:
             else None,
         )
 
-    def _summary(self, run: Run) -> dict[str, Any] | None:
+    def _search_record(self, run: Run) -> SearchRecord | None:
         if all(file.path != SEARCH for file in self.client.list_artifacts(run.info.run_id)):
             return None  # a search that was killed before its first trial ended
         with tempfile.TemporaryDirectory() as folder:
             path = self.client.download_artifacts(run.info.run_id, SEARCH, folder)
-            return dict(json.loads(Path(path).read_text("utf-8")))
+            return SearchRecord.from_json(json.loads(Path(path).read_text("utf-8")))
 
     def _experiments(self, tasks: Sequence[str] | None) -> list[str]:
         every = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)

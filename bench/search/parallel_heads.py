@@ -1,9 +1,7 @@
-"""Many copies of a small network trained at once, each by its own recipe: what makes trials of a
-probe nearly free.
+"""Many copies of a small network trained at once, each by its own recipe.
 
-The copies' weights lie side by side in one matrix; torch.func runs the network over all of them,
-and one optimiser step serves all. A copy ends up where `bench.training.loop.train` takes it, but
-for rounding: `note` scores both.
+This makes the trials of a probe nearly free. Up to rounding, each copy ends where
+`bench.training.loop.train` takes it.
 """
 
 import math
@@ -13,12 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from bench.contracts.batch import Inputs, Padded
+from bench.contracts.batch import Padded
 from bench.contracts.recipe import Recipe
+from bench.search.stacked_heads import StackedHeads, stacked_losses
 from bench.training.batching import (
     Batch,
     Examples,
@@ -29,28 +26,20 @@ from bench.training.batching import (
 )
 from bench.training.job import TrainingState
 from bench.training.loop import calibrate
-from bench.training.objective import class_weights, learning_rate_factor
 from bench.training.prediction import as_predictions
 
 Make = Callable[[], nn.Module]
 
-HELD = (
-    2**30
-)  # bytes of a part that are kept on the device; a part that exceeds them is read batch by batch
-MOMENTUM, SQUARES, EPSILON = (
-    0.9,
-    0.999,
-    1e-8,
-)  # of SGD and Adam, of Adam, of Adam: as in bench.training.loop
+HELD = 2**30  # bytes of a part that the device holds at once; a larger one is read by batches
 
 
 @dataclass(frozen=True)
 class HeadScore:
-    """How one head did. history: per epoch its train loss and its validation scores.
+    """The result of one head.
 
-    best_epoch: by its recipe's monitor, from 1, or 0 without any; scores: the validation scores of
-    that epoch. diverged: in the epoch after the last of the history, its loss or its output was no
-    longer finite.
+    `history`: the train loss and the validation scores of each epoch; `best_epoch`: by the recipe's
+    monitor, from 1, or 0 if there is none; `scores`: the validation scores of that epoch;
+    `diverged`: in the epoch after the last of `history`, the loss or the output was not finite.
     """
 
     scores: dict[str, float]
@@ -60,18 +49,18 @@ class HeadScore:
 
 
 def supports(make: Make, examples: Examples, device: torch.device) -> bool:
-    """Whether `train_heads` can train this network: tried out, on two copies and two clips.
+    """Whether `train_heads` can train this network: tried on two copies and two clips.
 
-    Not one that fits itself, gives logits per part of a clip, or does what torch.func cannot do for
-    many weights at once, such as batch normalisation after a trained layer: those are trained one
-    by one.
+    It cannot if the network fits itself, gives logits per part of a clip, or does what torch.func
+    cannot do for many weights at once, such as batch normalisation after a trained layer.
     """
     network = make().to(device)
     if hasattr(network, "fit"):
         return False
-    batch = collate([examples[i] for i in range(min(2, len(examples)))]).to(device)
+    few = [examples[i] for i in range(min(2, len(examples)))]
+    batch = collate(few).to(device)
     try:
-        logits = _Stack(network.train(), 2)(batch.inputs)
+        logits = StackedHeads(network.train(), 2)(batch.inputs)
     except (RuntimeError, ValueError):
         return False
     return isinstance(logits, Tensor) and logits.shape == (2, *batch.targets.shape)
@@ -85,29 +74,34 @@ def train_heads(
     seed: int,
     device: torch.device,
 ) -> list[HeadScore]:
-    """One copy of the network per recipe, in the order of the recipes; all begin with the same
-    weights.
+    """Train one copy of the network per recipe; all copies start with the same weights.
 
-    Heads of the same batch size, accumulation and share of an epoch train at once. All compute in
-    float32, whatever a recipe's precision. A head that diverges leaves the others as they are. For
-    networks that `supports` accepts.
+    Heads of the same batch size, accumulation and share of an epoch train at once, in float32
+    whatever the recipe's precision. A head that diverges does not affect the others. `supports`
+    must hold for the network. The results are in the order of the recipes.
     """
-    parts = _Part(training, device), _Part(validation, device)
-    groups: dict[tuple[int, int, float], list[int]] = {}
-    for position, r in enumerate(recipes):
-        groups.setdefault(
-            (min(r.batch_size, len(training)), r.accumulate, r.epoch_share), []
-        ).append(position)
-    found: dict[int, HeadScore] = {}
-    for (batch_size, accumulate, _), members in groups.items():
+    training_part = _Part(training, device)
+    validation_part = _Part(validation, device)
+    scores: dict[int, HeadScore] = {}
+    for (batch_size, accumulate, _), members in _groups(recipes, len(training)).items():
         torch.manual_seed(seed)
         network = make().to(device)
         torch.manual_seed(seed)
         calibrate(network, training, batch_size, device)
         heads = [_Head(recipes[i], TrainingState(batch_size, accumulate)) for i in members]
-        _Group(network, heads, *parts, seed).run()
-        found |= {i: head.score() for i, head in zip(members, heads, strict=True)}
-    return [found[i] for i in range(len(recipes))]
+        _Group(network, heads, training_part, validation_part, seed).run()
+        for i, head in zip(members, heads, strict=True):
+            scores[i] = head.score()
+    return [scores[i] for i in range(len(recipes))]
+
+
+def _groups(recipes: Sequence[Recipe], clips: int) -> dict[tuple[int, int, float], list[int]]:
+    """Batch size, accumulation and share of an epoch -> the recipes that have them."""
+    groups: dict[tuple[int, int, float], list[int]] = {}
+    for position, recipe in enumerate(recipes):
+        key = (min(recipe.batch_size, clips), recipe.accumulate, recipe.epoch_share)
+        groups.setdefault(key, []).append(position)
+    return groups
 
 
 @dataclass
@@ -120,141 +114,81 @@ class _Head:
         return not self.diverged and self.state.goes_on(self.recipe)
 
     def score(self) -> HeadScore:
-        history, best = self.state.history, self.state.best_epoch
-        scores = (
-            {name: value for name, value in history[best - 1].items() if name != "train loss"}
-            if best
-            else {}
-        )
-        return HeadScore(scores, best, history, self.diverged)
+        history = self.state.history
+        best_epoch = self.state.best_epoch
+        scores = dict(history[best_epoch - 1]) if best_epoch else {}
+        scores.pop("train loss", None)
+        return HeadScore(scores, best_epoch, history, self.diverged)
 
 
 class _Part(Dataset[Batch]):
-    """A part of a fold, as a whole on the device if it is small."""
+    """A part of a fold, held on the device as a whole if it is small."""
 
     def __init__(self, examples: Examples, device: torch.device) -> None:
-        self.examples, self.device = examples, device
-        small = _padded_bytes(examples) <= HELD
-        self.whole = (
-            collate([examples[i] for i in range(len(examples))]).to(device) if small else None
-        )
+        self.examples = examples
+        self.device = device
+        self.whole: Batch | None = None
+        if _padded_bytes(examples) <= HELD:
+            every = [examples[i] for i in range(len(examples))]
+            self.whole = collate(every).to(device)
 
     def batches(self, order: Iterable[list[int]]) -> Iterable[Batch]:
         if self.whole is None:
             return load_batches(self.examples, order, self.device)
-        loader: Any = DataLoader(
-            self, batch_size=None, sampler=order
-        )  # draws from the generator as in training
+        # a loader, because it draws from the random generator as it does in training
+        loader: Any = DataLoader(self, batch_size=None, sampler=order)
         return loader  # type: ignore[no-any-return]
 
     def __getitem__(self, indices: list[int]) -> Batch:
         assert self.whole
-        at = torch.tensor(indices, device=self.device)
-        inputs = {name: _cut(padded, at) for name, padded in self.whole.inputs.items()}
-        return Batch(inputs, self.whole.targets[at], torch.tensor(indices))
-
-
-class _Stack:
-    """The trained weights of copies of a network, (heads, weights), and one optimiser for all of
-    them.
-    """
-
-    def __init__(self, network: nn.Module, heads: int) -> None:
-        self.network, self.steps = network, 0
-        trained = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
-        self.shapes = {name: p.shape for name, p in trained.items()}
-        self.weights = torch.cat([p.flatten() for p in trained.values()]).repeat(heads, 1)
-        self.momentum, self.squares = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-
-    def keep(self, rows: Sequence[int], recipes: Sequence[Recipe], epoch_steps: int) -> None:
-        """Go on with these rows alone, each by its recipe."""
-        self.weights = self.weights.detach()[rows].requires_grad_()
-        self.momentum, self.squares = self.momentum[rows], self.squares[rows]
-        self.rates = [
-            (r.learning_rate, learning_rate_factor(r, epoch_steps * r.epochs)) for r in recipes
-        ]
-        self.clip = self._column([r.clip_norm or math.inf for r in recipes])
-        self.penalty = self._column(
-            [0.0 if r.optimizer == "adamw" else r.weight_decay for r in recipes]
-        )
-        self.decay = self._column(
-            [r.weight_decay if r.optimizer == "adamw" else 0.0 for r in recipes]
-        )
-        self.sgd = self._column([r.optimizer == "sgd" for r in recipes])
-
-    def __call__(self, inputs: Inputs) -> Tensor:
-        """(heads, batch, classes) logits; a dropout falls on the same places in all heads."""
-        parts = torch.split(self.weights, [shape.numel() for shape in self.shapes.values()], 1)
-        named = {
-            name: part.reshape(-1, *shape)
-            for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
-        }
-
-        def logits(weights: dict[str, Tensor]) -> Any:
-            return functional_call(self.network, weights, (inputs,))
-
-        return vmap(logits, randomness="same")(named)  # type: ignore[no-any-return]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """One step of each head's optimiser, as in torch.optim, by the gradient that its weights
-        have gathered.
-        """
-        gradient, self.weights.grad = self.weights.grad, None
-        assert gradient is not None
-        gradient *= (self.clip / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp_max(1.0)
-        gradient += self.penalty * self.weights
-        rates = self._column([peak * factor(self.steps) for peak, factor in self.rates])
-        self.steps += 1
-        self.momentum.mul_(MOMENTUM).add_(gradient * torch.where(self.sgd, 1.0, 1 - MOMENTUM))
-        self.squares.mul_(SQUARES).addcmul_(gradient, gradient, value=1 - SQUARES)
-        scale = (
-            (self.squares / (1 - SQUARES**self.steps))
-            .sqrt_()
-            .add_(EPSILON)
-            .mul_(1 - MOMENTUM**self.steps)
-        )
-        direction = self.momentum / torch.where(self.sgd, 1.0, scale)
-        self.weights -= rates * direction.addcmul_(self.decay, self.weights)
-
-    def _column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, device=self.weights.device)[:, None]
+        rows = torch.tensor(indices, device=self.device)
+        inputs = {name: _rows(padded, rows) for name, padded in self.whole.inputs.items()}
+        return Batch(inputs, self.whole.targets[rows], torch.tensor(indices))
 
 
 class _Group:
-    """Heads that train on the same batches, epoch by epoch; each leaves when it has come to its
-    end.
-    """
+    """Heads that train on the same batches, epoch by epoch; each leaves once it has finished."""
 
     def __init__(
         self, network: nn.Module, heads: list[_Head], training: _Part, validation: _Part, seed: int
     ) -> None:
-        self.heads, self.training, self.validation, self.seed = heads, training, validation, seed
+        self.heads = heads
+        self.training = training
+        self.validation = validation
+        self.seed = seed
         first = heads[0]
-        self.batch_size, self.accumulate = first.state.batch_size, first.state.accumulate
-        self.order = LengthBatches(
-            training.examples.lengths, self.batch_size, seed, first.recipe.epoch_share
-        )
-        self.stack = _Stack(network, len(heads))
+        self.batch_size = first.state.batch_size
+        self.accumulate = first.state.accumulate
+        lengths = training.examples.lengths
+        self.order = LengthBatches(lengths, self.batch_size, seed, first.recipe.epoch_share)
+        self.stack = StackedHeads(network, len(heads))
 
     def run(self) -> None:
-        while rows := [i for i, head in enumerate(self.heads) if head.goes_on()]:
+        while True:
+            rows = [i for i, head in enumerate(self.heads) if head.goes_on()]
+            if not rows:
+                return
             self._keep(rows)
             self.order.epoch = self.heads[0].state.epoch
             torch.manual_seed(self.seed * 1_000_003 + self.order.epoch + 1)  # as in training
-            for head, loss, found in zip(
-                self.heads, self._epoch(), self._probabilities(), strict=True
-            ):
-                head.diverged = not (math.isfinite(loss) and bool(found.isfinite().all()))
-                if not head.diverged:
-                    predictions = as_predictions(self.validation.examples, found)
-                    head.state.add_epoch(predictions, head.recipe, {"train loss": loss})
+            losses = self._epoch()
+            probabilities = self._probabilities()
+            for head, loss, own in zip(self.heads, losses, probabilities, strict=True):
+                self._note(head, loss, own)
 
     def _keep(self, rows: Sequence[int]) -> None:
         self.heads = [self.heads[i] for i in rows]
         recipes = [head.recipe for head in self.heads]
-        self.stack.keep(rows, recipes, epoch_steps=math.ceil(len(self.order) / self.accumulate))
-        self.losses = _losses(recipes, self.training)
+        epoch_steps = math.ceil(len(self.order) / self.accumulate)
+        self.stack.keep(rows, recipes, epoch_steps)
+        self.losses = stacked_losses(recipes, self.training.examples, self.training.device)
+
+    def _note(self, head: _Head, loss: float, probabilities: Tensor) -> None:
+        """Score a head's epoch on the validation part."""
+        head.diverged = not (math.isfinite(loss) and bool(probabilities.isfinite().all()))
+        if not head.diverged:
+            predictions = as_predictions(self.validation.examples, probabilities)
+            head.state.add_epoch(predictions, head.recipe, {"train loss": loss})
 
     def _epoch(self) -> list[float]:
         """Each head's mean loss per clip over one pass."""
@@ -262,12 +196,14 @@ class _Group:
         clips = 0
         sums = torch.zeros(len(self.heads), dtype=torch.float64, device=self.training.device)
         for number, batch in enumerate(self.training.batches(self.order), start=1):
-            losses = self.losses(self.stack(batch.inputs).float(), batch.targets)
+            logits = self.stack(batch.inputs).float()
+            losses = self.losses(logits, batch.targets)
             (losses.sum() / self.accumulate).backward()  # type: ignore[no-untyped-call]
             if number % self.accumulate == 0 or number == len(self.order):
                 self.stack.step()
-            sums += losses.detach().double() * len(batch.targets)
-            clips += len(batch.targets)
+            size = len(batch.targets)
+            sums += losses.detach().double() * size
+            clips += size
         return (sums / clips).tolist()
 
     @torch.no_grad()
@@ -275,51 +211,28 @@ class _Group:
         """(heads, clips, classes) float64, on the validation part."""
         self.stack.network.eval()
         examples = self.validation.examples
-        found = torch.zeros(len(self.heads), *examples.targets.shape, dtype=torch.float64)
-        for batch in self.validation.batches(in_order_of_length(examples.lengths, self.batch_size)):
+        order = in_order_of_length(examples.lengths, self.batch_size)
+        shape = (len(self.heads), *examples.targets.shape)
+        probabilities = torch.zeros(shape, dtype=torch.float64)
+        for batch in self.validation.batches(order):
             logits = self.stack(batch.inputs).double()
-            found[:, batch.indices] = (
-                logits.sigmoid() if examples.multilabel else logits.softmax(-1)
-            ).cpu()
-        return found
+            normalised = logits.sigmoid() if examples.multilabel else logits.softmax(-1)
+            probabilities[:, batch.indices] = normalised.cpu()
+        return probabilities
 
 
-def _losses(recipes: Sequence[Recipe], part: _Part) -> Callable[[Tensor, Tensor], Tensor]:
-    """Logits (heads, batch, classes), targets (batch, classes) -> each head's loss by its recipe,
-    (heads,).
-    """
-    chosen = [class_weights(recipe, part.examples) for recipe in recipes]
-    ones = torch.ones(len(part.examples.labels))
-    weights = torch.stack([ones if w is None else w for w in chosen])[:, None].to(part.device)
-    smooth = torch.tensor([recipe.label_smoothing for recipe in recipes], device=part.device)[
-        :, None, None
-    ]
-
-    def losses(logits: Tensor, targets: Tensor) -> Tensor:
-        if part.examples.multilabel:
-            every = targets.expand_as(logits)
-            return F.binary_cross_entropy_with_logits(
-                logits, every, pos_weight=weights, reduction="none"
-            ).mean((1, 2))
-        wanted = weights * ((1 - smooth) * targets + smooth / targets.shape[1])
-        return -(wanted * logits.log_softmax(-1)).sum((1, 2)) / (weights * targets).sum((1, 2))
-
-    return losses
-
-
-def _cut(padded: Padded, at: Tensor) -> Padded:
-    """The clips `at`, padded no further than they need."""
-    lengths = padded.lengths[at]
-    return Padded(padded.values[at, : int(lengths.max())], lengths)
+def _rows(padded: Padded, rows: Tensor) -> Padded:
+    """Some clips of a batch, padded to the longest of them."""
+    lengths = padded.lengths[rows]
+    longest = int(lengths.max())
+    return Padded(padded.values[rows, :longest], lengths)
 
 
 def _padded_bytes(examples: Examples) -> int:
-    """What all clips take side by side, each as long as the longest, in float32."""
-    frames = {
-        n: max(f.frames(clip.id) for clip in examples.clips) for n, f in examples.features.items()
-    }
-    return (
-        4
-        * len(examples)
-        * sum(frames[n] * math.prod(a.shape[1:]) for n, a in examples[0].features.items())
-    )
+    """The size of all clips side by side, each padded to the longest, in float32."""
+    values_per_clip = 0
+    for name, array in examples[0].features.items():
+        feature = examples.features[name]
+        frames = max(feature.frames(clip.id) for clip in examples.clips)
+        values_per_clip += frames * math.prod(array.shape[1:])
+    return 4 * len(examples) * values_per_clip

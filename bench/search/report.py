@@ -1,68 +1,85 @@
-"""What searches found, as text."""
+"""Recorded searches as text."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabulate import tabulate
 
 from bench.options import short
+from bench.runs.search_record import STATES, SearchRecord, StudyRecord
+from bench.terminal import display_width, wrapped
+from bench.terminal import width as terminal_width
 
-if TYPE_CHECKING:
-    pass
+SPARE = ("time", "ended", "gain", "protocol", "mode")  # columns to drop first when narrow
 
 
-ENDS = ("complete", "pruned", "failed")  # of a trial
+def show_searches(searches: Sequence[SearchRecord], width: int | None = None) -> str:
+    """A table with one line per study, then the values that each study chose.
 
-
-def show_searches(searches: "Sequence[Mapping[str, Any]]") -> str:
-    """One line per study: its budget, what it found and what of the values mattered; below, the
-    values chosen.
+    Lines take at most `width` columns, by default those of the terminal: the columns of `SPARE`
+    give way, the values wrap.
     """
-    rows, chosen = [], []
+    width = width or terminal_width()
+    rows = []
+    choices = []
     for search in searches:
-        name = [search["task"], search["backbone"], search["mode"], search["protocol"]]
-        for part in search["parts"]:
-            best, usual = part["best"], part["default"]
-            ended = f"{sum(part[state] for state in ENDS)} of {search['trials']}"
-            states = ", ".join(f"{part[state]} {state}" for state in ENDS if part[state])
-            gain = f"{best['score'] - usual:+.3f}" if best and usual is not None else ""
-            scores = [
-                "" if usual is None else f"{usual:.3f}",
-                f"{best['score']:.3f}" if best else "",
-                gain,
-            ]
-            rows.append(
-                [*name, part["fold"] or "all", ended, states, f"{part['seconds']:.0f} s", *scores]
-            )
-            if best:
-                chosen.append(
-                    _choice(" ".join([*name[:2], part["fold"]]).strip(), best["values"], part)
-                )
-    head = [
-        "task",
-        "backbone",
-        "mode",
-        "protocol",
-        "fold",
-        "trials",
-        "ended",
-        "budget used",
-        "default",
-        "best",
-        "gain",
-    ]
-    about = f"scores: {searches[0]['objective']} of validation, never of test clips"
-    return "\n".join([tabulate(rows, head, disable_numparse=True), "", about, "", *chosen])
+        for study in search.parts:
+            rows.append(_row(search, study))
+            if study.best:
+                choices.append(_choice(search, study, study.best.values))
+    note = f"scores: {searches[0].objective} of validation, never of test clips"
+    lines = [_table(rows, width), "", *wrapped(note, width), ""]
+    for choice in choices:
+        lines += wrapped(choice, width)
+    return "\n".join(lines)
 
 
-def _choice(about: str, values: "Mapping[str, Any]", part: "Mapping[str, Any]") -> str:
-    """The chosen values, those that mattered most first, each with its share in the score's
-    variation.
-    """
-    shares = part.get("importances", {})
-    order = sorted(values, key=lambda name: -shares.get(name, 0.0))
-    told = [
-        f"{n} = {short(values[n])}{f' ({shares[n]:.0%} of the variation)' if n in shares else ''}"
-        for n in order
-    ]
-    return f"{about}: {', '.join(told)}"
+def _row(search: SearchRecord, study: StudyRecord) -> dict[str, str]:
+    """Column header -> text."""
+    counts = {state: getattr(study, state) for state in STATES}
+    best = study.best.score if study.best else None
+    gain = None
+    if best is not None and study.default is not None:
+        gain = best - study.default
+    return {
+        "task": search.task,
+        "backbone": search.backbone,
+        "mode": search.mode,
+        "protocol": search.protocol,
+        "fold": study.fold or "all",
+        "trials": f"{study.ended} of {search.trials}",
+        "ended": ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+        "time": f"{study.seconds:.0f} s",
+        "default": _figure(study.default),
+        "best": _figure(best),
+        "gain": _figure(gain, "+.3f"),
+    }
+
+
+def _figure(score: float | None, form: str = ".3f") -> str:
+    return "" if score is None else format(score, form)
+
+
+def _table(rows: Sequence[Mapping[str, str]], width: int) -> str:
+    columns = list(rows[0]) if rows else []
+    spare = list(SPARE)
+    while True:
+        body = [[row[column] for column in columns] for row in rows]
+        text = tabulate(body, columns, disable_numparse=True)
+        widest = max(map(display_width, text.splitlines()), default=0)
+        if widest <= width or not spare:
+            return text
+        dropped = spare.pop(0)
+        columns = [column for column in columns if column != dropped]
+
+
+def _choice(search: SearchRecord, study: StudyRecord, values: Mapping[str, Any]) -> str:
+    """The chosen values, those first that explain most of the variation of the score."""
+    shares = study.importances or {}
+    ordered = sorted(values, key=lambda name: -shares.get(name, 0.0))
+    parts = []
+    for name in ordered:
+        share = f" ({shares[name]:.0%} of the variation)" if name in shares else ""
+        parts.append(f"{name} = {short(values[name])}{share}")
+    about = " ".join([search.task, search.backbone, study.fold]).strip()
+    return f"{about}: {', '.join(parts)}"

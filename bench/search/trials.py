@@ -1,6 +1,4 @@
-"""One trial of a search: a training on each of its folds, scored on validation alone. No test clip
-is read.
-"""
+"""Trials of a search: trainings on its folds, scored on validation alone. No test clip is read."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ from bench.runs.system import System, altered
 from bench.runs.workplace import Material, Place, explain
 from bench.search import parallel_heads
 from bench.search.optuna_study import Trial
+from bench.search.parallel_heads import HeadScore
 from bench.training.job import TrainingJob
 from bench.training.layers import MeanClassifier
 from bench.training.loop import train
@@ -35,8 +34,9 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Part:
-    """What one study decides: the recipe of the fold with this name, or of all (""), by validation
-    on `folds`.
+    """What one study decides: the recipe of the fold `name`, or of all folds (empty name).
+
+    `folds`: those that its trials are validated on.
     """
 
     name: str
@@ -44,8 +44,9 @@ class Part:
 
 
 class Trials:
-    """Does and records the trials of one search. `search`: its own name; `parent`: its run in the
-    store.
+    """Runs and records the trials of one search.
+
+    `search`: the search's name; `parent`: its run in the store.
     """
 
     def __init__(
@@ -59,42 +60,41 @@ class Trials:
         parent: str,
         seed: int,
     ) -> None:
-        self.pairing, self.ready, self.parts, self.space, self.place = (
-            pairing,
-            ready,
-            parts,
-            space,
-            place,
-        )
-        self.search, self.parent, self.seed = search, parent, seed
-        clips = {
-            clip for part in parts for fold in part.folds for clip in (*fold.train, *fold.valid)
-        }
-        self.material = Material(ready.corpus, place.cache, place.device, clips)
+        self.pairing = pairing
+        self.ready = ready
+        self.parts = parts
+        self.space = space
+        self.place = place
+        self.search = search
+        self.parent = parent
+        self.seed = seed
+        self.material = Material(ready.corpus, place.cache, place.device, _clips(parts))
 
     @property
     def objective(self) -> str:
-        """The validation score that is to be made large."""
+        """The validation score that the search maximises."""
         return "F1 macro" if self.ready.system.setup.multilabel else "UA"
 
     @cached_property
     def together(self) -> bool:
-        """Whether trials can train side by side: small networks that differ in their recipes alone."""
+        """Whether trials can train side by side: small networks whose recipes alone differ."""
         system = self.ready.system
-        if not {f.name for f in dataclasses.fields(system.recipe)}.issuperset(self.space):
+        recipe_fields = {field.name for field in dataclasses.fields(system.recipe)}
+        if not recipe_fields.issuperset(self.space):
             return False
-        if system.setup.mode != "probe" and (
-            self.pairing.backbone.pretrained or not self._linear(system)
-        ):
-            return False
+        if system.setup.mode != "probe":
+            if self.pairing.backbone.pretrained:
+                return False
+            if not isinstance(self._network(system), MeanClassifier):
+                return False
         training = self.material.examples(system, self.parts[0].folds[0].train)
         return parallel_heads.supports(lambda: self._network(system), training, self.place.device)
 
     def run(self, trials: Sequence[Trial], part: Part) -> None:
-        """Bring every trial to its end: complete, given up, or failed for a reason that lies in its
-        own values.
+        """End every trial: complete, pruned, or failed for a reason that lies in its own values.
 
-        Raises BenchError for what would break any trial.
+        Raises:
+            BenchError: what would break any trial.
         """
         logs = [self._log(trial, part) for trial in trials]
         try:
@@ -110,29 +110,39 @@ class Trials:
 
     def _side_by_side(self, trials: Sequence[Trial], part: Part, logs: Sequence[RunLog]) -> None:
         systems = [self._system(trial) for trial in trials]
-        recipes, found = [system.recipe for system in systems], []
+        recipes = [system.recipe for system in systems]
+        make = partial(self._network, systems[0])
+        heads_by_fold = []
         for fold in part.folds:
-            training, validation = (
-                self.material.examples(systems[0], ids) for ids in (fold.train, fold.valid)
+            training = self.material.examples(systems[0], fold.train)
+            validation = self.material.examples(systems[0], fold.valid)
+            heads = parallel_heads.train_heads(
+                make, recipes, training, validation, self.seed, self.place.device
             )
-            make, device = partial(self._network, systems[0]), self.place.device
-            found.append(
-                parallel_heads.train_heads(make, recipes, training, validation, self.seed, device)
-            )
-        for trial, log, heads in zip(trials, logs, zip(*found, strict=True), strict=True):
-            for epoch, values in enumerate((v for head in heads for v in head.history), start=1):
-                log.epoch(epoch, values)
-            if any(head.diverged for head in heads):
-                self._fail(trial, log, "the loss is not finite")
-            else:
-                self._complete(trial, log, [head.scores for head in heads])
+            heads_by_fold.append(heads)
+        heads_by_trial = zip(*heads_by_fold, strict=True)
+        for trial, log, own_heads in zip(trials, logs, heads_by_trial, strict=True):
+            self._record_heads(trial, log, own_heads)
+
+    def _record_heads(self, trial: Trial, log: RunLog, heads: Sequence[HeadScore]) -> None:
+        """Record a trial by the heads that were trained for it, one per fold."""
+        history: list[Scores] = []
+        for head in heads:
+            history.extend(head.history)
+        for epoch, scores in enumerate(history, start=1):
+            log.epoch(epoch, scores)
+        if any(head.diverged for head in heads):
+            self._fail(trial, log, "the loss is not finite")
+        else:
+            self._complete(trial, log, [head.scores for head in heads])
 
     def _alone(self, trial: Trial, part: Part, log: RunLog) -> None:
-        """Train on each fold in turn; give the trial up once its scores so far are hopeless."""
-        system, found = self._system(trial), list[Scores]()
+        """Train on each fold in turn; prune the trial once its scores so far are hopeless."""
+        system = self._system(trial)
+        scores: list[Scores] = []
         try:
             for fold in part.folds:
-                found.append(self._train(trial, system, fold, found, log))
+                scores.append(self._train(trial, system, fold, scores, log))
         except _HopelessError:
             trial.prune()
             log.close({}, {"state": "pruned"})
@@ -141,27 +151,28 @@ class Trials:
         except BenchError:
             raise
         except Exception as error:
-            self._fail(trial, log, explain(error, self.pairing.task.private)[0])
+            reason, _ = explain(error, self.pairing.task.private)
+            self._fail(trial, log, reason)
         else:
-            self._complete(trial, log, found)
+            self._complete(trial, log, scores)
 
     def _train(
         self, trial: Trial, system: System, fold: Fold, before: Sequence[Scores], log: RunLog
     ) -> Scores:
-        """Validation scores of the best epoch on one fold."""
-        first = (
-            len(before) * system.recipe.epochs
-        )  # of this fold's epochs, where those of all folds are counted on
+        """Validation scores of the best epoch on one fold; `before`: those of earlier folds."""
+        earlier_epochs = len(before) * system.recipe.epochs
 
-        def report(epoch: int, values: Scores) -> None:
-            log.epoch(first + epoch, values)
-            if trial.hopeless(fmean(f[self.objective] for f in (*before, values)), first + epoch):
+        def report(epoch: int, scores: Scores) -> None:
+            step = earlier_epochs + epoch
+            log.epoch(step, scores)
+            mean = fmean(fold_scores[self.objective] for fold_scores in (*before, scores))
+            if trial.hopeless(mean, step):
                 raise _HopelessError
 
-        training, validation = (
-            self.material.examples(system, ids) for ids in (fold.train, fold.valid)
-        )
-        checkpoint = self.place.folder / "checkpoints" / f"{self._fingerprint(trial, fold.name)}.pt"
+        training = self.material.examples(system, fold.train)
+        validation = self.material.examples(system, fold.valid)
+        name = f"{self._fingerprint(trial, fold.name)}.pt"
+        checkpoint = self.place.folder / "checkpoints" / name
         torch.manual_seed(self.seed)
         job = TrainingJob(
             network=self._network(system),
@@ -180,13 +191,12 @@ class Trials:
             checkpoint.unlink(missing_ok=True)
         return trained.history[trained.best_epoch - 1]
 
-    def _complete(self, trial: Trial, log: RunLog, found: Sequence[Scores]) -> None:
-        means = {
-            name: fmean(scores[name] for scores in found)
-            for name in found[0]
-            if name != "train loss"
-        }
-        log.close({f"best {name}": value for name, value in means.items()}, {"state": "complete"})
+    def _complete(self, trial: Trial, log: RunLog, scores: Sequence[Scores]) -> None:
+        """Record the mean scores over folds."""
+        names = [name for name in scores[0] if name != "train loss"]
+        means = {name: fmean(of_fold[name] for of_fold in scores) for name in names}
+        best = {f"best {name}": mean for name, mean in means.items()}
+        log.close(best, {"state": "complete"})
         trial.complete(means[self.objective], means["loss"])
 
     def _fail(self, trial: Trial, log: RunLog, reason: str) -> None:
@@ -194,7 +204,8 @@ class Trials:
         trial.fail(reason)
 
     def _log(self, trial: Trial, part: Part) -> RunLog:
-        record, system = self.pairing.record, self._system(trial)
+        record = self.pairing.record
+        system = self._system(trial)
         parameters = {**flat(system.recipe), **flat(system.setup.options), "seed": self.seed}
         tags = {
             "backbone": record.backbone,
@@ -202,20 +213,19 @@ class Trials:
             "mode": record.mode,
             "trial": str(trial.number),
         }
-        mark, store, fold = (
+        return self.place.store.start(
+            record.task,
+            self.parent,
             self._fingerprint(trial, part.name),
-            self.place.store,
             part.name or "all folds",
-        )
-        return store.start(
-            record.task, self.parent, mark, fold, self.seed, parameters, tags, kind="trial"
+            self.seed,
+            parameters,
+            tags,
+            kind="trial",
         )
 
     def _system(self, trial: Trial) -> System:
         return altered(self.pairing.backbone, self.ready.system, trial.values)
-
-    def _linear(self, system: System) -> bool:
-        return isinstance(self._network(system), MeanClassifier)
 
     def _network(self, system: System) -> nn.Module:
         return self.pairing.backbone.network(system.setup)
@@ -225,4 +235,13 @@ class Trials:
 
 
 class _HopelessError(Exception):
-    """A trial that is given up."""
+    """A trial to prune."""
+
+
+def _clips(parts: Sequence[Part]) -> set[str]:
+    """The clips that a search reads: training and validation parts alone."""
+    clips: set[str] = set()
+    for part in parts:
+        for fold in part.folds:
+            clips.update(fold.train, fold.valid)
+    return clips

@@ -1,214 +1,254 @@
-"""The search of a pairing: which recipe serves each fold best, by its validation part.
+"""The search of a pairing: which recipe serves each fold best, judged by validation alone.
 
-Nested, each fold has a study of its own, on its own training and validation part, so that no fold's
-test speakers have had a say in its recipe (Varma & Simon 2006, BMC Bioinformatics 7:91). Else one
-study, scored on the validation parts of the first folds, serves all of them, and the table says how
-many of the tested clips took part in it.
+A nested search has one study per fold, on that fold's own training and validation part, so that no
+fold's test speakers influence its recipe (Varma & Simon 2006, BMC Bioinformatics 7:91). Otherwise
+one study, scored on the validation parts of the first folds, serves all folds, and the table says
+how many of the tested clips took part in it.
 """
 
 import dataclasses
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.contracts.space import changed
+from bench.contracts.space import Space, changed
 from bench.fingerprint import digest
 from bench.options import flat, short
 from bench.runs.pairing import Pairing, Ready
 from bench.runs.records import Tuned
+from bench.runs.search_record import SearchRecord, StudyRecord
 from bench.runs.store import Store
 from bench.runs.workplace import Place, Say
-from bench.search.optuna_study import Done, Study, StudyError, best
+from bench.search.optuna_study import Study, StudyError, best_trial
 from bench.search.trials import Part, Trials
 from bench.settings import Settings, Tuning
 
-# trials that train side by side, where they can: of each ten the sampler learns for the next
-AT_ONCE = 10
-POLL = 1.0  # s between looks at what other workers have in hand
+AT_ONCE = 10  # trials that train side by side; the sampler learns from each ten for the next
+POLL = 1.0  # s between checks whether other workers have finished
 
 
 def tune(pairing: Pairing, settings: Settings, tuning: Tuning, place: Place, say: Say) -> None:
-    """Run the search of a pairing to its end, beside whoever else is at it, and record it.
+    """Run the search of a pairing to its end and record it; other processes may share the work.
 
-    Raises StudyError if its database does not answer, or no trial came to its end.
+    Raises:
+        StudyError: the database of searches does not answer, or no trial was completed.
     """
-    assert pairing.ready
-    _Search(pairing, pairing.ready, settings, tuning, place, say).run()
+    search = _Search.open(pairing, settings, tuning, place, say)
+    search.run()
 
 
 def chosen(store: Store) -> Callable[[str, str], Tuned | None]:
-    """How `bench.runs.plan` finds what searches chose."""
+    """A lookup of what recorded searches chose, by a task's name and a pairing's key."""
 
     def find(task: str, key: str) -> Tuned | None:
-        found = store.search(task, key)
-        return (
-            Tuned(found["study"], found["trials"], found["choices"], tuple(found["notes"]))
-            if found
-            else None
-        )
+        record = store.search(task, key)
+        if record is None:
+            return None
+        return Tuned(record.study, record.trials, record.choices, record.notes)
 
     return find
 
 
+@dataclass
 class _Search:
     """All studies of one pairing."""
 
-    def __init__(
-        self,
-        pairing: Pairing,
-        ready: Ready,
-        settings: Settings,
-        tuning: Tuning,
-        place: Place,
-        say: Say,
-    ) -> None:
-        self.pairing, self.ready, self.tuning, self.place, self.say = (
+    pairing: Pairing
+    ready: Ready
+    tuning: Tuning
+    place: Place
+    say: Say
+    space: Space
+    default: Mapping[str, Any]  # the default recipe, as far as it lies in the space
+    nested: bool
+    parts: Sequence[Part]
+    name: str
+    parent: str  # the search's run in the store
+    trials: Trials
+    studies: list[StudyRecord] = field(default_factory=list)  # those begun so far
+
+    @classmethod
+    def open(
+        cls, pairing: Pairing, settings: Settings, tuning: Tuning, place: Place, say: Say
+    ) -> "_Search":
+        """The search of a pairing, with its parent run in the store."""
+        ready = pairing.ready
+        assert ready
+        mode = ready.system.setup.mode
+        nested = mode == "probe" if tuning.nested is None else tuning.nested
+        space = _space(pairing, ready, settings)
+        parts = _parts(ready, tuning, nested)
+        name = _name(pairing, ready, tuning, space, parts)
+        task = pairing.task.name
+        about = f"{_label(pairing)}, {mode}, {ready.protocol}"
+        parent = place.store.open_search(task, name, pairing.key, about)
+        return cls(
             pairing,
             ready,
             tuning,
             place,
             say,
+            space,
+            default=_default(ready, space),
+            nested=nested,
+            parts=parts,
+            name=name,
+            parent=parent,
+            trials=Trials(pairing, ready, parts, space, place, name, parent, tuning.seed),
         )
-        backbone, setup = pairing.backbone, ready.system.setup
-        self.space = changed(backbone.space(setup), settings.space, backbone.names, setup.options)
-        usual = {**flat(ready.system.recipe), **flat(setup.options)}
-        self.first = {
-            name: usual[name] for name, domain in self.space.items() if domain.holds(usual[name])
-        }
-        self.nested = setup.mode == "probe" if tuning.nested is None else tuning.nested
-        self.parts = self._parts()
-        shape = [
-            [part.name, [ready.hashes[fold.name] for fold in part.folds]] for part in self.parts
-        ]
-        domains = {name: dataclasses.asdict(domain) for name, domain in self.space.items()}
-        self.name = digest(
-            [pairing.key, domains, shape, tuning.sampler, tuning.pruner, tuning.seed]
-        )
-        self.label = f"{backbone.name} on {pairing.task.name}"
-        about = f"{self.label}, {setup.mode}, {ready.protocol}"
-        self.parent = place.store.open_search(pairing.task.name, self.name, pairing.key, about)
-        self.trials = Trials(
-            pairing, ready, self.parts, self.space, place, self.name, self.parent, tuning.seed
-        )
-        self.found: list[dict[str, Any]] = []  # of each part that was begun
+
+    @property
+    def label(self) -> str:
+        return _label(self.pairing)
 
     def run(self) -> None:
-        folder = self.place.folder / "tuning" / re.sub(r"\W+", "-", f"{self.label} {self.name[:8]}")
+        """Run every study to its end, draw its plots and record the search as complete."""
+        folder_name = re.sub(r"\W+", "-", f"{self.label} {self.name[:8]}")
+        folder = self.place.folder / "tuning" / folder_name
         for part in self.parts:
             study = self._study(part)
-            self._settle(study, part)
-            self.found[-1]["importances"] = study.importances()
-            study.plots(
-                folder / part.name,
-                f"{self.label}{_fold(part)}",
-                f"validation {self.trials.objective}",
-            )
-        self.place.store.keep_search(self.parent, self._summary(), folder)
-
-    def _parts(self) -> list[Part]:
-        if self.nested:
-            return [
-                Part(fold.name, (fold,))
-                for fold in dict.fromkeys(run.fold for run in self.ready.runs)
-            ]
-        return [Part("", self.ready.folds[: self.tuning.search_folds])]
+            self._finish(study, part)
+            importances = study.importances()
+            self.studies[-1] = dataclasses.replace(self.studies[-1], importances=importances)
+            title = f"{self.label}{_of_fold(part)}"
+            study.plots(folder / part.name, title, f"validation {self.trials.objective}")
+        self.place.store.keep_search(self.parent, self._record(), folder)
 
     def _study(self, part: Part) -> Study:
-        """The part's study, whose first trial is the usual recipe."""
-        url = self.tuning.storage or f"sqlite:///{(self.place.folder / 'optuna.db').resolve()}"
-        return Study(
-            url,
-            " ".join([self.label, part.name, self.name[:12]]),
-            self.space,
-            self.first,
-            self.tuning,
-        )
+        """The part's study, whose first trial is the default recipe."""
+        own_database = (self.place.folder / "optuna.db").resolve()
+        url = self.tuning.storage or f"sqlite:///{own_database}"
+        name = " ".join([self.label, part.name, self.name[:12]])
+        return Study(url, name, self.space, self.default, self.tuning)
 
-    def _settle(self, study: Study, part: Part) -> None:
-        """Work until every trial of the study has come to its end, here or elsewhere."""
-        self.found.append(_part_summary(part, study.done(), self.first))
+    def _finish(self, study: Study, part: Part) -> None:
+        """Work until every trial of the study has ended, here or in another process."""
+        self.studies.append(self._summary(study, part))
+        at_once = AT_ONCE if self.trials.together else 1
         while not study.settled():
-            if trials := study.claim(AT_ONCE if self.trials.together else 1):
-                with study.alive(trials):
-                    self.trials.run(trials, part)
-                self.found[-1] = _part_summary(part, study.done(), self.first)
-                self.place.store.keep_search(self.parent, self._summary())
-            else:
+            trials = study.claim(at_once)
+            if not trials:
                 time.sleep(POLL)
-        done = study.done()
-        self.found[-1] = _part_summary(part, done, self.first)
+                continue
+            with study.alive(trials):
+                self.trials.run(trials, part)
+            self.studies[-1] = self._summary(study, part)
+            self.place.store.keep_search(self.parent, self._record())
+        self.studies[-1] = self._summary(study, part)
+        self._say_winner(study, part)
+
+    def _say_winner(self, study: Study, part: Part) -> None:
+        trials = study.ended()
         try:
-            winner = best(done)
+            winner = best_trial(trials)
         except StudyError as error:
             raise StudyError(f"{self.label}: {error}; narrow [space] in bench.toml") from error
-        usual = self.found[-1]["default"]
-        beside = "" if usual is None else f", by default {usual:.3f}"
-        about = f"best of {len(done)} trials: validation {self.trials.objective} {winner.score:.3f}{beside}"
-        self.say(f"{self.label}{_fold(part)}: {about}")
+        default = self.studies[-1].default
+        compared = "" if default is None else f", by default {default:.3f}"
+        score = f"validation {self.trials.objective} {winner.score:.3f}{compared}"
+        self.say(f"{self.label}{_of_fold(part)}: best of {len(trials)} trials: {score}")
 
-    def _summary(self) -> dict[str, Any]:
-        record, choices = (
-            self.pairing.record,
-            {p["fold"]: p["best"]["values"] for p in self.found if p["best"]},
+    def _summary(self, study: Study, part: Part) -> StudyRecord:
+        """The state of a study, in which trial 0 is the default recipe if the space holds it."""
+        trials = study.ended()
+        complete = [trial for trial in trials if trial.score is not None]
+        first = [trial for trial in complete if trial.number == 0]
+        default = [trial.score for trial in first if trial.values == self.default]
+        states = [trial.state for trial in trials]
+        return StudyRecord(
+            fold=part.name,
+            folds=tuple(fold.name for fold in part.folds),
+            complete=states.count("complete"),
+            pruned=states.count("pruned"),
+            failed=states.count("failed"),
+            seconds=sum(trial.seconds for trial in trials),
+            default=default[0] if default else None,
+            best=best_trial(trials) if complete else None,
         )
-        return {
-            "study": digest([self.name, choices]),
-            "name": self.name,
-            **{
-                name: getattr(record, name)
-                for name in ("task", "backbone", "mode", "protocol", "scale")
-            },
-            "settings": dict(record.settings),
-            "trials": self.tuning.trials,
-            "nested": self.nested,
-            "objective": self.trials.objective,
-            "space": {name: dataclasses.asdict(domain) for name, domain in self.space.items()},
-            "parts_expected": len(self.parts),
-            "parts": self.found,
-            "choices": choices,
-            "notes": [self._note(choices)],
-        }
+
+    def _record(self) -> SearchRecord:
+        pairing = self.pairing.record
+        record = SearchRecord(
+            study="",
+            name=self.name,
+            task=pairing.task,
+            backbone=pairing.backbone,
+            mode=pairing.mode,
+            protocol=pairing.protocol,
+            scale=pairing.scale,
+            settings=dict(pairing.settings),
+            trials=self.tuning.trials,
+            nested=self.nested,
+            objective=self.trials.objective,
+            space=self.space,
+            parts_expected=len(self.parts),
+            parts=tuple(self.studies),
+        )
+        choices = record.choices
+        study = digest([self.name, choices])
+        return dataclasses.replace(record, study=study, notes=(self._note(choices),))
 
     def _note(self, choices: Mapping[str, Mapping[str, Any]]) -> str:
-        """What a table says of its tuned rows."""
+        """The footnote of a table that shows tuned rows."""
         score = f"best of {self.tuning.trials} trials by validation {self.trials.objective}"
         if self.nested:
             return f"tuned: each fold by the {score} on its own training and validation part"
-        names = [fold.name for fold in self.parts[0].folds]
-        folds = f"fold{'s' * (len(names) > 1)} {', '.join(names)}"
+        folds = self.parts[0].folds
+        names = ", ".join(fold.name for fold in folds)
+        noun = "folds" if len(folds) > 1 else "fold"
         values = ", ".join(f"{name}={short(value)}" for name, value in choices.get("", {}).items())
-        seen = {clip for fold in self.parts[0].folds for clip in (*fold.train, *fold.valid)}
-        tested = {clip for run in self.ready.runs for clip in run.fold.test}
-        said = f"tuned: the {score} on {folds} for all folds: {values}"
-        share = len(tested & seen) / len(tested)
-        return (
-            f"{said}; the search trained or validated on {share:.0%} of the clips tested here"
-            if share
-            else said
-        )
+        note = f"tuned: the {score} on {noun} {names} for all folds: {values}"
+        share = self._share_seen()
+        if not share:
+            return note
+        return f"{note}; the search trained or validated on {share:.0%} of the clips tested here"
+
+    def _share_seen(self) -> float:
+        """The share of the tested clips that the search trained or validated on."""
+        seen: set[str] = set()
+        for fold in self.parts[0].folds:
+            seen.update(fold.train, fold.valid)
+        tested: set[str] = set()
+        for run in self.ready.runs:
+            tested.update(run.fold.test)
+        return len(tested & seen) / len(tested)
 
 
-def _part_summary(part: Part, done: Sequence[Done], first: Mapping[str, Any]) -> dict[str, Any]:
-    """What became of a study's trials; `default`: the score of the usual recipe, where it lies
-    within the space.
-    """
-    complete = [trial for trial in done if trial.score is not None]
-    usual = next(
-        (trial.score for trial in complete if trial.number == 0 and trial.values == first), None
-    )
-    return {
-        "fold": part.name,
-        "folds": [fold.name for fold in part.folds],
-        **{
-            state: sum(trial.state == state for trial in done)
-            for state in ("complete", "pruned", "failed")
-        },
-        "seconds": sum(trial.seconds for trial in done),
-        "default": usual,
-        "best": dataclasses.asdict(best(done)) if complete else None,
-    }
+def _label(pairing: Pairing) -> str:
+    return f"{pairing.backbone.name} on {pairing.task.name}"
 
 
-def _fold(part: Part) -> str:
+def _of_fold(part: Part) -> str:
     return f", fold {part.name}" if part.name else ""
+
+
+def _space(pairing: Pairing, ready: Ready, settings: Settings) -> Space:
+    """The backbone's own space with the user's changes."""
+    backbone = pairing.backbone
+    setup = ready.system.setup
+    return changed(backbone.space(setup), settings.space, backbone.names, setup.options)
+
+
+def _default(ready: Ready, space: Space) -> dict[str, Any]:
+    """The values of the default recipe and options that lie in the space."""
+    system = ready.system
+    values = {**flat(system.recipe), **flat(system.setup.options)}
+    return {name: values[name] for name, domain in space.items() if domain.holds(values[name])}
+
+
+def _parts(ready: Ready, tuning: Tuning, nested: bool) -> list[Part]:
+    if not nested:
+        return [Part("", ready.folds[: tuning.search_folds])]
+    folds = dict.fromkeys(run.fold for run in ready.runs)
+    return [Part(fold.name, (fold,)) for fold in folds]
+
+
+def _name(
+    pairing: Pairing, ready: Ready, tuning: Tuning, space: Space, parts: Sequence[Part]
+) -> str:
+    """32 hex digits over all that the proposals of a search and their scores depend on."""
+    shape = [[part.name, [ready.hashes[fold.name] for fold in part.folds]] for part in parts]
+    domains = {name: dataclasses.asdict(domain) for name, domain in space.items()}
+    return digest([pairing.key, domains, shape, tuning.sampler, tuning.pruner, tuning.seed])

@@ -21,8 +21,8 @@ import pytest
 
 from bench import registry
 from bench.cluster import preflight
-from bench.cluster.grid import _Sizes
 from bench.cluster.pool import Gpu, Need
+from bench.cluster.sizes import Sizes
 from bench.errors import BenchError
 from bench.runs.store import Store
 from bench.settings import Settings
@@ -269,8 +269,8 @@ def test_a_search_spread_over_the_cluster_keeps_its_budget(
     assert sorted(int(run.data.tags["ser.trial"]) for run in told) == [0, 1, 2, 3, 4, 5]
     assert {run.info.status for run in told} == {"FINISHED"}
     (search,) = Store(None, results).searches()
-    assert search["parts"][0]["complete"] + search["parts"][0]["pruned"] == 6
-    assert list(search["choices"]) == [""]
+    assert search.parts[0].complete + search.parts[0].pruned == 6
+    assert list(search.choices) == [""]
     assert list((results / "artifacts").rglob("search.json"))
     assert not list(Path.cwd().rglob("mlruns"))
 
@@ -361,11 +361,11 @@ def test_a_cluster_that_can_never_do_it_says_so_before_anything_is_run(
     assert not Store(None, results).recorded("tones")
 
 
-def sizes(gpu: Gpu | None, nodes: dict[str, float], **settings: Any) -> _Sizes:
+def sizes(gpu: Gpu | None, nodes: dict[str, float], **settings: Any) -> Sizes:
     cluster = SimpleNamespace(
         gpu=gpu, settings=Settings(**settings), total=nodes.get, most=nodes.get
     )
-    return _Sizes(cluster)  # type: ignore[arg-type]
+    return Sizes(cluster)  # type: ignore[arg-type]
 
 
 def test_measured_runs_share_a_gpu_and_unmeasured_ones_do_not() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.runs.records import PairingRecord
+from bench.runs.search_record import SearchRecord
 from bench.runs.store import Store, StoreError
 from bench.scoring.predictions import Predictions
 from tests.servers import TrackingServer, free_port, wait_for
@@ -232,9 +233,10 @@ def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
         store._experiment("toy"),
         tags={"ser.kind": "search", "ser.key": "name", "ser.pairing": "key"},
     ).info.run_id
+    kept = SearchRecord("", "name", "toy", "byol-s", "probe", "speaker", "tiny", 3, False, "UA")
     for search in (first, twin):
-        store.keep_search(search, {"name": "name", "trials": 3})
-    assert store.searches() == [{"name": "name", "trials": 3}]
+        store.keep_search(search, kept)
+    assert store.searches() == [kept]
     assert store.search("toy", "key") is None  # not complete yet
     assert store.open_search("toy", "name", "key", "label") == first
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bench.contracts.space import Choice, Range
+from bench.runs.search_record import TrialRecord
 from bench.search import optuna_study as studies
-from bench.search.optuna_study import Done, Study, StudyError, best
+from bench.search.optuna_study import Study, StudyError, best_trial
 from bench.settings import Tuning
 from tests.helpers import ROOT
 
@@ -68,7 +69,7 @@ def test_a_larger_budget_extends_a_search(url: str) -> None:
     more = opened(url, 5)
     assert not more.settled()
     assert len(finish(more)) == 2
-    assert [trial.number for trial in more.done()] == [0, 1, 2, 3, 4]
+    assert [trial.number for trial in more.ended()] == [0, 1, 2, 3, 4]
 
 
 def test_a_trial_that_its_values_broke_counts_and_is_not_repeated(url: str) -> None:
@@ -76,7 +77,7 @@ def test_a_trial_that_its_values_broke_counts_and_is_not_repeated(url: str) -> N
     (trial,) = study.claim(1)
     trial.fail("the loss is not finite")
     assert len(finish(study)) == 1
-    assert [(t.state, t.reason) for t in study.done()] == [
+    assert [(t.state, t.reason) for t in study.ended()] == [
         ("failed", "the loss is not finite"),
         ("complete", ""),
     ]
@@ -94,8 +95,8 @@ def test_a_dead_workers_trial_is_run_again_by_a_living_one(
     again = finish(living)
     assert again == [left.values]
     assert living.settled()
-    assert len(living.done()) == 3
-    assert len({tuple(t.values.items()) for t in living.done()}) == 3
+    assert len(living.ended()) == 3
+    assert len({tuple(t.values.items()) for t in living.ended()}) == 3
 
 
 def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
@@ -112,7 +113,7 @@ def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
         assert not other.settled()
     trials[0].complete(1.0, 0.0)
     assert other.settled()
-    assert len(other.done()) == 2
+    assert len(other.ended()) == 2
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "none"])
@@ -127,20 +128,20 @@ def test_a_hopeless_trial_is_given_up(url: str, pruner: str) -> None:
     given_up = any(trial.hopeless(0.1, epoch) for epoch in range(1, 9))
     assert given_up == (pruner != "none")
     trial.prune()
-    assert study.done()[-1].state == "pruned"
+    assert study.ended()[-1].state == "pruned"
     assert study.settled()
 
 
 def test_the_winner_has_the_highest_score_and_of_equals_the_lowest_loss() -> None:
     done = [
-        Done(0, {}, "complete", 0.5, 0.1, 1.0),
-        Done(1, {}, "complete", 0.6, 0.9, 1.0),
-        Done(2, {}, "complete", 0.6, 0.8, 1.0),
-        Done(3, {}, "pruned", None, None, 1.0),
+        TrialRecord(0, {}, "complete", 0.5, 0.1, 1.0),
+        TrialRecord(1, {}, "complete", 0.6, 0.9, 1.0),
+        TrialRecord(2, {}, "complete", 0.6, 0.8, 1.0),
+        TrialRecord(3, {}, "pruned", None, None, 1.0),
     ]
-    assert best(done).number == 2
-    with pytest.raises(StudyError, match="no trial came to its end: the loss is not finite"):
-        best([Done(0, {}, "failed", None, None, 1.0, "the loss is not finite")])
+    assert best_trial(done).number == 2
+    with pytest.raises(StudyError, match="no trial was completed: the loss is not finite"):
+        best_trial([TrialRecord(0, {}, "failed", None, None, 1.0, "the loss is not finite")])
 
 
 def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> None:
@@ -196,6 +197,6 @@ def test_two_workers_share_one_study_without_a_lost_or_a_double_trial(
     shares = [int(out) for out, _ in told]
     assert sum(shares) == 40
     assert min(shares) > 0
-    done = opened(url, 40).done()
+    done = opened(url, 40).ended()
     assert len(done) == 40
     assert len({tuple(trial.values.items()) for trial in done}) == 40

@@ -124,13 +124,11 @@ def test_each_fold_has_a_search_and_a_winner_of_its_own_in_probe_mode(
     told = trials(results)
     assert len(told) == 24
     (search,) = Store(None, results).searches()
-    assert [part["fold"] for part in search["parts"]] == ["1", "2"]
-    for part in search["parts"]:
-        mine = [run for run in told if run.data.tags["ser.fold"] == part["fold"]]
-        assert part["best"]["score"] == pytest.approx(
-            max(run.data.metrics["best UA"] for run in mine)
-        )
-        assert part["best"]["score"] >= part["default"]
+    assert [part.fold for part in search.parts] == ["1", "2"]
+    for part in search.parts:
+        mine = [run for run in told if run.data.tags["ser.fold"] == part.fold]
+        assert part.best.score == pytest.approx(max(run.data.metrics["best UA"] for run in mine))
+        assert part.best.score >= part.default
 
 
 def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
@@ -184,8 +182,8 @@ def test_a_search_over_several_folds_takes_their_mean(
         assert len(scores) == 6  # 3 epochs of each fold
         assert run.data.metrics["best UA"] == pytest.approx((max(scores[:3]) + max(scores[3:])) / 2)
     (search,) = store.searches()
-    assert search["parts"][0]["folds"] == ["1", "2"]
-    assert "on folds 1, 2 for all folds" in search["notes"][0]
+    assert search.parts[0].folds == ("1", "2")
+    assert "on folds 1, 2 for all folds" in search.notes[0]
 
 
 def test_hopeless_trials_are_pruned_and_say_so(
@@ -208,12 +206,12 @@ def test_hopeless_trials_are_pruned_and_say_so(
     )
     assert bench("tune", *common, "--trials", "12", "--search-only") == 0
     (search,) = Store(None, results).searches()
-    (part,) = search["parts"]
-    assert part["complete"] + part["pruned"] == 12
-    assert part["pruned"] > 0
+    (part,) = search.parts
+    assert part.complete + part.pruned == 12
+    assert part.pruned > 0
     states = [run.data.tags["ser.state"] for run in trials(results)]
-    assert states.count("pruned") == part["pruned"]
-    assert f"{part['pruned']} pruned" in capsys.readouterr().out
+    assert states.count("pruned") == part.pruned
+    assert f"{part.pruned} pruned" in capsys.readouterr().out
     assert not list((results / "checkpoints").glob("*"))
 
 
@@ -223,10 +221,10 @@ def test_a_diverging_trial_counts_and_harms_nobody(
     (tmp_path / "bench.toml").write_text("[space]\nlearning_rate = [1e-2, 1e38]\n")
     assert bench("tune", "-t", manifest, *FAST, "--search-only") == 0
     (search,) = Store(None, results).searches()
-    (part,) = search["parts"]
-    assert part["failed"] > 0
-    assert part["complete"] + part["failed"] == 5
-    assert part["best"]["values"]["learning_rate"] == 1e-2
+    (part,) = search.parts
+    assert part.failed > 0
+    assert part.complete + part.failed == 5
+    assert part.best.values["learning_rate"] == 1e-2
 
 
 def test_a_search_in_which_nothing_works_fails_with_a_sentence_and_the_others_go_on(
@@ -238,7 +236,7 @@ def test_a_search_in_which_nothing_works_fails_with_a_sentence_and_the_others_go
         bench("tune", *backbones, "-t", manifest, "--trials", "2", *QUICK, "--format", "json") == 1
     )
     out, err = capsys.readouterr()
-    assert "no trial came to its end: the loss is not finite" in err
+    assert "no trial was completed: the loss is not finite" in err
     assert {(row["backbone"], row["recipe"]) for row in json.loads(out)} >= {
         ("mfcc-stats", ""),
         ("byol-s", ""),
