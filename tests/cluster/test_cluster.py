@@ -2,6 +2,7 @@
 has its own home.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from bench.errors import BenchError
 from bench.runs.store import Store
 from bench.settings import Settings
 from tests.conftest import Bench
-from tests.helpers import write_tones
+from tests.helpers import ROOT, write_tones
 from tests.runs.test_private import leaks, written
 from tests.runs.test_runner import rows
 from tests.search.test_tune import trials
@@ -122,7 +123,7 @@ def grounds() -> Iterator[Grounds]:
     own = {
         "OMP_NUM_THREADS": "1",
         "NOTES": f"{folder}/notes",
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
         "RAY_AUTH_MODE": "disabled",
     }
     size: dict[str, Any] = {
