@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
 from bench.errors import WeightsError
-from bench.features.signal import at_least, cut
+from bench.features.signal import at_least, cut, normalised_waveform
 
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
@@ -163,7 +162,7 @@ class _Frozen(Feature):
         normalised, least = self._normalised, reach(self._config)
         for waveform in waveforms:
             samples = cut(waveform, self.max_seconds)
-            ready = at_least(_standardise(samples) if normalised else samples, least)
+            ready = at_least(normalised_waveform(samples) if normalised else samples, least)
             yield torch.from_numpy(ready[None]).to(device)
 
     @property
@@ -260,11 +259,6 @@ def _normalises(weights: Weights, architecture: Architecture | None) -> bool:
             f"do_normalize whether the network reads normalised waveforms: fetch that file, too."
         )
     return bool(found["do_normalize"])
-
-
-def _standardise(samples: "Waveform") -> "Waveform":
-    """As transformers' Wav2Vec2FeatureExtractor does."""
-    return np.asarray((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), np.float32)
 
 
 def reach(config: Any) -> int:

@@ -1,8 +1,8 @@
 """The acoustic feature sets of openSMILE, by the optional package `opensmile`.
 
-openSMILE's licence allows research and other non-commercial use alone. It is therefore an extra,
-and none of it is kept here: where a set needs another framing, its configuration is rewritten in a
-temporary folder for the moment of use.
+openSMILE's licence allows only research and other non-commercial use. It is therefore an extra, and
+no part of it is kept here: where a set needs other frames, its configuration is rewritten in a
+temporary folder while it is used.
 """
 
 import re
@@ -31,26 +31,28 @@ if TYPE_CHECKING:
 FeatureSet = Literal["IS10", "ComParE_2016", "eGeMAPSv02"]
 Level = Literal["lld", "functionals"]
 
-SHORTEST = (
-    0.2  # s; a shorter clip is continued with silence: below two frames openSMILE gives no number
-)
+# s; a shorter clip is continued with silence, since openSMILE gives no number below two frames
+SHORTEST = 0.2
+LARGEST = 1.0 - 2**-15  # sample; openSMILE computes with 16 bits, which wrap around above it
 FUNCTIONALS = {"IS10": 1582, "ComParE_2016": 6373, "eGeMAPSv02": 88}
 DESCRIPTORS = {"IS10": 76, "ComParE_2016": 130, "eGeMAPSv02": 25}
 
 
 @dataclass(frozen=True)
 class Smile(Feature):
-    """One of openSMILE's sets: its functionals over the clip, (1, width), or its descriptors,
-    (frames, width).
+    """A feature set of openSMILE: functionals of the clip, (1, width), or its low-level descriptors
+    and their derivatives, (frames, width).
 
-    Descriptors are the low-level ones, then their derivatives (eGeMAPS has none). `frame_ms` and
-    `hop_ms` are for IS10 alone; 0 leaves its own frames (25 and 60 ms every 10 ms). 128 and 32 ms
-    are those of STRL-SER, with 1 + (milliseconds - 128) // 32 frames (59 in 2.0 s). Many short
-    pieces are best given in one call of `extract`: it sets openSMILE up once. Raises UsageError if
-    the package is not installed.
+    eGeMAPS has no derivatives. `frame_ms` and `hop_ms` apply only to IS10; 0 keeps its own frames
+    (25 and 60 ms every 10 ms). STRL-SER uses 128 and 32 ms, which give
+    1 + (milliseconds - 128) // 32 frames (59 in 2.0 s). Each call of `extract` sets openSMILE up
+    once, so pass many short pieces together.
 
     IS10: Schuller et al., Interspeech 2010. ComParE: Schuller et al., Interspeech 2016. eGeMAPS:
     Eyben et al. 2016.
+
+    Raises:
+        UsageError: `frame_ms` and `hop_ms` do not fit the set, or openSMILE is not installed.
     """
 
     feature_set: FeatureSet = "ComParE_2016"
@@ -59,65 +61,73 @@ class Smile(Feature):
     hop_ms: int = 0
 
     def __post_init__(self) -> None:
-        if bool(self.frame_ms) != bool(self.hop_ms) or (
-            self.frame_ms and self.feature_set != "IS10"
-        ):
+        incomplete = bool(self.frame_ms) != bool(self.hop_ms)
+        unsupported = self.frame_ms and self.feature_set != "IS10"
+        if incomplete or unsupported:
             fault = f"{self.feature_set} with frames of {self.frame_ms} ms every {self.hop_ms} ms"
-            raise UsageError(f"{fault}: frame_ms and hop_ms go together, and with IS10 alone")
+            advice = "frame_ms and hop_ms must be set together, and only for IS10"
+            raise UsageError(f"{fault}: {advice}")
 
     @property
     def fingerprint(self) -> str:
-        """Also over the version of openSMILE."""
+        """The usual fingerprint, and the version of openSMILE."""
         return digest([super().fingerprint, _version()])
 
     @property
     def width(self) -> int:
         """Values per frame."""
-        return (FUNCTIONALS if self.level == "functionals" else DESCRIPTORS)[self.feature_set]
+        widths = FUNCTIONALS if self.level == "functionals" else DESCRIPTORS
+        return widths[self.feature_set]
 
     def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
-        if gap := missing():
-            raise UsageError(gap)
+        obstacle = missing()
+        if obstacle:
+            raise UsageError(obstacle)
         with _smile(self) as smile:
-            return [_measure(smile, w) for w in waveforms]
+            return [_measure(smile, samples) for samples in waveforms]
 
 
 def missing() -> str:
-    """What keeps openSMILE from running on this machine, as one sentence; empty where nothing does."""
+    """Why openSMILE cannot run on this machine, as one sentence; empty if it can."""
     if find_spec("opensmile"):
         return ""
-    return "openSMILE is not installed: pip install 'ser-bench[opensmile]' (its licence allows non-commercial use alone)"
+    command = "pip install 'ser-bench[opensmile]'"
+    return f"openSMILE is not installed: {command} (its licence allows only non-commercial use)"
 
 
 def _measure(smile: Any, samples: "Waveform") -> "Array":
-    # 16-bit samples inside, which would wrap around above full scale
-    heard = np.clip(at_least(samples, round(SHORTEST * SAMPLE_RATE)), -1.0, 1.0 - 2**-15)
-    return np.ascontiguousarray(smile(heard.astype(np.float32), SAMPLE_RATE)[0].T, dtype=np.float32)
+    padded = at_least(samples, round(SHORTEST * SAMPLE_RATE))
+    limited = np.clip(padded, -1.0, LARGEST).astype(np.float32)
+    values = smile(limited, SAMPLE_RATE)[0]
+    return np.ascontiguousarray(values.T, dtype=np.float32)
 
 
 @contextmanager
 def _smile(feature: Smile) -> Iterator[Any]:
     import opensmile
 
-    levels = (
-        "lld" if feature.feature_set == "eGeMAPSv02" else "lld;lld_de"
-    )  # read together, cut to the shorter one
-    level = levels if feature.level == "lld" else opensmile.FeatureLevel.Functionals
-    known = opensmile.FeatureSet[feature.feature_set]
+    level = opensmile.FeatureLevel.Functionals
+    if feature.level == "lld":  # both levels are read together and cut to the shorter one
+        level = "lld" if feature.feature_set == "eGeMAPSv02" else "lld;lld_de"
+    feature_set = opensmile.FeatureSet[feature.feature_set]
     if not feature.frame_ms:
-        yield opensmile.Smile(known, level)
+        yield opensmile.Smile(feature_set, level)
         return
-    with tempfile.TemporaryDirectory(prefix="ser-bench-") as folder:
-        original = Path(opensmile.__file__).parent / "core" / "config" / f"{known.value}.conf"
-        config = Path(folder) / original.name
-        config.write_text(_reframed(original.read_text("utf-8"), feature), "utf-8")
+    folder = Path(opensmile.__file__).parent / "core" / "config"
+    original = folder / f"{feature_set.value}.conf"
+    with tempfile.TemporaryDirectory(prefix="ser-bench-") as temporary:
+        config = Path(temporary) / original.name
+        text = _reframed(original.read_text("utf-8"), feature)
+        config.write_text(text, "utf-8")
         yield opensmile.Smile(str(config), level)
 
 
 def _reframed(config: str, feature: Smile) -> str:
-    """The configuration with other frames; a size of 0 means the whole clip there, and stays."""
-    config = re.sub(r"(?m)^frameSize = 0\.\d+$", f"frameSize = {feature.frame_ms / 1000}", config)
-    return re.sub(r"(?m)^frameStep = 0\.\d+$", f"frameStep = {feature.hop_ms / 1000}", config)
+    """The configuration with other frames; a size of 0 means the whole clip and is kept."""
+    size = feature.frame_ms / 1000
+    step = feature.hop_ms / 1000
+    config = re.sub(r"(?m)^frameSize = 0\.\d+$", f"frameSize = {size}", config)
+    return re.sub(r"(?m)^frameStep = 0\.\d+$", f"frameStep = {step}", config)
 
 
 @cache

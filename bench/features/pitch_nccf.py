@@ -1,33 +1,34 @@
-"""Kaldi's normalised cross-correlation at the lag that its pitch tracker chooses, which
-`compute_kaldi_pitch` puts before the pitch.
+"""Kaldi's normalised cross-correlation at the lag that its pitch tracker chooses.
 
-Written anew after Ghahremani et al., ICASSP 2014, with Kaldi's constants, filters and search. One
-thing is simpler: the ballast is relative to the whole clip's power, as in Kaldi's first version,
-not to what has been heard so far.
+It is the first column of torchaudio's `compute_kaldi_pitch`. This implementation follows Ghahremani
+et al., ICASSP 2014, with Kaldi's constants, filters and search. One thing is simpler: the ballast
+is relative to the power of the whole clip, as in Kaldi's first version, not to the power so far.
 """
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.contracts.feature import SAMPLE_RATE
 from bench.features.signal import at_least
+from bench.features.viterbi import Floats, cheapest_path
 
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
-Floats = NDArray[np.floating]
-
-LOWEST, HIGHEST = 50.0, 400.0  # Hz
-WINDOW, HOP = 400, 160  # samples, 25 and 10 ms
-RATE = 4000.0  # Hz, at which lags are counted
-STEP = 4  # samples of one of these
-CUTOFF = 1000.0  # Hz, of the low-pass before it
+LOWEST = 50.0  # Hz
+HIGHEST = 400.0  # Hz
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+RATE = 4000.0  # Hz, the rate to which the clip is reduced, and at which lags are counted
+STEP = 4  # samples of the clip per sample at that rate
+CUTOFF = 1000.0  # Hz, of the low-pass filter before it
 FINENESS = 0.005  # relative difference between neighbouring lags of the search
 WIDTH = 5  # zero crossings of the filter that interpolates between lags
-# added to the product of two windows' energies where the lag is chosen, in a clip of unit power
+# Added to the product of two windows' energies while the lag is chosen, in a clip of unit power.
 BALLAST = 7000.0
 SOFT_LOWEST = 10.0  # Hz: a lag of s seconds loses this share times s of its correlation
 PENALTY = 0.1  # per squared change of log lag between neighbouring frames
@@ -40,80 +41,105 @@ def nccf(samples: "Waveform") -> "Array":
     than one window is continued with silence.
     """
     samples = at_least(samples, WINDOW)
-    products, norms = _correlations(_low(samples), 1 + (len(samples) - WINDOW) // HOP)
-    lags, interpolate = _grid()
-    chosen = _track(_ratio(products, norms + BALLAST) @ interpolate, lags)
-    plain = _ratio(products, norms) @ interpolate
-    return np.clip(plain[np.arange(len(plain)), chosen], -1.0, 1.0).astype(np.float32)
+    frames = 1 + (len(samples) - WINDOW) // HOP
+    products, norms = _correlations(_low_passed(samples), frames)
+    lags, interpolation = _lag_grid()
+
+    with_ballast = _ratio(products, norms + BALLAST)
+    chosen = _track(with_ballast @ interpolation, lags)
+
+    correlation = _ratio(products, norms) @ interpolation
+    rows = np.arange(len(correlation))
+    values = correlation[rows, chosen]
+    return np.clip(values, -1.0, 1.0).astype(np.float32)
 
 
-def _low(samples: "Waveform") -> Floats:
+def _low_passed(samples: "Waveform") -> Floats:
     """The clip below 1 kHz, at 4 kHz, of unit power."""
+    filtered = np.convolve(samples.astype(np.float64), _low_pass(), "same")
+    low = filtered[::STEP]
+    power = float(np.mean(low**2))
+    deviation = np.sqrt(max(power, 1e-20))
+    return np.asarray(low / deviation)
+
+
+def _low_pass() -> Floats:
+    """The taps of a windowed sinc."""
     reach = int(SAMPLE_RATE / (2 * CUTOFF))
     seconds = np.arange(-reach, reach + 1) / SAMPLE_RATE
-    taps = (
-        2
-        * CUTOFF
-        / SAMPLE_RATE
-        * np.sinc(2 * CUTOFF * seconds)
-        * (1 + np.cos(2 * np.pi * CUTOFF * seconds))
-        / 2
-    )
-    low = np.convolve(samples.astype(np.float64), taps, "same")[::STEP]
-    return np.asarray(low / np.sqrt(max(float(np.mean(low**2)), 1e-20)))
+    gain = 2 * CUTOFF / SAMPLE_RATE
+    sinc = np.sinc(2 * CUTOFF * seconds)
+    phase = 2 * np.pi * CUTOFF * seconds
+    hann = 1 + np.cos(phase)
+    return np.asarray(gain * sinc * hann / 2)
 
 
 def _correlations(low: Floats, frames: int) -> tuple[Floats, Floats]:
-    """Products of each window with the later ones, and those of their energies [frames, lags]."""
-    first, last = _reach()
-    window, hop = WINDOW // STEP, HOP // STEP
-    padded = np.pad(low, (0, window + last))
-    parts = np.lib.stride_tricks.sliding_window_view(padded, window + last)[::hop][:frames]
-    parts = parts - parts[:, :window].mean(1, keepdims=True)
+    """Products of each window with the later ones, and of their energies, (frames, lags) each."""
+    first, last = _counted_lags()
+    window = WINDOW // STEP
+    parts = _parts(low, frames, window, last)
     here = parts[:, :window]
-    products = np.stack(
-        [np.einsum("fw,fw->f", here, parts[:, n : n + window]) for n in range(first, last + 1)], 1
-    )
-    total = np.pad(np.cumsum(parts**2, axis=1), ((0, 0), (1, 0)))
-    lag = np.arange(first, last + 1)
-    return products, total[:, [window]] * (total[:, lag + window] - total[:, lag])
+    products: list[Floats] = []
+    for lag in range(first, last + 1):
+        later = parts[:, lag : lag + window]
+        products.append(np.einsum("fw,fw->f", here, later))
+
+    # energy of the first n samples of each part
+    energy = np.cumsum(parts**2, axis=1)
+    energy = np.pad(energy, ((0, 0), (1, 0)))
+    lags = np.arange(first, last + 1)
+    later_energy = energy[:, lags + window] - energy[:, lags]
+    own_energy = energy[:, [window]]
+    return np.stack(products, 1), own_energy * later_energy
 
 
-def _reach() -> tuple[int, int]:
+def _parts(low: Floats, frames: int, window: int, last: int) -> Floats:
+    """(frames, window + last): each frame with what follows, minus the mean of its window."""
+    size = window + last
+    padded = np.pad(low, (0, size))
+    views = sliding_window_view(padded, size)
+    hop = HOP // STEP
+    parts = views[::hop][:frames]
+    mean = parts[:, :window].mean(1, keepdims=True)
+    return np.asarray(parts - mean)
+
+
+def _counted_lags() -> tuple[int, int]:
     """First and last lag, in samples at 4 kHz, that the interpolation between lags needs."""
-    return int(np.ceil(RATE / HIGHEST - WIDTH / 2)), int(np.floor(RATE / LOWEST + WIDTH / 2))
+    first = np.ceil(RATE / HIGHEST - WIDTH / 2)
+    last = np.floor(RATE / LOWEST + WIDTH / 2)
+    return int(first), int(last)
 
 
 @lru_cache
-def _grid() -> tuple[Floats, Floats]:
-    """Lags of the search in seconds, and the filter from counted lags to them [counted, lags]."""
+def _lag_grid() -> tuple[Floats, Floats]:
+    """Lags of the search in seconds, and the filter from counted lags to them, (counted, lags)."""
     steps = int(np.log(HIGHEST / LOWEST) / np.log1p(FINENESS))
-    lags = (1 + FINENESS) ** np.arange(steps + 1) / HIGHEST
-    first, last = _reach()
-    distance = lags * RATE - np.arange(first, last + 1)[:, None]
-    window = np.where(
-        np.abs(distance) < WIDTH / 2, (1 + np.cos(2 * np.pi * distance / WIDTH)) / 2, 0.0
-    )
+    exponents = np.arange(steps + 1)
+    lags = (1 + FINENESS) ** exponents / HIGHEST
+
+    first, last = _counted_lags()
+    counted = np.arange(first, last + 1)
+    distance = lags * RATE - counted[:, None]
+
+    phase = 2 * np.pi * distance / WIDTH
+    hann = (1 + np.cos(phase)) / 2
+    is_near = np.abs(distance) < WIDTH / 2
+    window = np.where(is_near, hann, 0.0)
     return lags, np.sinc(distance) * window
 
 
 def _ratio(products: Floats, squares: Floats) -> Floats:
-    return np.asarray(products / np.sqrt(np.maximum(squares, 1e-10)))
+    norms = np.sqrt(np.maximum(squares, 1e-10))
+    return np.asarray(products / norms)
 
 
 def _track(correlation: Floats, lags: Floats) -> NDArray[np.int64]:
-    """The cheapest path (Viterbi): one of the lags per frame."""
-    local = 1 - correlation * (1 - SOFT_LOWEST * lags)
-    at = np.log(lags)
-    steps = PENALTY * np.square(at[:, None] - at)  # [to, from]
-    back = np.empty(local.shape, np.int64)
-    total = local[0]
-    for frame in range(1, len(local)):
-        routes = steps + total
-        back[frame] = routes.argmin(1)
-        total = routes[np.arange(len(lags)), back[frame]] + local[frame]
-    path = np.empty(len(local), np.int64)
-    path[-1] = total.argmin()
-    for frame in range(len(local) - 1, 0, -1):
-        path[frame - 1] = back[frame, path[frame]]
-    return path
+    """(frames,): the index of each frame's lag on the cheapest path."""
+    discount = 1 - SOFT_LOWEST * lags
+    local = 1 - correlation * discount
+    log_lags = np.log(lags)
+    jumps = PENALTY * np.square(log_lags[:, None] - log_lags)
+    transitions = np.broadcast_to(jumps, (len(local), *jumps.shape))
+    return cheapest_path(local, transitions)

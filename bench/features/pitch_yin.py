@@ -1,126 +1,173 @@
-"""F0 by YIN (de Cheveigné and Kawahara, JASA 111, 2002), all frames at once, and the cheapest path
-through them.
+"""F0 by YIN (de Cheveigné and Kawahara, JASA 111, 2002), with a cheapest path over all frames.
 
-Three changes to the published method. The clip is smoothed over 2 ms, so that formants and the
-jitter of high harmonics do not outweigh the period. The difference function is symmetric about the
-frame's centre (both halves of the product shrink with the lag, as in McLeod and Wyvill, ICMC 2005),
-so that F0 belongs to the time it is given for. And the lag is not the first dip under a threshold
-but the cheapest path through the dips of all frames, which makes octave jumps rare and decides
-voicing with its neighbours in view.
+Three changes to the published method:
+
+- The clip is smoothed over 2 ms, so that formants and the jitter of high harmonics do not outweigh
+  the period.
+- The difference function is symmetric about the frame's centre (both halves of the product shrink
+  with the lag, as in McLeod and Wyvill, ICMC 2005), so that F0 belongs to the time it is given for.
+- The lag is not the first dip below a threshold but lies on the cheapest path through the dips of
+  all frames, which makes octave jumps rare and decides voicing in context.
 """
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.contracts.feature import SAMPLE_RATE
+from bench.features.viterbi import Floats, cheapest_path
 
 if TYPE_CHECKING:
     from bench.contracts.feature import Waveform
-
-Floats = NDArray[np.floating]
 
 HOP = 160  # samples, 10 ms
 FRAME = 512  # samples, 32 ms: two periods of the lowest voice
 SMOOTHING = 33  # samples of a Hann window: half of the amplitude is left at 470 Hz
 CANDIDATES = 6  # dips per frame that the path may take
 # Costs, chosen on sentences 1 to 4 of the demo and by agreement with Praat on 60 clips of RAVDESS,
-# where they matter little; the cost of a dip itself is its depth: 0 for a periodic frame, about 1
-# in noise.
+# where they matter little. A dip costs its depth: 0 in a periodic frame, about 1 in noise.
 UNVOICED = 0.4  # of a frame without voice
-OCTAVE = 0.02  # per octave of lag: of two dips equally deep, the shorter lag
+OCTAVE = 0.02  # per octave of lag: of two equally deep dips, the shorter lag is cheaper
 JUMP = 0.35  # per octave between neighbouring frames
 SWITCH = 0.3  # from voiced to unvoiced and back
-# of the loudest frame's power, added to every difference: what is 30 dB below it is not voiced
+# Share of the loudest frame's power that is added to every difference: a frame 30 dB below it is
+# not voiced.
 FLOOR = 1e-3
-BLOCK = 4096  # frames at once: 40 MB
+BLOCK = 4096  # frames processed at once: 40 MB
 
 
 def yin(samples: "Waveform", low: float, high: float) -> tuple[Floats, NDArray[np.bool_]]:
-    """F0 in Hz (0 where unvoiced) and voicing of frames centred on samples 0, 160 ...: 1 + samples
-    // 160 of them.
+    """F0 in Hz (0 where unvoiced) and voicing, (1 + samples // 160,) each.
+
+    Frame k is centred on sample 160 * k; F0 lies between `low` and `high` Hz.
     """
-    costs, lags = _dips(_differences(samples, int(SAMPLE_RATE / low) + 2), int(SAMPLE_RATE / high))
-    path = _cheapest(costs, np.log2(lags))
+    longest = int(SAMPLE_RATE / low) + 2
+    shortest = int(SAMPLE_RATE / high)
+    differences = _differences(samples, longest)
+    costs, lags = _dips(differences, shortest)
+
+    local = _local_costs(costs)
+    transitions = _transitions(np.log2(lags))
+    path = cheapest_path(local, transitions)
     voiced = path < CANDIDATES
-    chosen = lags[np.arange(len(lags)), np.minimum(path, CANDIDATES - 1)]
-    return np.where(voiced, SAMPLE_RATE / chosen, 0.0), voiced
+
+    frames = np.arange(len(lags))
+    candidate = np.minimum(path, CANDIDATES - 1)
+    lag = lags[frames, candidate]
+    f0 = np.where(voiced, SAMPLE_RATE / lag, 0.0)
+    return f0, voiced
 
 
 def _differences(samples: "Waveform", lags: int) -> Floats:
-    """The cumulative-mean-normalised difference function [frames, lags]; 1 at lag 0."""
-    weights = np.hanning(SMOOTHING + 2)[1:-1]
-    padded = np.pad(np.convolve(samples, weights / weights.sum(), "same"), (FRAME // 2, FRAME))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP][
-        : 1 + len(samples) // HOP
-    ]
-    floor = FLOOR * 2 * np.square(frames).mean(1).max() + 1e-12
-    blocks = [
-        _normalised(frames[at : at + BLOCK], lags, floor) for at in range(0, len(frames), BLOCK)
-    ]
+    """The cumulative-mean-normalised difference function, (frames, lags); 1 at lag 0."""
+    frames = _frames(samples)
+    loudest = np.square(frames).mean(1).max()
+    floor = FLOOR * 2 * loudest + 1e-12
+    blocks: list[Floats] = []
+    for start in range(0, len(frames), BLOCK):
+        block = frames[start : start + BLOCK]
+        blocks.append(_normalised(block, lags, floor))
     return np.concatenate(blocks)
 
 
+def _frames(samples: "Waveform") -> Floats:
+    """(frames, FRAME): windows of the smoothed clip."""
+    hann = np.hanning(SMOOTHING + 2)
+    taps = hann[1:-1]
+    taps /= taps.sum()
+    smooth = np.convolve(samples, taps, "same")
+
+    # the first window is centred on the first sample
+    padded = np.pad(smooth, (FRAME // 2, FRAME))
+    windows = sliding_window_view(padded, FRAME)
+    count = 1 + len(samples) // HOP
+    return windows[::HOP][:count]
+
+
 def _normalised(frames: Floats, lags: int, floor: float) -> Floats:
-    frames = frames - frames.mean(1, keepdims=True)
-    size = 1 << (FRAME + lags - 1).bit_length()
-    products = np.fft.irfft(np.abs(np.fft.rfft(frames, size)) ** 2, size)[:, :lags]
-    energy = np.pad(
-        np.cumsum(frames**2, axis=1), ((0, 0), (1, 0))
-    )  # [frames, FRAME + 1], of the first n samples
-    lag = np.arange(lags)
-    both = (
-        energy[:, FRAME - lag] + energy[:, -1:] - energy[:, lag]
-    )  # of the two parts that a lag compares
-    difference = np.maximum((both - 2 * products) / (FRAME - lag), 0.0) + floor
-    normalised = (
-        difference
-        / (np.cumsum(difference, axis=1) - difference[:, :1] + floor)
-        * np.maximum(lag, 1)
-    )
+    """The normalised difference function of some frames (equation 8 of the paper)."""
+    difference = _difference(frames, lags) + floor
+    mean_so_far = np.cumsum(difference, axis=1) - difference[:, :1] + floor
+    count = np.maximum(np.arange(lags), 1)
+    normalised = difference / mean_so_far * count
     normalised[:, 0] = 1.0
     return np.asarray(normalised)
 
 
+def _difference(frames: Floats, lags: int) -> Floats:
+    """(frames, lags): mean squared difference between the two parts that a lag compares."""
+    centred = frames - frames.mean(1, keepdims=True)
+    products = _autocorrelation(centred, lags)
+
+    # energy of the first n samples of each frame, (frames, FRAME + 1)
+    energy = np.cumsum(centred**2, axis=1)
+    energy = np.pad(energy, ((0, 0), (1, 0)))
+
+    lag = np.arange(lags)
+    overlap = FRAME - lag
+    total = energy[:, -1:]
+    both_parts = energy[:, overlap] + total - energy[:, lag]
+    mean = (both_parts - 2 * products) / overlap
+    return np.asarray(np.maximum(mean, 0.0))
+
+
+def _autocorrelation(frames: Floats, lags: int) -> Floats:
+    size = 1 << (FRAME + lags - 1).bit_length()
+    spectrum = np.fft.rfft(frames, size)
+    power = np.abs(spectrum) ** 2
+    return np.asarray(np.fft.irfft(power, size)[:, :lags])
+
+
 def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
-    """Costs and lags (in samples) of the deepest local minima [frames, CANDIDATES]; a missing one
-    costs infinity.
+    """Costs and lags (in samples) of the deepest local minima, (frames, CANDIDATES) each.
+
+    Where a frame has fewer minima, the missing ones cost infinity.
     """
-    before, here, after = (
-        normalised[:, shortest - 1 : -2],
-        normalised[:, shortest:-1],
-        normalised[:, shortest + 1 :],
-    )
+    before = normalised[:, shortest - 1 : -2]
+    here = normalised[:, shortest:-1]
+    after = normalised[:, shortest + 1 :]
+    shift, depth = _vertex(before, here, after)
+
+    counted = shortest + np.arange(here.shape[1])
+    lag = np.asarray(counted + shift, float)
+    octaves = np.log2(lag / shortest)
+    is_minimum = (here < before) & (here <= after)
+    cost = np.where(is_minimum, depth + OCTAVE * octaves, np.inf)
+
+    order = np.argpartition(cost, CANDIDATES, axis=1)
+    deepest = order[:, :CANDIDATES]
+    rows = np.arange(len(cost))[:, None]
+    return cost[rows, deepest], lag[rows, deepest]
+
+
+def _vertex(before: Floats, here: Floats, after: Floats) -> tuple[Floats, Floats]:
+    """Position (relative to `here`) and value of the vertex of a parabola through three points."""
+    slope = before - after
     curvature = before - 2 * here + after
-    shift = (
-        0.5 * (before - after) / np.maximum(curvature, 1e-9)
-    )  # the parabola through three points
-    lag = np.asarray(shortest + np.arange(here.shape[1]) + np.clip(shift, -0.5, 0.5), float)
-    depth = here - 0.25 * (before - after) * np.clip(shift, -0.5, 0.5)
-    cost = np.where(
-        (here < before) & (here <= after), depth + OCTAVE * np.log2(lag / shortest), np.inf
-    )
-    deepest = np.argpartition(cost, CANDIDATES, axis=1)[:, :CANDIDATES]
-    frame = np.arange(len(cost))[:, None]
-    return cost[frame, deepest], lag[frame, deepest]
+    curvature = np.maximum(curvature, 1e-9)
+    shift = 0.5 * slope / curvature
+    shift = np.clip(shift, -0.5, 0.5)
+    value = here - 0.25 * slope * shift
+    return shift, value
 
 
-def _cheapest(costs: Floats, octaves: Floats) -> NDArray[np.int64]:
-    """The cheapest path (Viterbi): a candidate per frame, or CANDIDATES for no voice."""
-    frames = len(costs)
-    local = np.concatenate([costs, np.full((frames, 1), UNVOICED)], axis=1)
-    back = np.zeros(local.shape, np.int64)
-    steps = np.full((frames, CANDIDATES + 1, CANDIDATES + 1), SWITCH)  # [frame, to, from]
-    steps[:, -1, -1] = 0.0
-    steps[1:, :-1, :-1] = JUMP * np.abs(octaves[1:, :, None] - octaves[:-1, None, :])
-    total = local[0]
-    for frame in range(1, frames):
-        routes = steps[frame] + total
-        back[frame] = routes.argmin(1)
-        total = routes.min(1) + local[frame]
-    path = np.empty(frames, np.int64)
-    path[-1] = total.argmin()
-    for frame in range(frames - 1, 0, -1):
-        path[frame - 1] = back[frame, path[frame]]
-    return path
+def _local_costs(dips: Floats) -> Floats:
+    """(frames, CANDIDATES + 1): the costs of the dips, and of the choice that there is no voice."""
+    unvoiced = np.full((len(dips), 1), UNVOICED)
+    return np.concatenate([dips, unvoiced], axis=1)
+
+
+def _transitions(octaves: Floats) -> Floats:
+    """(frames, to, from): what the step from one frame's choice to the next one's costs."""
+    choices = CANDIDATES + 1
+    shape = (len(octaves), choices, choices)
+    costs = np.full(shape, SWITCH)
+
+    # the last choice is "no voice": to stay there costs nothing
+    costs[:, -1, -1] = 0.0
+    after = octaves[1:, :, None]
+    before = octaves[:-1, None, :]
+    costs[1:, :-1, :-1] = JUMP * np.abs(after - before)
+    return costs

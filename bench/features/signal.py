@@ -1,8 +1,6 @@
-"""Features by signal processing alone: the waveform, log-mels, MFCCs, and statistics of any of them
-over a clip.
+"""Features by signal processing alone: waveform, log-mels, MFCCs, and statistics over a clip.
 
-All are computed clip by clip on the CPU, whatever the device: they are the same everywhere, and are
-cached.
+All are computed clip by clip on the CPU, whatever the device, so that they are the same everywhere.
 """
 
 from collections.abc import Sequence
@@ -17,21 +15,21 @@ from torch import Tensor
 from bench.contracts.feature import SAMPLE_RATE, Feature
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from bench.contracts.feature import Array
     from bench.contracts.feature import Waveform as Samples
 
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
 EPSILON = float(np.finfo(np.float32).eps)
+VARIANCE_FLOOR = 1e-7  # of a normalised waveform, as in transformers
+DELTA_WIDTH = 9  # frames that a derivative of MFCCs is estimated from
 
 
 @dataclass(frozen=True)
 class Waveform(Feature):
-    """The samples themselves, (samples,), optionally with zero mean and unit variance per clip.
-
-    The normalisation is that of transformers' Wav2Vec2FeatureExtractor: (x - mean) / sqrt(variance
-    + 1e-7).
-    """
+    """The samples themselves, (samples,), optionally with zero mean and unit variance per clip."""
 
     cached: ClassVar[bool] = False
 
@@ -39,14 +37,11 @@ class Waveform(Feature):
     max_seconds: float = 0.0  # longer clips are cut, before they are normalised; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [self._one(cut(w, self.max_seconds)) for w in waveforms]
+        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
+        return [self._one(samples) for samples in shortened]
 
     def _one(self, samples: "Samples") -> "Array":
-        if not self.normalise:
-            return samples
-        return np.asarray(
-            (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), dtype=np.float32
-        )
+        return normalised_waveform(samples) if self.normalise else samples
 
 
 @dataclass(frozen=True)
@@ -62,10 +57,13 @@ class LogMel(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [log_mel(self._window(cut(w, self.max_seconds)), self.mels) for w in waveforms]
+        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
+        return [self._one(samples) for samples in shortened]
 
-    def _window(self, samples: "Samples") -> "Samples":
-        return at_least(cut(samples, self.pad_seconds), round(self.pad_seconds * SAMPLE_RATE))
+    def _one(self, samples: "Samples") -> "Array":
+        size = round(self.pad_seconds * SAMPLE_RATE)
+        window = at_least(cut(samples, self.pad_seconds), size)
+        return log_mel(window, self.mels)
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,12 @@ class LogMelSpectrogram(Feature):
     htk: bool = True  # HTK's mel scale instead of Slaney's
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [self._one(w) for w in waveforms]
+        return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
         filters = mel_filters(self.n_fft, self.mels, self.low, self.high, htk=self.htk, norm=None)
-        mels = filters @ power_spectrogram(samples, self.n_fft, self.window, self.hop)
+        power = power_spectrogram(samples, self.n_fft, self.window, self.hop)
+        mels = filters @ power
         return _frames_first(torch.log(mels + EPSILON))
 
 
@@ -107,18 +106,25 @@ class Mfcc(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [self._one(at_least(cut(w, self.max_seconds), WINDOW)) for w in waveforms]
+        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
+        return [self._one(samples) for samples in shortened]
 
     def _one(self, samples: "Samples") -> "Array":
         from librosa.feature import delta, mfcc
 
-        width = 9
         base = mfcc(
-            y=samples, sr=SAMPLE_RATE, n_mfcc=self.coefficients, n_fft=WINDOW, hop_length=HOP
+            y=at_least(samples, WINDOW),
+            sr=SAMPLE_RATE,
+            n_mfcc=self.coefficients,
+            n_fft=WINDOW,
+            hop_length=HOP,
         )
-        mode = "interp" if base.shape[1] >= width else "nearest"
-        orders = [delta(base, width=width, order=n, mode=mode) for n in range(1, self.deltas + 1)]
-        return np.ascontiguousarray(np.concatenate([base, *orders]).T, dtype=np.float32)
+        mode = "interp" if base.shape[1] >= DELTA_WIDTH else "nearest"
+        rows = [base]
+        for order in range(1, self.deltas + 1):
+            rows.append(delta(base, width=DELTA_WIDTH, order=order, mode=mode))
+        joined = np.concatenate(rows)
+        return np.ascontiguousarray(joined.T, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -134,37 +140,56 @@ class Statistics(Feature):
         return self.of.parameters
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        return [self._one(a) for a in self.of.extract(waveforms, device)]
+        arrays = self.of.extract(waveforms, device)
+        return [self._one(array) for array in arrays]
 
     def _one(self, frames: "Array") -> "Array":
         values = frames.reshape(len(frames), -1).astype(np.float64)
-        return np.concatenate([values.mean(0), values.std(0)]).astype(np.float32)[None]
+        both = np.concatenate([values.mean(0), values.std(0)])
+        return both.astype(np.float32)[None]
+
+
+def normalised_waveform(samples: "Samples | NDArray[np.float64]") -> "Array":
+    """The samples with zero mean and unit variance: (x - mean) / sqrt(variance + 1e-7), float32.
+
+    As transformers' Wav2Vec2FeatureExtractor does, in the precision of the samples given.
+    """
+    deviation = np.sqrt(samples.var() + VARIANCE_FLOOR)
+    return np.asarray((samples - samples.mean()) / deviation, dtype=np.float32)
 
 
 def log_mel(samples: "Samples", mels: int = 80) -> "Array":
-    """(frames, mels): openai-whisper's `log_mel_spectrogram` of the samples, one frame per whole 10
-    ms, at least one.
+    """(frames, mels): openai-whisper's `log_mel_spectrogram`, one frame per whole 10 ms, at least
+    one.
 
-    The loudest value of the whole input sets a floor 80 dB below it: a part of a clip may look
-    different alone.
+    The loudest value of the whole input sets a floor 80 dB below it, so that a part of a clip may
+    give other values on its own.
     """
     filters = mel_filters(WINDOW, mels, 0.0, SAMPLE_RATE / 2, htk=False, norm="slaney")
-    power = filters @ power_spectrogram(samples, WINDOW, WINDOW, HOP)[:, :-1]
-    decades = power.clamp_min(1e-10).log10()
-    decades = torch.maximum(decades, decades.max() - 8.0)
-    return _frames_first((decades + 4.0) / 4.0)
+    power = power_spectrogram(samples, WINDOW, WINDOW, HOP)[:, :-1]
+    mel_power = filters @ power
+    decades = mel_power.clamp_min(1e-10).log10()
+    floor = decades.max() - 8.0
+    limited = torch.maximum(decades, floor)
+    return _frames_first((limited + 4.0) / 4.0)
 
 
 def power_spectrogram(samples: "Samples", n_fft: int, window: int, hop: int) -> Tensor:
-    """(n_fft / 2 + 1, 1 + samples // hop): squared magnitudes of centred Hann windows, the edges
-    reflected.
+    """(n_fft / 2 + 1, 1 + samples // hop): squared magnitudes of centred Hann windows.
 
-    A clip too short to be reflected is continued with silence to n_fft / 2 + 1 samples.
+    Edges are reflected; a clip too short for that is continued with silence to n_fft / 2 + 1
+    samples.
     """
     signal = torch.tensor(at_least(samples, n_fft // 2 + 1))
-    hann = torch.hann_window(window)
     spectrum = torch.stft(
-        signal, n_fft, hop, window, hann, center=True, pad_mode="reflect", return_complex=True
+        signal,
+        n_fft,
+        hop_length=hop,
+        win_length=window,
+        window=torch.hann_window(window),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
     )
     return spectrum.abs().square()
 
@@ -173,22 +198,33 @@ def power_spectrogram(samples: "Samples", n_fft: int, window: int, hop: int) -> 
 def mel_filters(
     n_fft: int, mels: int, low: float, high: float, htk: bool, norm: str | None
 ) -> Tensor:
-    """(mels, n_fft / 2 + 1)."""
+    """librosa's mel filters from `low` to `high` Hz, (mels, n_fft / 2 + 1)."""
     from librosa.filters import mel
 
-    return torch.from_numpy(
-        mel(sr=SAMPLE_RATE, n_fft=n_fft, n_mels=mels, fmin=low, fmax=high, htk=htk, norm=norm)
+    filters = mel(
+        sr=SAMPLE_RATE,
+        n_fft=n_fft,
+        n_mels=mels,
+        fmin=low,
+        fmax=high,
+        htk=htk,
+        norm=norm,
     )
+    return torch.from_numpy(filters)
 
 
 def cut(samples: "Samples", seconds: float) -> "Samples":
-    """The first seconds of a clip; 0: all of it."""
-    return samples[: round(seconds * SAMPLE_RATE)] if seconds else samples
+    """The first `seconds` of a clip; 0: all of it."""
+    if not seconds:
+        return samples
+    count = round(seconds * SAMPLE_RATE)
+    return samples[:count]
 
 
 def at_least(samples: "Samples", count: int) -> "Samples":
     """The samples, continued with silence to `count`."""
-    return np.pad(samples, (0, max(0, count - len(samples))))
+    lacking = max(0, count - len(samples))
+    return np.pad(samples, (0, lacking))
 
 
 def _frames_first(spectrogram: Tensor) -> "Array":

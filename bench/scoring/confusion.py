@@ -1,4 +1,4 @@
-"""Pictures of predictions."""
+"""A figure of the confusion matrix."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,34 +6,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.scoring.predictions import Predictions
-from bench.scoring.scores import Scores, confusion
+from bench.scoring.scores import Counts, Scores, confusion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_COUNTED = 16  # classes up to which a cell has room for its count
 MAX_NAME = 16  # characters of a class's name
+DARK = 0.5  # share from which on a cell's count is written in white
 
 
 def confusion_figure(predictions: Predictions, path: Path) -> None:
-    """The confusion matrix as a PNG: counts, on colours that are shares of each true class (recall
-    on the diagonal).
+    """Write the confusion matrix to `path` as a PNG.
 
-    Raises ValueError without any clip, and in a multi-label task, where a clip has no one true
-    class.
+    A cell holds its count, on a colour that shows its share of the true class (recall on the
+    diagonal).
+
+    Raises:
+        ValueError: There are no clips, or the task is multi-label, so that a clip has no single
+            true class.
     """
     from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
     counts = confusion(predictions)
-    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    clips_per_class = counts.sum(1, keepdims=True)
+    shares = counts / clips_per_class.clip(1)
     side = max(3.6, 1.8 + 0.5 * len(counts))  # inches
-    figure = Figure(figsize=(side + 0.9, side), dpi=100, layout="compressed")
+    size = (side + 0.9, side)
+    figure = Figure(figsize=size, dpi=100, layout="compressed")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class")
-    _name_axes(axes, [_short(label) for label in predictions.labels])
+    _name_axes(axes, [_shortened(label) for label in predictions.labels])
     if len(counts) <= MAX_COUNTED:
-        _write_counts(axes, counts.astype(np.str_).tolist(), shares)
+        _write_counts(axes, counts, shares)
     figure.savefig(path, format="png")
 
 
@@ -47,13 +53,20 @@ def _name_axes(axes: "Axes", names: list[str]) -> None:
     axes.set_ylabel("true class")
 
 
-def _write_counts(axes: "Axes", counts: list[list[str]], shares: Scores) -> None:
+def _write_counts(axes: "Axes", counts: Counts, shares: Scores) -> None:
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.5 else "black"
         axes.text(
-            column, row, counts[row][column], ha="center", va="center", color=colour, fontsize=8
+            column,
+            row,
+            str(counts[row, column]),
+            ha="center",
+            va="center",
+            color="white" if share > DARK else "black",
+            fontsize=8,
         )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+def _shortened(name: str) -> str:
+    if len(name) <= MAX_NAME:
+        return name
+    return name[: MAX_NAME - 1] + "…"

@@ -1,9 +1,9 @@
 """Intervals of scores by the bootstrap (Efron & Tibshirani, An Introduction to the Bootstrap, 1993,
-ch. 13).
+chapter 13).
 
-Clips of one speaker are not independent, so speakers are what is drawn; where fewer than five are
-known, clips are, within each class. A drawn set's score needs its counts alone, and these are the
-sum of its members' counts: 2,000 draws are a few matrix products.
+Clips of one speaker are not independent, so speakers are drawn; where fewer than five are known,
+clips are drawn, within each class. The score of a draw depends only on its counts, and these are
+the sum of its members' counts, so that 2,000 draws are a few matrix products.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,110 +14,143 @@ from numpy.typing import NDArray
 from bench.scoring.predictions import Predictions
 from bench.scoring.scores import Counts, decisions, ua
 
-MIN_SPEAKERS = 5  # fewer say nothing of how speakers differ
+MIN_SPEAKERS = 5  # fewer do not show how speakers differ
 LEVEL = 0.95
-CHUNK = 100  # draws at a time: bounds memory
+CHUNK = 100  # draws at a time, which bounds memory
 
 
 def ua_interval(
     predictions_by_seed: Sequence[Predictions], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """(low, high): 95 % percentile interval of UA, averaged over training seeds, each drawn the
-    same speakers.
+    """(low, high): 95 % percentile interval of UA, averaged over training seeds.
 
-    Covers what another sample of speakers (or clips) would change, not what another training seed
-    would. With 10 speakers or fewer it is too narrow: percentile intervals of few clusters are. A
-    clip without a speaker counts as a speaker of its own. Raises ValueError without predictions, or
-    if the seeds differ in their clips.
+    Every seed is scored on the same draws of speakers. The interval covers the variation between
+    samples of speakers (or clips), not between training seeds. With 10 speakers or fewer it is too
+    narrow, as percentile intervals of few clusters are. A clip without a speaker counts as a
+    speaker of its own.
+
+    Raises:
+        ValueError: There are no predictions, or the seeds differ in their clips.
     """
-    return _interval(_drawn_ua(predictions_by_seed, draws, seed))
+    drawn = _drawn_ua(predictions_by_seed, draws, seed)
+    return _interval(drawn)
 
 
 def ua_difference_interval(
     one: Sequence[Predictions], other: Sequence[Predictions], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """(low, high): 95 % percentile interval of the UA of `one` minus that of `other`, over draws of
-    the same speakers.
+    """(low, high): 95 % percentile interval of the UA of `one` minus the UA of `other`.
 
-    Both hold predictions by training seed, of the same clips. Raises ValueError if they do not.
+    Both hold predictions by training seed, and are scored on the same draws of speakers.
+
+    Raises:
+        ValueError: The two sides do not hold predictions of the same clips.
     """
-    if not one or not other or sorted(one[0].clips) != sorted(other[0].clips):
+    if not one or not other or not _same_clips(one[0], other[0]):
         raise ValueError("a difference needs predictions of the same clips on both sides")
-    return _interval(_drawn_ua(one, draws, seed) - _drawn_ua(other, draws, seed))
+    drawn_one = _drawn_ua(one, draws, seed)
+    drawn_other = _drawn_ua(other, draws, seed)
+    return _interval(drawn_one - drawn_other)
 
 
 def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(drawn, [tail, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def _drawn_ua(
     predictions_by_seed: Sequence[Predictions], draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """(draws,): UA of each draw, averaged over training seeds; the draws hang on clips, speakers
-    and `seed` alone.
+    """(draws,): the UA of each draw, averaged over training seeds.
+
+    The draws depend only on clips, speakers and `seed`.
     """
-    if not predictions_by_seed or not predictions_by_seed[0].clips:
-        raise ValueError("there are no predictions to draw from")
+    _check_clips(predictions_by_seed)
     first = predictions_by_seed[0]
-    if any(sorted(p.clips) != sorted(first.clips) for p in predictions_by_seed):
-        raise ValueError(
-            "an interval over seeds needs predictions of the same clips from every seed"
-        )
     units = _units(first)
     counts = np.stack([_counts_by_unit(p, units) for p in predictions_by_seed], axis=1)
-    drawn = [
-        ua(_counts_of_draws(times, counts)).mean(-1)
-        for times in _draw(_strata(first, units), draws, seed)
-    ]
+    drawn: list[NDArray[np.float64]] = []
+    for times in _draw(_strata(first, units), draws, seed):
+        by_seed = ua(_counts_of_draws(times, counts))
+        drawn.append(by_seed.mean(-1))
     return np.concatenate(drawn)
 
 
+def _check_clips(predictions_by_seed: Sequence[Predictions]) -> None:
+    if not predictions_by_seed or not predictions_by_seed[0].clips:
+        raise ValueError("there are no predictions to draw from")
+    first = predictions_by_seed[0]
+    if not all(_same_clips(first, other) for other in predictions_by_seed):
+        raise ValueError(
+            "an interval over seeds needs predictions of the same clips from every seed"
+        )
+
+
+def _same_clips(one: Predictions, other: Predictions) -> bool:
+    return sorted(one.clips) == sorted(other.clips)
+
+
 def _units(predictions: Predictions) -> dict[str, int]:
-    """clip -> number of what it is drawn with: its speaker, or where too few are known, itself."""
+    """clip -> number of its unit, which is drawn as a whole.
+
+    The unit is the clip's speaker; the clip itself where the speaker is not known, or where too few
+    speakers are.
+    """
     speakers = set(predictions.speakers) - {None}
-    known = len(speakers) >= MIN_SPEAKERS
-    keys = {
-        clip: ("speaker", speaker) if known and speaker is not None else ("clip", clip)
-        for clip, speaker in zip(predictions.clips, predictions.speakers, strict=True)
-    }
-    numbers = {key: number for number, key in enumerate(sorted(set(keys.values())))}
-    return {clip: numbers[key] for clip, key in keys.items()}
+    by_speaker = len(speakers) >= MIN_SPEAKERS
+    unit_of: dict[str, tuple[str, str]] = {}
+    for clip, speaker in zip(predictions.clips, predictions.speakers, strict=True):
+        has_speaker = by_speaker and speaker is not None
+        unit_of[clip] = ("speaker", str(speaker)) if has_speaker else ("clip", clip)
+    ordered = sorted(set(unit_of.values()))
+    numbers = {unit: number for number, unit in enumerate(ordered)}
+    return {clip: numbers[unit] for clip, unit in unit_of.items()}
 
 
 def _strata(predictions: Predictions, units: dict[str, int]) -> list[NDArray[np.intp]]:
-    """The units that are drawn among each other: all speakers, or the clips of one true class."""
-    by_stratum: dict[bytes, set[int]] = {}
-    by_clip = len(set(units.values())) == len(units)
+    """The units that replace each other: all speakers, or the clips of one true class."""
+    units_are_clips = len(set(units.values())) == len(units)
+    strata: dict[bytes, set[int]] = {}
     for clip, truth in zip(predictions.clips, predictions.truth, strict=True):
-        by_stratum.setdefault(truth.tobytes() if by_clip else b"", set()).add(units[clip])
-    return [np.array(sorted(members)) for _, members in sorted(by_stratum.items())]
+        stratum = truth.tobytes() if units_are_clips else b""
+        members = strata.setdefault(stratum, set())
+        members.add(units[clip])
+    return [np.array(sorted(strata[stratum])) for stratum in sorted(strata)]
 
 
 def _counts_by_unit(predictions: Predictions, units: dict[str, int]) -> Counts:
     """(units, 3, classes): hits, false alarms and misses of each unit's clips."""
-    truth, decided = predictions.truth, decisions(predictions)
-    of_clip = np.stack([truth & decided, ~truth & decided, truth & ~decided], axis=1)
-    counts = np.zeros((max(units.values()) + 1, *of_clip.shape[1:]), dtype=np.int64)
-    np.add.at(counts, [units[clip] for clip in predictions.clips], of_clip)
+    truth = predictions.truth
+    decided = decisions(predictions)
+    of_clips = np.stack([truth & decided, ~truth & decided, truth & ~decided], axis=1)
+    size = max(units.values()) + 1
+    counts = np.zeros((size, *of_clips.shape[1:]), dtype=np.int64)
+    rows = [units[clip] for clip in predictions.clips]
+    np.add.at(counts, rows, of_clips)
     return counts
 
 
 def _draw(strata: list[NDArray[np.intp]], draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """(draws, units) at a time: how often each unit is drawn, as many from each stratum as it has."""
-    random = np.random.default_rng(seed)
+    """How often each draw holds each unit, (draws, units), CHUNK draws at a time.
+
+    From each stratum, as many units are drawn as it has.
+    """
+    generator = np.random.default_rng(seed)
+    units = sum(len(members) for members in strata)
     for start in range(0, draws, CHUNK):
-        times = np.zeros((min(CHUNK, draws - start), sum(map(len, strata))), dtype=np.int64)
+        size = min(CHUNK, draws - start)
+        times = np.zeros((size, units), dtype=np.int64)
         for members in strata:
-            times[:, members] = random.multinomial(
-                len(members), np.full(len(members), 1 / len(members)), len(times)
-            )
+            count = len(members)
+            equal = np.full(count, 1 / count)
+            times[:, members] = generator.multinomial(count, equal, size)
         yield times
 
 
 def _counts_of_draws(times: NDArray[np.int64], counts: Counts) -> Counts:
     """(draws, units) x (units, seeds, 3, classes) -> (draws, seeds, 3, classes)."""
-    flat = times.astype(np.float64) @ counts.reshape(
-        len(counts), -1
-    )  # whole numbers, by the fast matrix product
-    return np.rint(flat).astype(np.int64).reshape(-1, *counts.shape[1:])
+    # a matrix product of floats is fast, and exact for whole numbers of this size
+    flat = times.astype(np.float64) @ counts.reshape(len(counts), -1)
+    whole = np.rint(flat).astype(np.int64)
+    return whole.reshape(-1, *counts.shape[1:])

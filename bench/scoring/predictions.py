@@ -1,9 +1,7 @@
-"""What a run says of every test clip; every figure of the harness is computed from it, and from
-nothing else.
-"""
+"""A run's predictions for every test clip, from which all figures of the harness are computed."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,21 +10,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-COLUMNS = ("clip", "speaker", "truth")  # of the parquet file, before the classes
+COLUMNS = ("clip", "speaker", "truth")  # of the Parquet file, before those of the classes
 METADATA = b"ser-bench"  # key of the file's own metadata
 SEPARATOR = "|"  # between the true labels of a clip
-THRESHOLD = "threshold of "  # before a label: the column of its thresholds
+THRESHOLD = "threshold of "  # prefix of a label: the column of its thresholds
+SUM_TOLERANCE = 1e-3  # of the probabilities of a clip
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """One probability per clip and class.
 
-    truth: (clips, classes) bool, one True per row unless the task is multi-label; probabilities:
-    (clips, classes) float64 in [0, 1], rows summing to 1 unless the task is multi-label;
-    thresholds: (clips, classes) float64, of a multi-label task alone: the probability from which on
-    a clip is said to have a class. Those of a run are the same for all its clips; folds that are
-    put together keep their own. None: 0.5. Raises ValueError where something else is given.
+    truth: (clips, classes) bool, with one True per row unless the task is multi-label;
+    probabilities: (clips, classes) float64 in [0, 1], whose rows sum to 1 unless the task is
+    multi-label; thresholds: (clips, classes) float64, only of a multi-label task: the probability
+    from which on a class is predicted. All clips of a run have the same thresholds; when folds are
+    joined, each keeps its own. None: 0.5.
+
+    Raises:
+        ValueError: Shapes do not match, or a row breaks one of these rules.
     """
 
     labels: tuple[str, ...]
@@ -38,105 +40,142 @@ class Predictions:
     thresholds: "NDArray[np.float64] | None" = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.clips), len(self.labels))
-        if (
-            len(self.speakers) != shape[0]
-            or self.truth.shape != shape
-            or self.probabilities.shape != shape
-        ):
-            raise ValueError(
-                f"{shape[0]} clips and {shape[1]} labels, but {len(self.speakers)} speakers, truth of shape "
-                f"{self.truth.shape} and probabilities of shape {self.probabilities.shape}"
-            )
-        if self.thresholds is not None and (self.thresholds.shape != shape or not self.multilabel):
-            raise ValueError(
-                f"thresholds of shape {self.thresholds.shape} instead of {shape}, or of one label per clip"
-            )
-        if wrong := self._wrong():
-            row, what = wrong
-            raise ValueError(f"clip {self.clips[row]}: {what}")
+        self._check_shapes()
+        self._check_thresholds()
+        self._check_probabilities()
+        if not self.multilabel:
+            self._check_single_label()
 
     def to_parquet(self, path: Path) -> None:
-        """Write a table: `clip`, `speaker`, `truth` (labels joined by `|`), one probability column
-        per class.
+        """Write a table: `clip`, `speaker`, `truth` (labels joined by `|`), and for each class a
+        column with its probability.
 
-        Where there are thresholds, each class has a column `threshold of LABEL`, too.
+        With thresholds, each class has a column `threshold of LABEL`, too. The file's metadata
+        holds the labels in order, and whether the task is multi-label.
 
-        The file's metadata holds the labels in order, and whether the task is multi-label. Raises
-        ValueError if a label is or starts like a column's name, or holds the `|` that separates
-        labels.
+        Raises:
+            ValueError: A label is, or begins like, the name of another column, or contains `|`.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if clash := [
-            e for e in self.labels if e in COLUMNS or SEPARATOR in e or e.startswith(THRESHOLD)
-        ]:
-            raise ValueError(
-                f"labels that cannot be columns of a prediction table: {', '.join(clash)}"
-            )
+        self._check_labels()
         content: dict[str, Any] = {
             "clip": pa.array(self.clips, pa.string()),
             "speaker": pa.array(self.speakers, pa.string()),
             "truth": [self._joined(row) for row in self.truth],
         }
-        content |= {label: self.probabilities[:, i] for i, label in enumerate(self.labels)}
+        for column, label in enumerate(self.labels):
+            content[label] = self.probabilities[:, column]
         if self.thresholds is not None:
-            content |= {
-                THRESHOLD + label: self.thresholds[:, i] for i, label in enumerate(self.labels)
-            }
-        about = json.dumps({"labels": self.labels, "multilabel": self.multilabel})
-        pq.write_table(pa.table(content).replace_schema_metadata({METADATA: about}), path)
+            for column, label in enumerate(self.labels):
+                content[THRESHOLD + label] = self.thresholds[:, column]
+        metadata = json.dumps({"labels": self.labels, "multilabel": self.multilabel})
+        table = pa.table(content).replace_schema_metadata({METADATA: metadata})
+        pq.write_table(table, path)
 
     @classmethod
     def from_parquet(cls, path: Path) -> "Predictions":
-        """What `to_parquet` wrote, bit for bit. Raises ValueError for any other table."""
-        import numpy as np
+        """The predictions that `to_parquet` wrote, bit for bit.
+
+        Raises:
+            ValueError: The file holds another kind of table.
+        """
         import pyarrow.parquet as pq
 
         table = pq.read_table(path)
-        about = (table.schema.metadata or {}).get(METADATA)
-        if about is None:
-            raise ValueError(
-                f"{path} is not a table of predictions: its metadata does not name the labels"
-            )
-        labels = tuple(json.loads(about)["labels"])
-        truths = [set(row.split(SEPARATOR)) for row in table["truth"].to_pylist()]
-        truth = [[label in row for label in labels] for row in truths]
-        names = [THRESHOLD + label for label in labels]
-
-        def matrix(columns: Iterable[str]) -> "NDArray[np.float64]":
-            return np.stack([table[name].to_numpy() for name in columns], axis=1).astype(np.float64)
-
+        metadata = _metadata(table, path)
+        labels = tuple(metadata["labels"])
+        thresholds = [THRESHOLD + label for label in labels]
+        has_thresholds = thresholds[0] in table.column_names
         return cls(
             labels=labels,
             clips=tuple(table["clip"].to_pylist()),
             speakers=tuple(table["speaker"].to_pylist()),
-            truth=np.array(truth, dtype=bool).reshape(-1, len(labels)),
-            probabilities=matrix(labels),
-            multilabel=json.loads(about)["multilabel"],
-            thresholds=matrix(names) if names[0] in table.column_names else None,
+            truth=_truth(table, labels),
+            probabilities=_matrix(table, labels),
+            multilabel=metadata["multilabel"],
+            thresholds=_matrix(table, thresholds) if has_thresholds else None,
         )
 
     def _joined(self, truth: "NDArray[np.bool_]") -> str:
-        return SEPARATOR.join(
-            label for label, holds in zip(self.labels, truth, strict=True) if holds
+        holds = zip(self.labels, truth, strict=True)
+        return SEPARATOR.join(label for label, is_true in holds if is_true)
+
+    def _check_labels(self) -> None:
+        reserved = [label for label in self.labels if _is_reserved(label)]
+        if reserved:
+            names = ", ".join(reserved)
+            raise ValueError(f"labels that cannot be columns of a prediction table: {names}")
+
+    def _check_shapes(self) -> None:
+        clips = len(self.clips)
+        shape = (clips, len(self.labels))
+        if (
+            len(self.speakers) == clips
+            and self.truth.shape == shape
+            and self.probabilities.shape == shape
+        ):
+            return
+        raise ValueError(
+            f"{clips} clips and {len(self.labels)} labels, but {len(self.speakers)} speakers, "
+            f"truth of shape {self.truth.shape} "
+            f"and probabilities of shape {self.probabilities.shape}"
         )
 
-    def _wrong(self) -> tuple[int, str] | None:
-        """The first row that is not what the class promises, and why."""
-        import numpy as np
-
-        rules = {
-            "a probability is not a number within [0, 1]": ~(
-                (self.probabilities >= 0) & (self.probabilities <= 1)  # False for NaN
-            ).all(1)
-        }
+    def _check_thresholds(self) -> None:
+        if self.thresholds is None:
+            return
+        shape = self.truth.shape
+        if self.thresholds.shape != shape:
+            raise ValueError(f"thresholds of shape {self.thresholds.shape} instead of {shape}")
         if not self.multilabel:
-            rules["the probabilities do not sum to 1"] = (
-                np.abs(self.probabilities.sum(1) - 1) > 1e-3
-            )
-            rules["there is not exactly one true class"] = self.truth.sum(1) != 1
-        return next(
-            ((int(broken.argmax()), what) for what, broken in rules.items() if broken.any()), None
+            raise ValueError("thresholds of a task with one label per clip")
+
+    def _check_probabilities(self) -> None:
+        p = self.probabilities
+        within = (p >= 0) & (p <= 1)  # False for NaN
+        valid: NDArray[np.bool_] = within.all(axis=1)
+        self._check_rows(valid, "a probability is not a number within [0, 1]")
+
+    def _check_single_label(self) -> None:
+        deviation = abs(self.probabilities.sum(1) - 1)
+        self._check_rows(deviation <= SUM_TOLERANCE, "the probabilities do not sum to 1")
+        labels = self.truth.sum(1)
+        self._check_rows(labels == 1, "there is not exactly one true class")
+
+    def _check_rows(self, valid: "NDArray[np.bool_]", fault: str) -> None:
+        if not valid.all():
+            row = int(valid.argmin())  # the first False
+            raise ValueError(f"clip {self.clips[row]}: {fault}")
+
+
+def _is_reserved(label: str) -> bool:
+    return label in COLUMNS or SEPARATOR in label or label.startswith(THRESHOLD)
+
+
+def _metadata(table: Any, path: Path) -> dict[str, Any]:
+    content = (table.schema.metadata or {}).get(METADATA)
+    if content is None:
+        raise ValueError(
+            f"{path} is not a table of predictions: its metadata does not name the labels"
         )
+    metadata: dict[str, Any] = json.loads(content)
+    return metadata
+
+
+def _truth(table: Any, labels: Sequence[str]) -> "NDArray[np.bool_]":
+    import numpy as np
+
+    rows: list[list[bool]] = []
+    for joined in table["truth"].to_pylist():
+        true_labels = set(joined.split(SEPARATOR))
+        rows.append([label in true_labels for label in labels])
+    return np.array(rows, dtype=bool).reshape(-1, len(labels))
+
+
+def _matrix(table: Any, columns: Sequence[str]) -> "NDArray[np.float64]":
+    import numpy as np
+
+    arrays = [table[name].to_numpy() for name in columns]
+    return np.stack(arrays, axis=1).astype(np.float64)

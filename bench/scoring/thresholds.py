@@ -1,5 +1,6 @@
-"""Thresholds of a multi-label task: from which probability on a clip is said to have a class. Never
-chosen on test.
+"""Thresholds of a multi-label task: the probability from which on a class is predicted.
+
+They are chosen on the validation part, never on the test part.
 """
 
 from dataclasses import replace
@@ -14,41 +15,56 @@ CHOSEN = "a class is predicted from the probability on that had its best F1 on t
 
 
 def choose(validation: Predictions) -> NDArray[np.float64]:
-    """(classes,): per class the threshold of the highest F1 on `validation`; 0.5 for a class that
-    does not occur.
+    """(classes,): for each class the threshold with the highest F1 on `validation`.
 
-    Thresholds lie midway between neighbouring probabilities; of equally good ones the nearest to
-    0.5 is taken.
+    Thresholds lie midway between neighbouring probabilities; of equally good ones, the one nearest
+    to 0.5 is chosen. A class that does not occur gets 0.5.
     """
     columns = zip(validation.truth.T, validation.probabilities.T, strict=True)
     return np.array([_best(truth, probabilities) for truth, probabilities in columns])
 
 
 def apply(predictions: Predictions, thresholds: NDArray[np.float64]) -> Predictions:
-    """The predictions, their classes decided by `thresholds` (classes,)."""
-    return replace(predictions, thresholds=np.tile(thresholds, (len(predictions.clips), 1)))
+    """The predictions with `thresholds`, (classes,), for every clip."""
+    of_every_clip = np.tile(thresholds, (len(predictions.clips), 1))
+    return replace(predictions, thresholds=of_every_clip)
 
 
 def notes(validation: Predictions) -> list[str]:
-    """What a table must say of thresholds chosen on these predictions."""
-    clips = validation.truth.sum(0).tolist()
-    absent = [label for label, count in zip(validation.labels, clips, strict=True) if not count]
-    without = [
-        f"no validation clip of {', '.join(absent)}: predicted from a probability of {THRESHOLD} on"
-    ]
-    return [CHOSEN, *(without if absent else [])]
+    """Footnotes of a table on thresholds that were chosen on these predictions."""
+    clips: NDArray[np.int64] = validation.truth.sum(0)
+    counts = zip(validation.labels, clips, strict=True)
+    absent = ", ".join(label for label, count in counts if count == 0)
+    if not absent:
+        return [CHOSEN]
+    without = f"no validation clip of {absent}: predicted from a probability of {THRESHOLD} on"
+    return [CHOSEN, without]
 
 
 def _best(truth: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float:
+    """The threshold of one class, from its truth and probabilities, (clips,) each."""
     if not truth.any():
         return THRESHOLD
     falling = np.argsort(-probabilities, kind="stable")
-    p, hits = probabilities[falling], truth[falling].cumsum()
-    last = np.append(
-        p[1:] < p[:-1], True
-    )  # a clip is only ever predicted along with all that are as probable
-    f1 = (2 * hits / (np.arange(1, len(p) + 1) + truth.sum()))[last]
-    high = p[last]
-    cuts = (high + np.append(high[1:], 0.0)) / 2
-    best = np.flatnonzero(np.isclose(f1, f1.max(), rtol=0, atol=1e-12))
-    return float(cuts[best[np.abs(cuts[best] - THRESHOLD).argmin()]])
+    p = probabilities[falling]
+    f1 = _f1_of_first(truth[falling])
+
+    # clips of equal probability are predicted together: only the last of them is a candidate
+    is_last = np.append(p[1:] < p[:-1], True)
+    f1 = f1[is_last]
+    candidates = p[is_last]
+
+    next_lower = np.append(candidates[1:], 0.0)
+    midway = (candidates + next_lower) / 2
+    is_best = np.isclose(f1, f1.max(), rtol=0, atol=1e-12)
+    best = midway[is_best]
+    nearest = np.abs(best - THRESHOLD).argmin()
+    return float(best[nearest])
+
+
+def _f1_of_first(truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(clips,): F1 if the first 1, 2, ... clips are predicted to have the class."""
+    hits = truth.cumsum()
+    predicted = np.arange(1, len(truth) + 1)
+    f1: NDArray[np.float64] = 2 * hits / (predicted + truth.sum())
+    return f1

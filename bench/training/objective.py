@@ -1,4 +1,4 @@
-"""The loss that a training step minimises, and the optimiser, schedule and accelerator that do it."""
+"""The loss that a training step minimises; its optimiser, schedule and accelerator."""
 
 import math
 import os

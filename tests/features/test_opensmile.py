@@ -106,7 +106,7 @@ def test_no_configuration_is_left_behind(tmp_path: Path, monkeypatch: pytest.Mon
 def test_framing_is_for_is10_alone() -> None:
     with pytest.raises(UsageError, match="ComParE_2016 with frames of 128 ms every 32 ms"):
         Smile("ComParE_2016", "lld", 128, 32)
-    with pytest.raises(UsageError, match="go together"):
+    with pytest.raises(UsageError, match="must be set together"):
         Smile("IS10", "lld", 128)
 
 

@@ -1,0 +1,26 @@
+"""The cheapest path through candidates of successive frames (Viterbi), for pitch trackers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+
+
+def cheapest_path(local: Floats, transitions: Floats) -> NDArray[np.int64]:
+    """(frames,): the candidate of each frame on the path of the lowest total cost.
+
+    local: (frames, candidates), the cost of each candidate; transitions: (frames, to, from), the
+    cost of the step into each frame, of which the first frame's is not used.
+    """
+    frames = len(local)
+    cheapest_from = np.zeros(local.shape, np.int64)
+    total = local[0]
+    for frame in range(1, frames):
+        routes = transitions[frame] + total
+        cheapest_from[frame] = routes.argmin(1)
+        total = routes.min(1) + local[frame]
+    path = np.empty(frames, np.int64)
+    path[-1] = total.argmin()
+    for frame in range(frames - 1, 0, -1):
+        path[frame - 1] = cheapest_from[frame, path[frame]]
+    return path
