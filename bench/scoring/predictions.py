@@ -133,9 +133,11 @@ class Predictions:
             raise ValueError("thresholds of a task with one label per clip")
 
     def _check_probabilities(self) -> None:
+        import numpy as np
+
         p = self.probabilities
         within = (p >= 0) & (p <= 1)  # False for NaN
-        valid: NDArray[np.bool_] = within.all(axis=1)
+        valid = np.asarray(within.all(1))
         self._check_rows(valid, "a probability is not a number within [0, 1]")
 
     def _check_single_label(self) -> None:
