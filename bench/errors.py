@@ -32,10 +32,10 @@ def suggest(wrong: str, valid: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def and_more(names: Iterable[object], shown: int = LISTED) -> str:
-    """The first `shown` names, comma-separated, and how many more there are: `a, b and 3 more`."""
+def and_more(names: Iterable[object], shown: int = LISTED, separator: str = ", ") -> str:
+    """The first `shown` names, and how many more there are: `a, b and 3 more`."""
     texts = [str(name) for name in names]
-    listed = ", ".join(texts[:shown])
+    listed = separator.join(texts[:shown])
     hidden = len(texts) - shown
     return f"{listed} and {hidden} more" if hidden > 0 else listed
 

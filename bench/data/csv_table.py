@@ -1,52 +1,124 @@
-"""A CSV or TSV file with a header, read with complete error messages."""
+"""CSV and TSV files with a header. Errors name every row that cannot be used."""
 
 import csv
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more
 
-COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
-NEEDED = COLUMNS[:2]
+HEADER_ROW = 1  # rows are numbered as a spreadsheet shows them
+DELIMITERS = "\t,;"
 
-_NAMED = 10  # faults that an error names before it counts the rest
+Parsed = TypeVar("Parsed")
 
 
-def table(
-    path: Path, called: str, needed: Sequence[str] = NEEDED, known: Sequence[str] = COLUMNS
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header of a CSV or TSV file, and its rows that are not blank with their numbers, the
-    header being row 1.
+class CellError(ValueError):
+    """A row that cannot be used. `text` is the cell at fault; errors about private tables omit it."""
 
-    Raises CorpusError for a file that cannot be read, lacks a `needed` column, or has a `known` one
-    twice.
+    def __init__(self, problem: str, text: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Table:
+    """The header of a file, in lower case, and its rows that are not blank."""
+
+    title: str  # how errors name the file
+    private: bool
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, list[str]], ...]  # the row's number and its cells
+
+
+def read_table(
+    path: Path, title: str, private: bool, required: Sequence[str], known: Sequence[str]
+) -> Table:
+    """A CSV or TSV file.
+
+    Raises:
+        CorpusError: the file cannot be read, lacks a required column, or has a known one twice.
     """
+    lines = _lines(path, title)
+    header = [name.strip().lower() for name in lines[0]] if lines else []
+    missing = [name for name in required if name not in header]
+    if missing:
+        names = " and no column ".join(missing)
+        raise CorpusError(f"{title} has no column {names}: name them in its first row")
+    repeated = [name for name in known if header.count(name) > 1]
+    if repeated:
+        names = ", ".join(repeated)
+        raise CorpusError(f"{title} has two columns called {names}: keep one")
+    numbered = enumerate(lines[1:], start=HEADER_ROW + 1)
+    filled = [(number, cells) for number, cells in numbered if any(map(str.strip, cells))]
+    return Table(title, private, tuple(header), tuple(filled))
+
+
+def parse_rows(
+    table: Table, parse: Callable[[int, Mapping[str, str]], Parsed]
+) -> tuple[list[Parsed], list[str]]:
+    """What `parse` makes of each row (its number, and its stripped cells by column), and what is
+    wrong with the rows for which it raises CellError.
+    """
+    parsed = []
+    faults = []
+    for number, cells in table.rows:
+        try:
+            parsed.append(parse(number, _by_column(table, cells)))
+        except CellError as error:
+            quoted = f" ({error.text})" if error.text and not table.private else ""
+            faults.append(f"row {number}: {error.problem}{quoted}")
+    return parsed, faults
+
+
+def cell_number(
+    values: Mapping[str, str], column: str, kind: str, low: float = 0.0, high: float = math.inf
+) -> float | None:
+    """The finite number in a cell, from `low` to `high`; None for an empty or absent one.
+
+    Raises:
+        CellError: the text is no such number. `kind` names what it should be: "number of seconds".
+    """
+    text = values.get(column, "")
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or not low <= value <= high:
+        raise CellError(f"{column} is not a {kind}", text)
+    return value
+
+
+def unusable(title: str, faults: Sequence[str]) -> CorpusError:
+    """The error about rows that cannot be used: the first faults, and the number of the others."""
+    listed = and_more(faults, separator="; ")
+    return CorpusError(f"{title} has rows that cannot be used: {listed}; fix them")
+
+
+def _lines(path: Path, title: str) -> list[list[str]]:
+    """The cells of each line. The delimiter is the one that is commonest in the header."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
+            header = file.readline()
             file.seek(0)
-            cells = list(csv.reader(file, delimiter=max("\t,;", key=first.count)))
+            delimiter = max(DELIMITERS, key=header.count)
+            return list(csv.reader(file, delimiter=delimiter))
     except UnicodeDecodeError:
-        raise CorpusError(f"{called} is not in UTF-8: save it in that encoding") from None
+        raise CorpusError(f"{title} is not in UTF-8: save it in that encoding") from None
     except csv.Error as error:
-        raise CorpusError(f"{called} is not a CSV or TSV file: {error}") from None
+        raise CorpusError(f"{title} is not a CSV or TSV file: {error}") from None
     except OSError as error:
-        raise CorpusError(f"{called} cannot be read: {error.strerror}") from None
-    header = [name.strip().lower() for name in cells[0]] if cells else []
-    if missing := [name for name in needed if name not in header]:
-        raise CorpusError(
-            f"{called} has no column {' and no column '.join(missing)}: name them in its first row"
-        )
-    if twice := [name for name in known if header.count(name) > 1]:
-        raise CorpusError(f"{called} has two columns called {', '.join(twice)}: keep one")
-    return header, [
-        (number, row) for number, row in enumerate(cells[1:], start=2) if any(map(str.strip, row))
-    ]
+        raise CorpusError(f"{title} cannot be read: {error.strerror}") from None
 
 
-def unusable(called: str, faults: Sequence[str]) -> CorpusError:
-    """What is wrong with the rows of a table, the first faults by name."""
-    more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-    return CorpusError(
-        f"{called} has rows that cannot be used: {'; '.join(faults[:_NAMED])}{more}; mend them"
-    )
+def _by_column(table: Table, cells: Sequence[str]) -> dict[str, str]:
+    expected = len(table.columns)
+    if len(cells) != expected:
+        raise CellError(f"{len(cells)} cells where the header has {expected}")
+    stripped = map(str.strip, cells)
+    return dict(zip(table.columns, stripped, strict=True))

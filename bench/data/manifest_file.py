@@ -1,23 +1,24 @@
-"""The files behind a manifest task: a table of clips, and what its companion says of it."""
+"""The files behind a manifest task: a table of clips, and the companion that describes it."""
 
-import math
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench.data.csv_table import COLUMNS, table, unusable
+from bench.data.csv_table import CellError, cell_number, parse_rows, read_table, unusable
 from bench.errors import CorpusError, UsageError
 from bench.options import build, option
 
+COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
+REQUIRED = ("path", "label")
 SEPARATOR = "|"  # between the labels of a clip
 PARTS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Companion:
-    """What `<manifest>.toml` may say."""
+    """The settings of a manifest in `<manifest>.toml`, its companion."""
 
     name: str = option(
         "", "the task's name in tables; default: the file's, or a hash of it where private"
@@ -31,14 +32,13 @@ class Companion:
     language: str = option("", "ISO 639-1")
     protocol: str = option("", "the default protocol: split, speaker or random")
     k: int = option(5, "folds of the protocols speaker and random", low=2)
-    map: Mapping[str, str] = field(
-        default_factory=dict
-    )  # a text of the label column -> the label it stands for
+    # a text of the label column -> the label it stands for
+    map: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One clip. `number` is the row's number as a spreadsheet shows it, the header being row 1."""
+    """One clip. `number` is the row's number as a spreadsheet shows it; the header is row 1."""
 
     number: int
     path: str
@@ -48,11 +48,11 @@ class Row:
     start: float | None  # s
     end: float | None  # s
     language: str | None
-    rest: Mapping[str, str]  # the columns that mean nothing to the harness
+    rest: Mapping[str, str]  # the columns that the harness does not use
 
     @property
     def recording(self) -> str:
-        """What tells its audio from any other's: the path, with the segment where there is one."""
+        """Identifies the audio: the path, with the segment where there is one."""
         return recording(self.path, self.start, self.end)
 
 
@@ -65,124 +65,129 @@ class Manifest:
 
 
 def read(path: Path, private: bool = False) -> Manifest:
-    """A manifest and its companion. Raises CorpusError, or UsageError for the companion; of a
-    private one, no text of either file nor its path is in the message.
+    """A manifest and its companion.
+
+    Raises:
+        CorpusError: the table cannot be used. UsageError: the companion cannot. If the manifest is
+            private, the message contains neither its path nor any text of either file.
     """
     companion = _companion(path, private)
     private = private or companion.private
-    called = "the manifest" if private else f"the manifest {path}"
-    header, body = table(path, called)
-    faults: list[str] = []
-    rows = tuple(_rows(header, body, companion.map, faults, private))
-    faults += _common(rows)
+    title = "the manifest" if private else f"the manifest {path}"
+    table = read_table(path, title, private, REQUIRED, COLUMNS)
+    rows, faults = parse_rows(table, lambda number, values: _row(number, values, companion.map))
+    faults += _repeated(rows)
+    faults += _partly_filled(rows)
     if faults:
-        raise unusable(called, faults)
+        raise unusable(title, faults)
     if not rows:
         raise CorpusError(
-            f"{called} has no rows: give one for each clip, under a header with path and label"
+            f"{title} has no rows: give one for each clip, under a header with path and label"
         )
-    return Manifest(path, companion, tuple(header), rows)
+    return Manifest(path, companion, table.columns, tuple(rows))
 
 
 def recording(path: str, start: float | None, end: float | None) -> str:
     """The name of a segment of a file: `a/b.wav`, or `a/b.wav@1.5-3` between 1.5 and 3 s of it."""
-    segment = f"@{'' if start is None else f'{start:g}'}-{'' if end is None else f'{end:g}'}"
-    return Path(path).as_posix() + ("" if segment == "@-" else segment)
+    name = Path(path).as_posix()
+    if start is None and end is None:
+        return name
+    first = "" if start is None else f"{start:g}"
+    last = "" if end is None else f"{end:g}"
+    return f"{name}@{first}-{last}"
 
 
 def _companion(path: Path, private: bool) -> Companion:
-    found = [
-        p for p in (path.with_suffix(".toml"), path.with_name(f"{path.name}.toml")) if p.is_file()
-    ]
     where = "in the manifest's companion"
-    if not found:
+    file = _companion_file(path)
+    if file is None:
         return Companion()
-    if len(found) > 1:
-        raise UsageError("the manifest has two companions, with its suffix and without: keep one")
-    try:
-        values = tomllib.loads(found[0].read_text(encoding="utf-8"))
-    except (
-        OSError,
-        tomllib.TOMLDecodeError,
-        UnicodeDecodeError,
-    ) as error:  # its text may quote the file
-        why = "" if private else f": {error}"
-        raise UsageError(f"the manifest's companion is not valid TOML{why}") from error
+    values = _toml(file, private)
     try:
         companion = build(Companion, values, where)
     except UsageError as error:
-        hidden = private or values.get("private", False) is not False
-        raise (UsageError(f"unknown or mistyped keys {where}") if hidden else error) from None
-    if any(not isinstance(label, str) for label in companion.map.values()):
+        claims_privacy = values.get("private", False) is not False
+        if private or claims_privacy:
+            raise UsageError(f"unknown or mistyped keys {where}") from None
+        raise error from None
+    if not all(isinstance(label, str) for label in companion.map.values()):
         raise UsageError(f"[map] must give a text for each text ({where})")
     return companion
 
 
-def _rows(
-    header: Sequence[str],
-    body: Sequence[tuple[int, list[str]]],
-    meaning: Mapping[str, str],
-    faults: list[str],
-    private: bool,
-) -> Iterator[Row]:
-    for number, cells in body:
-        try:
-            yield _row(number, header, cells, meaning)
-        except ValueError as fault:
-            what, *text = fault.args
-            faults.append(f"row {number}: {what}{f' ({text[0]})' if text and not private else ''}")
+def _companion_file(path: Path) -> Path | None:
+    candidates = (path.with_suffix(".toml"), path.with_name(f"{path.name}.toml"))
+    files = [candidate for candidate in candidates if candidate.is_file()]
+    if len(files) > 1:
+        raise UsageError("the manifest has two companions, with its suffix and without: keep one")
+    return files[0] if files else None
 
 
-def _row(
-    number: int, header: Sequence[str], cells: Sequence[str], meaning: Mapping[str, str]
-) -> Row:
-    """One row. Raises ValueError with what is wrong and, as its second argument, the text that is."""
-    if len(cells) != len(header):
-        raise ValueError(f"{len(cells)} cells where the header has {len(header)}")
-    values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+def _toml(file: Path, private: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = "" if private else f": {error}"  # the error may quote the file
+        raise UsageError(f"the manifest's companion is not valid TOML{reason}") from error
+
+
+def _row(number: int, values: Mapping[str, str], meaning: Mapping[str, str]) -> Row:
+    """One row, its labels renamed by `meaning`. Raises CellError."""
     if not values["path"]:
-        raise ValueError("no path")
-    start, end = (_seconds(values, name) for name in ("start", "end"))
-    if end is not None and end <= (start or 0):
-        raise ValueError("end is not after start")
-    split, language = values.get("split", "").lower(), values.get("language", "").lower()
-    if split and split not in PARTS:
-        raise ValueError("split is none of train, valid and test", split)
-    if language and not (language.isalpha() and len(language) in (2, 3)):
-        raise ValueError("language is no ISO 639 code", language)
-    texts = [text.strip() for text in values["label"].split(SEPARATOR) if text.strip()]
+        raise CellError("no path")
+    start, end = _times(values)
+    texts = [text.strip() for text in values["label"].split(SEPARATOR)]
+    labels = [meaning.get(text, text) for text in texts if text]
+    others = {name: text for name, text in values.items() if name not in COLUMNS and text}
     return Row(
         number=number,
         path=values["path"],
-        labels=tuple(dict.fromkeys(meaning.get(text, text) for text in texts)),
+        labels=tuple(dict.fromkeys(labels)),
         speaker=values.get("speaker") or None,
-        split=PARTS.get(split),
+        split=_part(values.get("split", "")),
         start=start,
         end=end,
-        language=language or None,
-        rest={name: value for name, value in values.items() if name not in COLUMNS and value},
+        language=_language(values.get("language", "")),
+        rest=others,
     )
 
 
-def _seconds(values: Mapping[str, str], name: str) -> float | None:
-    text = values.get(name, "")
-    try:
-        seconds = float(text) if text else None
-    except ValueError:
-        seconds = math.nan
-    if seconds is not None and not 0 <= seconds < math.inf:
-        raise ValueError(f"{name} is no number of seconds", text)
-    return seconds
+def _times(values: Mapping[str, str]) -> tuple[float | None, float | None]:
+    start = cell_number(values, "start", "number of seconds")
+    end = cell_number(values, "end", "number of seconds")
+    if end is not None and end <= (start or 0):
+        raise CellError("end is not after start")
+    return start, end
 
 
-def _common(rows: Sequence[Row]) -> Iterator[str]:
-    """What is wrong between rows: a recording listed twice, a column that only some rows fill."""
-    uses = Counter(row.recording for row in rows)
+def _part(text: str) -> str | None:
+    name = text.lower()
+    if name and name not in PARTS:
+        raise CellError("split is not train, valid or test", name)
+    return PARTS.get(name)
+
+
+def _language(text: str) -> str | None:
+    code = text.lower()
+    is_code = code.isalpha() and len(code) in (2, 3)
+    if code and not is_code:
+        raise CellError("language is not an ISO 639 code", code)
+    return code or None
+
+
+def _repeated(rows: Sequence[Row]) -> Iterator[str]:
+    """Recordings that are listed twice."""
     first: dict[str, int] = {}
     for row in rows:
-        if uses[row.recording] > 1 and row.number != first.setdefault(row.recording, row.number):
-            yield f"row {row.number}: the same recording as row {first[row.recording]}"
-    for name in ("speaker", "split"):
-        empty = [row.number for row in rows if getattr(row, name) is None]
+        earlier = first.setdefault(row.recording, row.number)
+        if earlier != row.number:
+            yield f"row {row.number}: the same recording as row {earlier}"
+
+
+def _partly_filled(rows: Sequence[Row]) -> Iterator[str]:
+    """Columns that only some rows fill."""
+    for column in ("speaker", "split"):
+        empty = [row.number for row in rows if getattr(row, column) is None]
         if 0 < len(empty) < len(rows):
-            yield f"row {empty[0]}: no {name}, which other rows have ({len(empty)} such rows)"
+            count = len(empty)
+            yield f"row {empty[0]}: no {column}, which other rows have ({count} such rows)"

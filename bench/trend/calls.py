@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bench.data.csv_table import table, unusable
+from bench.data.csv_table import CellError, cell_number, parse_rows, read_table, unusable
 from bench.errors import CorpusError
 
 COLUMNS = ("call", "segment", "start", "end", "order", "group", "scale")
@@ -46,20 +46,21 @@ def read(path: Path, private: bool = False, column: str | None = None) -> list[C
     groups or scores, segments listed twice, times that are unsorted or overlap. No text of a
     `private` file is in it.
     """
-    called = "the table of calls" if private else f"the table of calls {path}"
-    needed = ["call", column.lower() if column else "segment"]
-    header, body = table(path, called, needed, (*COLUMNS, *needed))
-    if not {"start", "order"} & set(header):
+    title = "the table of calls" if private else f"the table of calls {path}"
+    required = ["call", column.lower() if column else "segment"]
+    table = read_table(path, title, private, required, (*COLUMNS, *required))
+    if not {"start", "order"} & set(table.columns):
         raise CorpusError(
-            f"{called} has neither start nor order: give each segment's seconds, or its place"
+            f"{title} has neither start nor order: give each segment's seconds, or its place"
         )
-    faults: list[str] = []
-    rows = list(_rows(header, body, needed[1] if column else None, faults, private))
-    faults += [] if faults else _between(rows, header)
+    probability = required[1] if column else None
+    rows, faults = parse_rows(table, lambda number, values: _row(number, values, probability))
+    if not faults:
+        faults += _between(rows, table.columns)
     if faults:
-        raise unusable(called, faults)
+        raise unusable(title, faults)
     if not rows:
-        raise CorpusError(f"{called} has no rows: give one for each segment")
+        raise CorpusError(f"{title} has no rows: give one for each segment")
     return [_call(members) for members in _by_call(rows).values()]
 
 
@@ -71,55 +72,36 @@ class _Row:
     segment: Segment
 
 
-def _rows(
-    header: Sequence[str],
-    body: Iterable[tuple[int, list[str]]],
-    column: str | None,
-    faults: list[str],
-    private: bool,
-) -> Iterator[_Row]:
-    for number, cells in body:
-        try:
-            if len(cells) != len(header):
-                raise ValueError(f"{len(cells)} cells where the header has {len(header)}")
-            yield _row(
-                number,
-                {name: cell.strip() for name, cell in zip(header, cells, strict=True)},
-                column,
-            )
-        except ValueError as fault:
-            what, *text = fault.args
-            faults.append(f"row {number}: {what}{f' ({text[0]})' if text and not private else ''}")
-
-
 def _row(number: int, values: Mapping[str, str], column: str | None) -> _Row:
-    """One row. Raises ValueError with what is wrong and, as its second argument, the text that is."""
-    wanted = ["call", *(["group"] if "group" in values else []), *([] if column else ["segment"])]
-    if empty := [name for name in wanted if not values[name]]:
-        raise ValueError(f"no {' and no '.join(empty)}")
-    start, end = (_number(values, name, "number of seconds") for name in ("start", "end"))
-    if end is not None and (start is None or end <= start):
-        raise ValueError(
-            "end is not after start" if start is not None else "an end without a start"
-        )
-    probability = _number(values, column, "probability", high=1) if column else None
-    order = _number(values, "order", "number", low=-math.inf)
+    """One row; `column` is that of the probabilities, if the table has one. Raises CellError."""
+    _require_cells(values, column)
+    start, end = _times(values)
+    probability = cell_number(values, column, "probability", high=1) if column else None
+    order = cell_number(values, "order", "number", low=-math.inf)
+    scale = cell_number(values, "scale", "number", low=-math.inf)
     segment = Segment(number, values.get("segment", ""), start, end, order, probability)
-    scale = _number(values, "scale", "number", low=-math.inf)
     return _Row(values["call"], values.get("group", ALL), scale, segment)
 
 
-def _number(
-    values: Mapping[str, str], name: str, what: str, low: float = 0.0, high: float = math.inf
-) -> float | None:
-    text = values.get(name, "")
-    try:
-        number = float(text) if text else None
-    except ValueError:
-        number = math.nan
-    if number is not None and not (math.isfinite(number) and low <= number <= high):
-        raise ValueError(f"{name} is no {what}", text)
-    return number
+def _require_cells(values: Mapping[str, str], column: str | None) -> None:
+    required = ["call"]
+    if "group" in values:
+        required.append("group")
+    if column is None:
+        required.append("segment")
+    empty = [name for name in required if not values[name]]
+    if empty:
+        raise CellError(f"no {' and no '.join(empty)}")
+
+
+def _times(values: Mapping[str, str]) -> tuple[float | None, float | None]:
+    start = cell_number(values, "start", "number of seconds")
+    end = cell_number(values, "end", "number of seconds")
+    if end is not None and start is None:
+        raise CellError("an end without a start")
+    if end is not None and start is not None and end <= start:
+        raise CellError("end is not after start")
+    return start, end
 
 
 def _between(rows: Sequence[_Row], header: Sequence[str]) -> list[str]:

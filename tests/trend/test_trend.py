@@ -330,7 +330,7 @@ def test_a_permutation_of_unequal_spreads_keeps_its_level() -> None:
         ("call,segment,start,start", ["a,x,0,0"], "two columns called start"),
         ("call,segment,start", [], "has no rows"),
         ("call,segment,start", [",x,0", "a,,0"], "row 2: no call; row 3: no segment"),
-        ("call,segment,start", ["a,x,soon"], r"row 2: start is no number of seconds \(soon\)"),
+        ("call,segment,start", ["a,x,soon"], r"row 2: start is not a number of seconds \(soon\)"),
         ("call,segment,start", ["a,x,0", "a,y,"], r"row 3: no start \(1 such rows\)"),
         ("call,segment,start,end", ["a,x,3,3"], "row 2: end is not after start"),
         (
@@ -367,7 +367,8 @@ def test_tables_that_cannot_be_used(
 def test_the_error_of_a_private_table_names_rows_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "ward7.csv", "call,segment,start", [["anna", "x", "soon"]])
     with pytest.raises(
-        CorpusError, match=r"^the table of calls has .* row 2: start is no number of seconds; mend"
+        CorpusError,
+        match=r"^the table of calls has .* row 2: start is not a number of seconds; fix",
     ):
         read(path, private=True)
 
@@ -410,7 +411,7 @@ def test_probabilities_that_are_missing(
     )
     write(path, "call,order,negative", [["a", 1, 1.5]])
     assert bench("trend", "--probabilities", path) == 1
-    assert "row 2: negative is no probability (1.5)" in capsys.readouterr().err
+    assert "row 2: negative is not a probability (1.5)" in capsys.readouterr().err
 
 
 def test_three_groups_are_corrected_and_a_group_of_one_call_is_told(
@@ -781,7 +782,7 @@ def test_errors_about_private_calls_name_rows_alone(
     broken = {
         good + "ward7-z,sitzung/zhang-wei_none.wav,0,suizid,4711\n": "have no prediction in",
         good
-        + "ward7-z,sitzung/zhang-wei_none.wav,klinik,suizid,4711\n": "row 26: start is no number of seconds",
+        + "ward7-z,sitzung/zhang-wei_none.wav,klinik,suizid,4711\n": "row 26: start is not a number of seconds",
         f"{header}\n{first.replace('zhang-wei', 'zhang-wei-wei')}\n": "as its manifest does, on the machine whose key",
         f"{good}{first.replace('ward7-', 'ward7-z')}\n": "row 26: the same segment as row",
     }
