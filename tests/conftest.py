@@ -128,6 +128,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     """A PostgreSQL server of the tests' own, from Debian's package: makes a database and gives its
     URL.
     """
+    from tests.helpers import PATIENCE
+
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
@@ -151,8 +153,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         )
 
     run("initdb", "-D", f"{folder}/data", "-U", "bench", "--auth=trust", "-E", "UTF8", "--no-sync")
+    patience = ("-w", "-t", str(PATIENCE))
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+    run("pg_ctl", "-D", f"{folder}/data", *patience, "-l", f"{folder}/log", "-o", options, "start")
 
     def database(name: str) -> str:
         run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", name)
@@ -161,5 +164,5 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     try:
         yield database
     finally:
-        run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+        run("pg_ctl", "-D", f"{folder}/data", *patience, "-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 """A small real corpus, and what tests need to train on it."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from bench.data.cache import Cache
 from bench.data.corpus import Corpus, load
 
 ROOT = Path(__file__).resolve().parents[1]  # of the project
+
+# s after which a test that waits counts as hung. Tests wait for conditions, so that a busy machine
+# makes them slow and never red; this bound only ends what would wait without end.
+PATIENCE = 3600
 
 PITCHES = {"low": 150.0, "high": 400.0, "middle": 250.0}  # Hz
 
@@ -39,6 +44,14 @@ class Tones(Task):
         }
 
 
+def wait_until(condition: Callable[[], object], what: str, pause: float = 0.05) -> None:
+    """Return as soon as the condition holds; `what`: what it means, for the error."""
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until, f"never seen: {what}"
+        time.sleep(pause)
+
+
 def clip(path: Path) -> Clip:
     label, speaker, _ = path.stem.split("_")
     return Clip(path.stem, Recording(path), (label,), speaker, where=str(path))
@@ -53,9 +66,9 @@ def write_tones(
     for label, pitch in PITCHES.items():
         for speaker in speakers:
             for n in range(per_speaker):
-                time = np.arange(round(generator.uniform(0.3, 0.6) * SAMPLE_RATE)) / SAMPLE_RATE
-                tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * time)
-                noisy = tone + 0.01 * generator.standard_normal(len(time))
+                seconds = np.arange(round(generator.uniform(0.3, 0.6) * SAMPLE_RATE)) / SAMPLE_RATE
+                tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * seconds)
+                noisy = tone + 0.01 * generator.standard_normal(len(seconds))
                 soundfile.write(folder / f"{label}_{speaker}_{n}.wav", noisy, SAMPLE_RATE)
     return folder
 

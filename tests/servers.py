@@ -1,13 +1,16 @@
 """A real tracking server on loopback, which can die and come back."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 import urllib.request
 from pathlib import Path
+
+from tests.helpers import PATIENCE, wait_until
 
 
 class TrackingServer:
@@ -49,7 +52,33 @@ class TrackingServer:
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End it with all its workers."""
         os.killpg(self.process.pid, how)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
+
+
+class DumbServer:
+    """Accepts connections on loopback, counts them and closes each without an answer."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> "DumbServer":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.socket.accept()
+                self.requests += 1
+                connection.close()
 
 
 def free_port() -> int:
@@ -59,12 +88,14 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the process answers; two minutes at most."""
-    for _ in range(240):
+    """Return as soon as the process answers there."""
+
+    def answers() -> bool:
         assert process.poll() is None, "the server ended"
         try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
+            with urllib.request.urlopen(url, timeout=PATIENCE):
+                return True
         except OSError:
-            time.sleep(0.5)
-    raise AssertionError("the server did not answer within two minutes")
+            return False
+
+    wait_until(answers, f"an answer from {url}", pause=0.5)

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
-
-MINUTES = 8
+from tests.helpers import PATIENCE, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,7 @@ def call(bench: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=MINUTES * 60,
+        timeout=PATIENCE,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from bench.data.cache import Cache
 from bench.errors import BenchError, UsageError
+from tests.helpers import PATIENCE
 
 SAMPLES = np.linspace(-1, 1, 1000, dtype=np.float32)
 PRINT = "f" * 32
@@ -137,7 +138,7 @@ def test_several_processes_fill_the_same_entries_at_once(cache: Cache) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        assert process.communicate("go\n", timeout=60)[1] == ""
+        assert process.communicate("go\n", timeout=PATIENCE)[1] == ""
         assert process.returncode == 0
     assert {u.kind: u.files for u in cache.size()} == {
         "sources": 60,
@@ -164,7 +165,7 @@ def test_a_kill_while_writing_leaves_nothing_that_can_be_read_wrong(cache: Cache
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     unfinished = cache.root / "unfinished"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:  # stopped with a file half written, then killed
         os.kill(process.pid, signal.SIGSTOP)
         if any(0 < f.stat().st_size < 8_000_000 for f in unfinished.glob("*")):

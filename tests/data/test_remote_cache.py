@@ -14,6 +14,7 @@ import pytest
 from bench.data.cache import Cache
 from bench.data.remote_cache import Remote
 from bench.errors import BenchError, UsageError
+from tests.helpers import PATIENCE
 
 SAMPLES = np.linspace(-1, 1, 1000, dtype=np.float32)
 PRINT = "f" * 32
@@ -144,7 +145,7 @@ def test_a_kill_while_uploading_shows_nobody_half_a_file(tmp_path: Path) -> None
     def half() -> bool:
         return any(0 < f.stat().st_size < 8_000_000 for f in shared.rglob(".*-*"))
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:  # stopped with a file half uploaded, then killed
         os.kill(process.pid, signal.SIGSTOP)
         if half():

@@ -23,7 +23,7 @@ from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.features.extraction import Extracted, extract
 from bench.features.signal import LogMel, Mfcc, Waveform
-from tests.helpers import ROOT
+from tests.helpers import PATIENCE, ROOT
 
 CPU = torch.device("cpu")
 RANDOM = Weights("random", "random")
@@ -273,12 +273,17 @@ from bench.features.extraction import extract
 from bench.contracts.feature import Feature
 from tests.features.test_extraction import make
 
+calls = 0
+
 @dataclass(frozen=True)
 class Slow(Feature):
     def extract(self, waveforms, device):
         if sys.argv[3] == "slow":
-            time.sleep(0.5)
             print("one", flush=True)
+            global calls
+            calls += 1
+            if calls == 3:
+                time.sleep(3600)  # the third is in hand until this process is killed
         return [w[:, None] + np.float32(1) for w in waveforms]
 
 cache = Cache(Path(sys.argv[1]))
@@ -303,7 +308,7 @@ def test_killed_extractions_and_several_at_once_end_with_the_same_entries(tmp_pa
     assert 2 <= len(list((tmp_path / "a" / "features").rglob("*.npy"))) <= 3
 
     racing = [start(Cache(tmp_path / folder), "fast") for folder in ("a", "a", "b", "b")]
-    totals = {float(process.communicate(timeout=60)[0]) for process in racing}
+    totals = {float(process.communicate(timeout=PATIENCE)[0]) for process in racing}
     assert len(totals) == 1
     entries = [
         {

@@ -15,6 +15,7 @@ import pytest
 
 from bench.runs.store import Store
 from tests.conftest import Bench
+from tests.helpers import PATIENCE
 
 QUICK = ("--set", "epochs=4", "--results", "results")
 
@@ -208,7 +209,7 @@ def test_an_interrupted_command_is_finished_by_the_next(
     time.sleep(0.3)
     process.send_signal(how)
     rest = process.stderr.read()
-    assert process.wait(60) == (130 if how is signal.SIGINT else -signal.SIGKILL), rest
+    assert process.wait(PATIENCE) == (130 if how is signal.SIGINT else -signal.SIGKILL), rest
     assert ("the same command goes on from there" in rest) == (how is signal.SIGINT)
     before = Store(None, results).recorded("tones")
     assert 1 <= len(before) < 5
@@ -238,7 +239,7 @@ def test_two_commands_at_once_share_the_work(manifest: Path, results: Path, tmp_
         subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
         for _ in "ab"
     ]
-    told = [process.communicate(timeout=240)[1] for process in both]
+    told = [process.communicate(timeout=PATIENCE)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     (record,) = Store(None, results).records()
     assert sorted((r.fold, r.seed) for r in record.runs) == sorted(

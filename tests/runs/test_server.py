@@ -16,6 +16,7 @@ import pytest
 from bench.runs.mlflow_client import StoreError
 from bench.runs.store import Store
 from tests.conftest import Bench
+from tests.helpers import PATIENCE
 from tests.servers import TrackingServer
 
 QUICK = ("-b", "mfcc-stats", "--folds", "2")
@@ -118,7 +119,7 @@ def test_two_commands_at_once_share_the_work(
         server, manifest, "--seeds", "2", "--set", "epochs=6", "--results", "shared"
     )
     both = [start(command, tmp_path) for _ in "ab"]
-    told = [process.communicate(timeout=240)[1] for process in both]
+    told = [process.communicate(timeout=PATIENCE)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     (record,) = records(server, tmp_path, 6)
     assert [run.status for run in record.runs] == ["ok"] * 4
@@ -143,7 +144,7 @@ def test_a_server_that_dies_costs_a_sentence_and_the_run_in_hand(
             break
     server.kill()
     try:
-        rest = process.communicate(timeout=120)[1]
+        rest = process.communicate(timeout=PATIENCE)[1]
     finally:
         server.start()
     assert process.returncode == 1, rest

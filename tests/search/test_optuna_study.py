@@ -1,9 +1,10 @@
 """Studies: a budget that is kept, trials that are nobody's twice, over SQLite and PostgreSQL."""
 
+import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bench.runs.search_record import TrialRecord
 from bench.search import optuna_study as studies
 from bench.search.optuna_study import Study, StudyError, best_trial
 from bench.settings import Tuning
-from tests.helpers import ROOT
+from tests.helpers import PATIENCE, ROOT, wait_until
 
 SPACE = {
     "rate": Range(1e-4, 1.0, log=True),
@@ -83,15 +84,28 @@ def test_a_trial_that_its_values_broke_counts_and_is_not_repeated(url: str) -> N
     ]
 
 
+def age_heartbeats(folder: Path) -> None:
+    """Make every worker's last heartbeat older than any patience."""
+    with closing(sqlite3.connect(folder / "optuna.db", timeout=PATIENCE)) as database, database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 day')")
+
+
+def heartbeat_age(folder: Path) -> float:
+    """s since the newest heartbeat."""
+    query = "SELECT unixepoch('now') - unixepoch(max(heartbeat)) FROM trial_heartbeats"
+    with closing(sqlite3.connect(folder / "optuna.db", timeout=PATIENCE)) as database:
+        return float(database.execute(query).fetchone()[0])
+
+
 def test_a_dead_workers_trial_is_run_again_by_a_living_one(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "GRACE", 1)
+    monkeypatch.setattr(studies, "GRACE", PATIENCE)
     dead, living = opened(url, 3), opened(url, 3)
-    (left,) = dead.claim(1)  # and no sign of life after it
+    (left,) = dead.claim(1)  # and no heartbeat after it
     assert len(finish(living)) == 2
     assert not living.settled()
-    time.sleep(2.5)
+    age_heartbeats(tmp_path)
     again = finish(living)
     assert again == [left.values]
     assert living.settled()
@@ -100,15 +114,16 @@ def test_a_dead_workers_trial_is_run_again_by_a_living_one(
 
 
 def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "GRACE", 2)
-    monkeypatch.setattr(studies, "BEAT", 1)
+    monkeypatch.setattr(studies, "GRACE", PATIENCE)
+    monkeypatch.setattr(studies, "BEAT", 0.1)
     busy, other = opened(url, 2), opened(url, 2)
     trials = busy.claim(1)
     with busy.alive(trials):
         finish(other)
-        time.sleep(3.2)
+        age_heartbeats(tmp_path)
+        wait_until(lambda: heartbeat_age(tmp_path) < PATIENCE, "a heartbeat of the busy worker")
         assert other.claim(1) == []
         assert not other.settled()
     trials[0].complete(1.0, 0.0)
@@ -166,33 +181,46 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password() 
 
 WORKER = """
 import sys, time
+from pathlib import Path
 sys.path.insert(0, {root!r})
+from tests.helpers import wait_until
 from tests.search.test_optuna_study import opened
+
+def meet(place):
+    (Path(sys.argv[2]) / f"{{place}}-{{sys.argv[3]}}").touch()
+    wait_until(lambda: len(list(Path(sys.argv[2]).glob(f"{{place}}-*"))) == 2, place)
+
 study = opened(sys.argv[1], 40)
-time.sleep(1.0)  # until both are here
+meet("both are here")
 done = 0
 while not study.settled():
-    for trial in study.claim(3):
-        time.sleep(0.05)
-        trial.complete(trial.values["rate"], 0.0)
-        done += 1
+    trials = study.claim(3)
+    with study.alive(trials):
+        for trial in trials:
+            time.sleep(0.05)
+            trial.complete(trial.values["rate"], 0.0)
+            done += 1
+    if 0 < done <= 3:
+        meet("both have had a share")
 print(done)
 """
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_two_workers_share_one_study_without_a_lost_or_a_double_trial(
-    kind: str, url: str, request: pytest.FixtureRequest
+    kind: str, url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if kind == "postgresql":
         make: Callable[[str], str] = request.getfixturevalue("postgres")
         url = make("workers")
-    command = [sys.executable, "-c", WORKER.format(root=str(ROOT)), url]
+    command = [sys.executable, "-c", WORKER.format(root=str(ROOT)), url, str(tmp_path)]
     both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen(
+            [*command, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for name in "ab"
     ]
-    told = [process.communicate(timeout=120) for process in both]
+    told = [process.communicate(timeout=PATIENCE) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     shares = [int(out) for out, _ in told]
     assert sum(shares) == 40

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from bench.data.cache import Cache
 from bench.runs.store import Store
 from tests.conftest import Bench
+from tests.helpers import wait_until
 
 QUICK = ("--set", "epochs=3", "--results", "results")
 FAST = ("-b", "mfcc-stats", "--trials", "5", *QUICK)
@@ -290,7 +290,22 @@ def test_a_wrong_command_is_a_sentence(
     assert "Traceback" not in err
 
 
-KILLED = "import bench.search.optuna_study as s; s.BEAT, s.GRACE = 1, 2; from bench.cli.app import main; main()"
+KILLED = """
+import os, time
+import bench.search.optuna_study as studies
+from bench.cli.app import main
+
+studies.BEAT, studies.GRACE = 1, 2
+report = studies.Trial.hopeless
+
+def hold_the_last(trial, score, step):
+    if "HOLD" in os.environ and trial.number == 7:
+        time.sleep(3600)  # the search cannot end before it is killed
+    return report(trial, score, step)
+
+studies.Trial.hopeless = hold_the_last
+main()
+"""
 
 
 def test_a_killed_search_goes_on_without_a_lost_or_a_double_trial(
@@ -314,12 +329,16 @@ def test_a_killed_search_goes_on_without_a_lost_or_a_double_trial(
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HOLD": "1"},
     )
-    while (
-        process.poll() is None and sum(run.info.status == "FINISHED" for run in trials(results)) < 2
-    ):
-        time.sleep(0.2)
+
+    def finished() -> int:
+        return sum(run.info.status == "FINISHED" for run in trials(results))
+
+    def two_recorded() -> bool:
+        return process.poll() is not None or finished() >= 2
+
+    wait_until(two_recorded, "two recorded trials", pause=0.2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
