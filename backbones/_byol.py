@@ -47,6 +47,8 @@ class ByolInput(Feature):
     which keeps differences in recording level.
     """
 
+    founding: ClassVar[tuple[str, ...]] = ("norm", "logmel")
+
     norm: Norm = "clip"
     logmel: LogMelSpectrogram = LOGMEL
 
@@ -71,6 +73,7 @@ class ByolEmbedding(Feature):
     """The embedding of a clip by the frozen network, (1, 1, dim): one frame, one layer."""
 
     pooled: ClassVar[bool] = True
+    founding: ClassVar[tuple[str, ...]] = ("weights", "of", "channels", "dim")
 
     weights: Weights
     of: ByolInput = INPUT

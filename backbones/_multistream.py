@@ -33,6 +33,8 @@ class _Fixed(Feature):
     At 8 kHz windows and hops keep their duration, so that every map keeps its size.
     """
 
+    founding: ClassVar[tuple[str, ...]] = ("seconds", "rate", "mirror")
+
     seconds: float = 5.0
     rate: int = SAMPLE_RATE  # Hz
     mirror: bool = True  # False: silence follows, as in the paper's first rows
@@ -90,6 +92,8 @@ class FixedSpectrum(_Fixed):
     """(frames, 128) in dB: mel bands, or `linear` ones, for which the window shrinks to 254
     samples.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("linear",)
 
     linear: bool = False
 

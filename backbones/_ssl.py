@@ -26,6 +26,13 @@ THANH = "Thanh et al. 2024, A Robust Pitch-Fusion Model for SER in Tonal Languag
 class SslOptions:
     """The options of every backbone of the family."""
 
+    founding: ClassVar[tuple[str, ...]] = (
+        "max_seconds",
+        "dropout",
+        "spec_augment",
+        "checkpointing",
+    )
+
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
     dropout: float = option(0.1, "dropout before each linear layer of the head", low=0, high=0.99)
     spec_augment: Literal["auto", "on", "off"] = option(

@@ -5,7 +5,7 @@ Algorithm 1).
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ class Segments(Feature):
     `pad_last` continued with silence to a whole one; a clip shorter than one segment always is. 0
     seconds: the clip is one segment.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("of", "seconds", "pad_last")
 
     of: Feature
     seconds: float

@@ -31,6 +31,8 @@ def everywhere(
 class WhisperOptions:
     """The options of every Whisper backbone."""
 
+    founding: ClassVar[tuple[str, ...]] = ("pad", "max_seconds", "dropout", "checkpointing")
+
     pad: Literal["auto", "own", "30s"] = option(
         "auto",
         "what the encoder sees: the clip's own length, or a window of 30 s; auto: own in finetune, 30s in probe",

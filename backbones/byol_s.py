@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.feature import Feature
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ByolOptions:
     """The options of BYOL-S."""
+
+    founding: ClassVar[tuple[str, ...]] = ("norm", "dropout")
 
     norm: Literal["clip", "audioset"] = option(
         "clip", "log-mel standardised by the clip's own mean and deviation, or by AudioSet's"

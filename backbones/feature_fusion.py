@@ -29,6 +29,8 @@ DESIGNS: Mapping[str, Design] = {
 
 @dataclass(frozen=True)
 class FeatureFusionOptions(FusionOptions):
+    founding: ClassVar[tuple[str, ...]] = ("max_seconds", "dropout")
+
     max_seconds: float = option(
         10.0, "seconds of a clip that are read (released: 10 at most); 0: all", low=0
     )

@@ -21,6 +21,8 @@ CHANNELS = (64, 64, 128, 128)  # of the four blocks of every stream
 class MultistreamOptions:
     """The options of multistream."""
 
+    founding: ClassVar[tuple[str, ...]] = ("seconds", "rate", "padding", "spectrum", "tokens")
+
     seconds: float = option(
         5.0, "length of every clip: shorter ones are padded, longer ones cut at both ends", low=4.1
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class SvmOptions:
     """The options of opensmile-svm."""
 
+    founding: ClassVar[tuple[str, ...]] = ("cost", "balance")
+
     cost: float = option(
         0.0, "the machine's C; 0: the best of six by UA on the validation part", low=0
     )

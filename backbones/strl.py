@@ -24,6 +24,16 @@ class StrlOptions:
     kernel_frames=5).
     """
 
+    founding: ClassVar[tuple[str, ...]] = (
+        "segment",
+        "last",
+        "kernel_descriptors",
+        "kernel_frames",
+        "heads",
+        "mha_tokens",
+        "functionals",
+    )
+
     segment: float = option(1.4, "seconds of a segment; 0.352 at least", low=0.352)
     last: Literal["drop", "pad"] = option(
         "drop", "what remains after the last whole segment: left out, or padded"

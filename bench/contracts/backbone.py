@@ -29,6 +29,8 @@ Scale = Literal["full", "tiny"]
 class NoOptions:
     """A backbone without options of its own."""
 
+    founding: ClassVar[tuple[str, ...]] = ()
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -79,7 +81,8 @@ class Backbone(Plugin, ABC):
     pretrained: ClassVar[bool] = (
         True  # False: there is nothing to pre-train, so random weights need no footnote
     )
-    Options: ClassVar[type] = NoOptions  # a frozen dataclass of `bench.options.option` fields
+    # a frozen dataclass of `bench.options.option` fields; `founding` in it names those of its release
+    Options: ClassVar[type] = NoOptions
 
     def refuses(self, setup: Setup) -> str | None:
         """Why this pairing makes no sense, or None. The table shows the reason."""

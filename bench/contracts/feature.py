@@ -3,7 +3,8 @@ cached by content.
 
 A feature is a frozen dataclass. Its fields are everything its result depends on (a `Weights` among
 them where a pre-trained network takes part), so that its fingerprint changes when, and only when,
-its result may.
+its result may. A field that is added to a released feature has a default that changes no result;
+`founding` names the fields that came before it (see `bench.fingerprint.content`).
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contracts.weights import Weights
-from bench.fingerprint import digest
+from bench.fingerprint import content, digest, origin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,7 @@ class Feature(ABC):
     """waveform -> (frames, *dims) float32; one row per clip where `pooled`."""
 
     version: ClassVar[int] = 1  # raise it when the same fields give other results
+    founding: ClassVar[tuple[str, ...] | None] = None  # the fields of its release
     cached: ClassVar[bool] = True  # False: cheaper to compute than to read
     pooled: ClassVar[bool] = False
 
@@ -47,13 +49,15 @@ class Feature(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits over the feature's name, version and fields."""
-        content = {
-            "feature": type(self).__qualname__,
-            "version": self.version,
-            "fields": _fields(self),
-        }
-        return digest(content)
+        """32 hex digits over the feature's name, version, fields and, outside our packages, module."""
+        return digest(
+            {
+                "feature": type(self).__qualname__,
+                "version": self.version,
+                "fields": content(self, _plain),
+                **origin(type(self)),
+            }
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -61,12 +65,8 @@ def _plain(value: Any) -> Any:
         return {"weights": value.digest}
     if isinstance(value, Feature):  # one feature of another: its name and version count, too
         return {"feature": value.fingerprint}
-    if dataclasses.is_dataclass(value):
-        return _fields(value)
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return content(value, _plain)
     return value
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}

@@ -1,7 +1,7 @@
 """How a network is trained: one frozen object. Every field can be set with `--set KEY=VALUE`."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bench.options import option
 
@@ -9,8 +9,27 @@ from bench.options import option
 @dataclass(frozen=True)
 class Recipe:
     """The training recipe of a run. Defaults suit a pre-trained encoder that is fine-tuned on a few
-    thousand clips.
+    thousand clips. A new field stays out of `founding`: see `bench.fingerprint.content`.
     """
+
+    founding: ClassVar[tuple[str, ...]] = (
+        "epochs",
+        "epoch_share",
+        "batch_size",
+        "accumulate",
+        "learning_rate",
+        "weight_decay",
+        "optimizer",
+        "schedule",
+        "decay",
+        "warmup",
+        "clip_norm",
+        "class_weights",
+        "label_smoothing",
+        "patience",
+        "monitor",
+        "precision",
+    )
 
     epochs: int = option(20, "passes over the training part at most", low=1)
     epoch_share: float = option(

@@ -34,6 +34,17 @@ class Architecture:
     family.
     """
 
+    founding: ClassVar[tuple[str, ...]] = (
+        "kind",
+        "layers",
+        "width",
+        "heads",
+        "norm",
+        "conv_bias",
+        "channels",
+        "normalise",
+    )
+
     kind: Kind
     layers: int = 12
     width: int = 768
@@ -150,6 +161,8 @@ def drop() -> None:
 class _Frozen(Feature):
     """`architecture` describes random weights; a checkpoint (None) describes itself."""
 
+    founding: ClassVar[tuple[str, ...]] = ("weights", "architecture", "max_seconds")
+
     weights: Weights
     architecture: Architecture | None = None
     max_seconds: float = 0.0  # longer clips are cut; 0: never
@@ -188,6 +201,8 @@ class ConvFrontEnd(_Frozen):
 
     `raw` leaves the waveform as it is, though the checkpoint was trained on normalised ones.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("raw",)
 
     raw: bool = False
 

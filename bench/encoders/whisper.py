@@ -79,6 +79,8 @@ class PaddedLogMel(Feature):
     (3000 each, mels).
     """
 
+    founding: ClassVar[tuple[str, ...]] = ("mels", "max_seconds")
+
     mels: int = 80
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
@@ -111,6 +113,7 @@ class OwnFrames(Feature):
 
     cached: ClassVar[bool] = False
     pooled: ClassVar[bool] = True
+    founding: ClassVar[tuple[str, ...]] = ("max_seconds",)
 
     max_seconds: float = 0.0  # 0: the whole clip
 
@@ -133,6 +136,8 @@ def frozen(weights: Weights, dims: Dims) -> Any:
 @dataclass(frozen=True)
 class _Frozen(Feature):
     """A frozen encoder. `padding` is what it sees: the clip alone, or the clip in a window of 30 s."""
+
+    founding: ClassVar[tuple[str, ...]] = ("weights", "dims", "padding", "max_seconds")
 
     weights: Weights
     dims: Dims

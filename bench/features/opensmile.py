@@ -14,7 +14,7 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Smile(Feature):
     Raises:
         UsageError: `frame_ms` and `hop_ms` do not fit the set, or openSMILE is not installed.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("feature_set", "level", "frame_ms", "hop_ms")
 
     feature_set: FeatureSet = "ComParE_2016"
     level: Level = "functionals"

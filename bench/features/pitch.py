@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class Pitch(Feature):
     Raises:
         UsageError: The extractor is not installed.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("extractor", "log", "unvoiced", "low", "high")
 
     extractor: Extractor = "yin"
     log: bool = True

@@ -7,7 +7,7 @@ what released code computes instead.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,8 @@ class PitchSignal(Feature):
     - `piptrack`: the released code of Wang et al.: the largest candidate of librosa.piptrack in
       each frame in Hz, which is not F0, stretched over the samples. `pitch` is not used.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("variant", "pitch", "normalise", "max_seconds")
 
     variant: Variant = "paper"
     pitch: Pitch = PITCH

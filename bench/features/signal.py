@@ -32,6 +32,7 @@ class Waveform(Feature):
     """The samples themselves, (samples,), optionally with zero mean and unit variance per clip."""
 
     cached: ClassVar[bool] = False
+    founding: ClassVar[tuple[str, ...]] = ("normalise", "max_seconds")
 
     normalise: bool = False
     max_seconds: float = 0.0  # longer clips are cut, before they are normalised; 0: never
@@ -51,6 +52,8 @@ class LogMel(Feature):
     `pad_seconds` = 30 gives the window that Whisper was trained on: the clip and silence, or its
     first 30 s.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("mels", "pad_seconds", "max_seconds")
 
     mels: int = 80  # 128 from large-v3 on
     pad_seconds: float = 0.0  # the clip is padded or cut to this length; 0: its own
@@ -73,6 +76,8 @@ class LogMelSpectrogram(Feature):
     The defaults are those of BYOL-S (Elbanna et al. 2022): 64 HTK mels between 60 and 7800 Hz;
     log(x + epsilon) with the machine epsilon of float32.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("n_fft", "window", "hop", "mels", "low", "high", "htk")
 
     n_fft: int = 1024
     window: int = WINDOW  # samples, Hann
@@ -100,6 +105,8 @@ class Mfcc(Feature):
     fewer than 9 frames has its edge frames repeated for the derivatives; one shorter than a window
     is continued with silence.
     """
+
+    founding: ClassVar[tuple[str, ...]] = ("coefficients", "deltas", "max_seconds")
 
     coefficients: int = 13
     deltas: int = 2  # orders of derivatives
@@ -132,6 +139,7 @@ class Statistics(Feature):
     """Mean and standard deviation of another feature over the clip's frames, (1, 2 * dim)."""
 
     pooled: ClassVar[bool] = True
+    founding: ClassVar[tuple[str, ...]] = ("of",)
 
     of: Feature
 

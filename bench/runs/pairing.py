@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Fold, Task
 from bench.contracts.weights import Weights
-from bench.fingerprint import digest
+from bench.fingerprint import digest, origin
 from bench.runs.records import PairingRecord
 from bench.runs.system import System
 
@@ -82,5 +82,6 @@ def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
         "weights": ready.weights.digest,
         "corpus": ready.corpus.checksum,
         "protocol": ready.protocol,
+        **origin(type(backbone)),
         **({"thresholds": "validation"} if system.setup.multilabel else {}),
     }

@@ -15,7 +15,7 @@ from bench import registry
 from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.task import Fold, Task
 from bench.errors import BenchError, UsageError, suggest
-from bench.fingerprint import digest
+from bench.fingerprint import content, digest
 from bench.options import stem
 from bench.runs.pairing import Pairing, Ready, Run, _content, fingerprint
 from bench.runs.records import PairingRecord, Tuned
@@ -282,6 +282,4 @@ def _weights_label(given: str | None) -> str:
 
 
 def _plain(record: PairingRecord) -> dict[str, Any]:
-    return {
-        k: v for k, v in dataclasses.asdict(record).items() if k not in ("runs", "notes", "seeds")
-    }
+    return {k: v for k, v in content(record).items() if k not in ("runs", "notes", "seeds")}

@@ -5,7 +5,7 @@ only this.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bench.scoring.predictions import Predictions
 
@@ -41,6 +41,24 @@ class RunRecord:
 @dataclass(frozen=True)
 class PairingRecord:
     """One row of a table: a backbone on a task under one protocol, mode and scale."""
+
+    founding: ClassVar[tuple[str, ...]] = (
+        "task",
+        "backbone",
+        "mode",
+        "protocol",
+        "scale",
+        "weights",
+        "settings",
+        "recipe",
+        "labels",
+        "positive",
+        "multilabel",
+        "folds_asked",
+        "folds_expected",
+        "clips_missing",
+        "skipped",
+    )
 
     task: str
     backbone: str  # with its variant

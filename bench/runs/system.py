@@ -15,6 +15,7 @@ from bench.contracts.feature import Feature
 from bench.contracts.recipe import Recipe
 from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
+from bench.fingerprint import content
 from bench.options import change
 from bench.settings import Settings
 
@@ -41,9 +42,9 @@ class System:
                 setup.mode,
                 setup.scale,
             ],
-            "options": dataclasses.asdict(setup.options),
+            "options": content(setup.options),
             "features": {name: feature.fingerprint for name, feature in self.features.items()},
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": content(self.recipe),
         }
 
 
