@@ -5,7 +5,10 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Plain = Callable[[Any], Any]
 
@@ -27,7 +30,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def content(instance: Any, plain: Plain = plain) -> dict[str, Any]:
+def content(instance: "DataclassInstance", plain: Plain = plain) -> dict[str, Any]:
     """The fields of a dataclass that enter a fingerprint, by name, each made `plain`.
 
     A class may name in `founding` those of its own fields that it was released with. They always
@@ -59,7 +62,7 @@ def _is_founding(name: str, kind: type) -> bool:
     return founding is None or name in founding
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def _default(field: "dataclasses.Field[Any]") -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default

@@ -11,8 +11,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from bench import catalogue, registry
+from bench.contracts.backbone import Backbone
+from bench.contracts.task import Task
 from bench.errors import UsageError
-from bench.keywords import Names, RunOptions, TuneOptions, check, names, paths, takes
+from bench.keywords import (
+    Backbones,
+    Names,
+    RunOptions,
+    Tasks,
+    TuneOptions,
+    check,
+    paths,
+    takes,
+)
+from bench.objects import Taken, take_backbones, take_tasks
 from bench.options import stem
 from bench.results import (
     AudioPredictions,
@@ -30,6 +42,7 @@ from bench.settings import Settings, Tuning, gather
 if TYPE_CHECKING:
     from bench.contracts.task import Published
     from bench.jobs import Job
+    from bench.runs.plan import Selection
     from bench.runs.store import Store
     from bench.runs.workplace import Outcome
     from bench.tables.row import Row
@@ -37,24 +50,24 @@ if TYPE_CHECKING:
 
 @overload
 def run(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     dry_run: Literal[True],
     **options: Unpack[RunOptions],
 ) -> "Plan": ...
 @overload
 def run(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     dry_run: Literal[False] | None = None,
     **options: Unpack[RunOptions],
 ) -> "RunResult": ...
 @takes(RunOptions)
 def run(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     dry_run: bool | None = None,
     **options: Unpack[RunOptions],
@@ -75,10 +88,12 @@ def run(
             its reason is in the table, and `ok` of the result is False.
     """
     check("run", options, RunOptions)
-    settings = _settings({**options, "backbone": backbone, "task": task, "dry_run": dry_run})
+    backbones = take_backbones(backbone)
+    tasks = take_tasks(task)
+    settings = _settings(backbones, tasks, {**options, "dry_run": dry_run})
     from bench import jobs
 
-    job = jobs.run(settings)
+    job = jobs.run(settings, _own(backbones, tasks))
     if job.outcome is None:
         return _plan(job)
     return _run_result(job, job.outcome)
@@ -86,8 +101,8 @@ def run(
 
 @overload
 def tune(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     show: Literal[True],
     search_only: bool = False,
@@ -95,8 +110,8 @@ def tune(
 ) -> "Searches": ...
 @overload
 def tune(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     show: Literal[False] = False,
     search_only: Literal[True],
@@ -104,8 +119,8 @@ def tune(
 ) -> "Searches": ...
 @overload
 def tune(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     show: Literal[False] = False,
     search_only: Literal[False] = False,
@@ -113,8 +128,8 @@ def tune(
 ) -> "TuneResult": ...
 @takes(TuneOptions)
 def tune(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     show: bool = False,
     search_only: bool = False,
@@ -135,12 +150,14 @@ def tune(
         BenchError: as `run`. A search that fails stops no other, and `ok` of the result is False.
     """
     check("tune", options, TuneOptions)
-    settings = _settings({**_tuning(options), "backbone": backbone, "task": task})
+    backbones = take_backbones(backbone)
+    tasks = take_tasks(task)
+    settings = _settings(backbones, tasks, _tuning(options))
     if show:
-        return _searches(_store(settings), names(task), names(backbone))
+        return _searches(_store(settings), tasks.names, backbones.names)
     from bench import jobs
 
-    job = jobs.tune(settings, search_only)
+    job = jobs.tune(settings, search_only, _own(backbones, tasks))
     searches = _searches(job.place.store, job.tasks, job.backbones, job.failed_searches)
     if job.outcome is None:
         return searches
@@ -149,8 +166,8 @@ def tune(
 
 
 def table(
-    backbone: Names | None = None,
-    task: Names | None = None,
+    backbone: Backbones | None = None,
+    task: Tasks | None = None,
     *,
     results: str | Path | None = None,
     tracking_uri: str | None = None,
@@ -168,11 +185,13 @@ def table(
         BenchError: if the store cannot be read.
     """
     settings = gather({"results": results, "tracking_uri": tracking_uri})
-    return Comparison(_rows(_store(settings), names(task), names(backbone)))
+    backbones = take_backbones(backbone)
+    tasks = take_tasks(task)
+    return Comparison(_rows(_store(settings), tasks.names, backbones.names, tasks.plugins))
 
 
 def prepare(
-    task: Names,
+    task: Tasks,
     *,
     data: Mapping[str, str | Path] | None = None,
     skip_bad_audio: bool | None = None,
@@ -192,8 +211,11 @@ def prepare(
         CorpusError: if a corpus is absent, incomplete or not as its task describes it.
     """
     options = {"data": data, "skip_bad_audio": skip_bad_audio, "cache": cache}
-    settings = _settings({**options, "task": task})
-    plugins = registry.tasks(settings.task)
+    tasks = take_tasks(task)
+    own_names = [plugin.name for plugin in tasks.plugins]
+    named = [name for name in tasks.names if name not in own_names]
+    plugins = [*registry.tasks(named), *tasks.plugins]
+    settings = gather({**options, "task": tasks.names})
     from bench import jobs
     from bench.data.corpus_card import card
 
@@ -205,6 +227,7 @@ def predict(
     run: str,
     audio: Names,
     *,
+    backbone: Backbone | type[Backbone] | None = None,
     window: float | None = None,
     hop: float | None = None,
     weights: Mapping[str, str] | None = None,
@@ -217,6 +240,7 @@ def predict(
     Args:
         run: `backbone@task`, the start of a fingerprint, or MLflow's id of the run.
         audio: audio files, or folders of them.
+        backbone: the one that was trained, where it was passed to `run` as an object.
         window: length in seconds of the windows that audio is cut into; 0: never. Default: 10 s
             where the audio is longer than 30 s.
         hop: seconds from the start of one window to the start of the next. Default: `window`.
@@ -240,9 +264,10 @@ def predict(
 
     files = inference.audio_files(paths(audio))
     chosen = devices.choose(settings.device)
+    own = take_backbones(backbone).plugins
     assert recorded.network, "chosen for its network"
     with TemporaryDirectory() as folder:
-        saved = rebuild(recorded.network(Path(folder)), settings.weights)
+        saved = rebuild(recorded.network(Path(folder)), settings.weights, *own)
     return AudioPredictions(inference.predict_audio(saved, files, chosen, window, hop))
 
 
@@ -256,10 +281,25 @@ def tasks() -> "Plugins":
     return Plugins(tuple(catalogue.tasks()))
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
+def _settings(
+    backbones: Taken[Backbone], tasks: Taken[Task], options: Mapping[str, Any]
+) -> Settings:
     """The settings of a function's keywords over those of `bench.toml`."""
-    backbones = names(given.get("backbone"))
-    return gather({**given, "backbone": backbones, "task": names(given.get("task"))})
+    settings = gather({**options, "backbone": backbones.names, "task": tasks.names})
+    objects = [*backbones.plugins, *tasks.plugins]
+    if objects and settings.executor != "local":
+        names = ", ".join(type(each).__name__ for each in objects)
+        raise UsageError(
+            f"a cluster's machines cannot import {names}, passed as an object: install it in a "
+            "package, as CONTRIBUTING.md says, or run it with executor='local'"
+        )
+    return settings
+
+
+def _own(backbones: Taken[Backbone], tasks: Taken[Task]) -> "Selection":
+    from bench.runs.plan import Selection
+
+    return Selection(backbones.plugins, tasks.plugins)
 
 
 def _tuning(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +318,8 @@ def _store(settings: Settings) -> "Store":
 
 
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
-    return RunResult(_rows(job.place.store, job.tasks, job.backbones), outcome)
+    tasks = [pairing.task for pairing in job.pairings]
+    return RunResult(_rows(job.place.store, job.tasks, job.backbones, tasks), outcome)
 
 
 def _plan(job: "Job") -> Plan:
@@ -287,8 +328,13 @@ def _plan(job: "Job") -> Plan:
     return Plan(tuple(planned(job.pairings, job.place.store, job.place.cache)))
 
 
-def _rows(store: "Store", tasks: Sequence[str], backbones: Sequence[str]) -> "tuple[Row, ...]":
-    """The table of what is recorded. Raises UsageError if nothing is."""
+def _rows(
+    store: "Store", tasks: Sequence[str], backbones: Sequence[str], known: Sequence[Task] = ()
+) -> "tuple[Row, ...]":
+    """The table of what is recorded; `known`: tasks that need not be looked up by name.
+
+    Raises UsageError if nothing is recorded.
+    """
     from bench.tables.collect import rows
 
     records = store.records(registry.recorded_names(tasks) or None)
@@ -299,6 +345,7 @@ def _rows(store: "Store", tasks: Sequence[str], backbones: Sequence[str]) -> "tu
             f"nothing is recorded in {store.name} for what is asked: start with `bench run`"
         )
     published = {record.task: _published(record.task) for record in records}
+    published |= {task.name: task.published for task in known}
     return tuple(rows(records, published))
 
 

@@ -44,8 +44,8 @@ class Job:
         return list(dict.fromkeys(pairing.record.backbone for pairing in self.pairings))
 
 
-def run(settings: Settings) -> Job:
-    """Plan the pairings, and run them unless `settings.dry_run`.
+def run(settings: Settings, own: "Selection | None" = None) -> Job:
+    """Plan the pairings, and run them unless `settings.dry_run`. `own`: plugins that are objects.
 
     Raises:
         BenchError: if a setting is wrong or the cluster does not answer. A corpus or a run that
@@ -53,7 +53,7 @@ def run(settings: Settings) -> Job:
     """
     from bench.runs import plan
 
-    selection = plan.select(settings)
+    selection = plan.select(settings, own)
     with _cluster(settings) as cluster:  # nothing is printed in here
         pairings, place = _plan(selection, settings, cluster)
         if settings.recipe == "tuned":
@@ -63,7 +63,7 @@ def run(settings: Settings) -> Job:
         return Job(pairings, place, _execute(pairings, place, settings, cluster))
 
 
-def tune(settings: Settings, search_only: bool) -> Job:
+def tune(settings: Settings, search_only: bool, own: "Selection | None" = None) -> Job:
     """Search each pairing, then run it with its default recipe and with the one that was chosen.
 
     Raises:
@@ -72,7 +72,7 @@ def tune(settings: Settings, search_only: bool) -> Job:
     from bench.runs import plan
 
     tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
-    selection = plan.select(settings)
+    selection = plan.select(settings, own)
     with _cluster(settings) as cluster:  # nothing is printed in here
         pairings, place = _plan(selection, settings, cluster)
         failed = _search(pairings, place, settings, tuning, cluster)

@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
+from bench.contracts.backbone import Backbone
+from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
 
-Names = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Name = str | os.PathLike[str]
+Names = Name | Sequence[Name]
+ABackbone = Name | Backbone | type[Backbone]
+ATask = Name | Task | type[Task]
+Backbones = ABackbone | Sequence[ABackbone]
+Tasks = ATask | Sequence[ATask]
 
 
 class StoreOptions(TypedDict, total=False):
@@ -91,20 +98,23 @@ def check(function: str, given: Mapping[str, object], options: type) -> None:
         )
 
 
-def names(given: Names | None) -> list[str]:
-    """`"a,b"`, `["a", "b"]` or a path as a list of names."""
+def names(given: object) -> list[str]:
+    """`"a,b"`, `["a", "b"]` or a path as a list of names. Raises UsageError for anything else."""
     parts: list[str] = []
-    for one in _each(given):
+    for one in each(given):
+        if not isinstance(one, str | os.PathLike):
+            raise UsageError(f"a name or a path is expected, not {one!r}")
         parts += one.split(",") if isinstance(one, str) else [os.fspath(one)]
     return [part.strip() for part in parts if part.strip()]
 
 
 def paths(given: Names) -> list[Path]:
     """One path or several as a list."""
-    return [Path(path) for path in _each(given)]
+    return [Path(path) for path in each(given)]
 
 
-def _each(given: Names | None) -> Sequence[str | os.PathLike[str]]:
+def each(given: Any) -> Sequence[Any]:
+    """One thing, several, or None as a list."""
     if given is None:
         return []
-    return [given] if isinstance(given, str | os.PathLike) else given
+    return given if isinstance(given, list | tuple) else [given]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.contracts.weights import Weights
 from bench.fingerprint import content, digest, origin
+from bench.source.digest import class_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,15 +50,20 @@ class Feature(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits over the feature's name, version, fields and, outside our packages, module."""
-        return digest(
-            {
-                "feature": type(self).__qualname__,
-                "version": self.version,
-                "fields": content(self, _plain),
-                **origin(type(self)),
-            }
-        )
+        """32 hex digits over the feature's name, version, fields and, outside our packages, module.
+
+        Of a class in no installed package over its source, too, where it can be read.
+        """
+        whole = {
+            "feature": type(self).__qualname__,
+            "version": self.version,
+            "fields": content(self, _plain),
+            **origin(type(self)),
+        }
+        source = class_digest(type(self))
+        if source:
+            whole["source"] = source
+        return digest(whole)
 
 
 def _plain(value: Any) -> Any:

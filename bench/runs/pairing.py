@@ -75,7 +75,7 @@ def fingerprint(pairing: Pairing, system: System, fold: Fold, seed: int, study: 
 def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
     """All that a run's predictions depend on, but its fold and seed."""
     backbone = pairing.backbone
-    return {
+    content = {
         **system.content,
         "format": FINGERPRINT_VERSION,
         "backbone": [backbone.stem, backbone.variant, backbone.version],
@@ -85,3 +85,8 @@ def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
         **origin(type(backbone)),
         **({"thresholds": "validation"} if system.setup.multilabel else {}),
     }
+    if backbone.source:
+        content["backbone_source"] = backbone.source
+    if pairing.task.source:
+        content["task_source"] = pairing.task.source
+    return content

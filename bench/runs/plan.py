@@ -63,13 +63,20 @@ class Selection:
     tasks: Sequence[Task]
 
 
-def select(settings: Settings) -> Selection:
-    """Check all that needs no data: names, variants, options. Raises UsageError; imports nothing
-    heavy.
+def select(settings: Settings, own: Selection | None = None) -> Selection:
+    """Check all that needs no data: names, variants, options. Imports nothing heavy.
+
+    `own`: what the user passed as objects; the settings name them beside registered plugins.
+    Raises UsageError.
     """
-    registry.check(settings.backbone, settings.task)
-    backbones = registry.backbones(settings.backbone, settings.variants)
-    tasks = registry.tasks(settings.task)
+    own = own or Selection((), ())
+    own_backbones = {backbone.name for backbone in own.backbones}
+    own_tasks = {task.name for task in own.tasks}
+    backbone_names = [name for name in settings.backbone if name not in own_backbones]
+    task_names = [name for name in settings.task if name not in own_tasks]
+    registry.check(backbone_names, task_names)
+    backbones = [*registry.backbones(backbone_names, settings.variants), *own.backbones]
+    tasks = [*registry.tasks(task_names), *own.tasks]
     check_options(settings, backbones)
     _check_names("--data", settings.data, [n for t in tasks for n in t.names], "task")
     _check_names(

@@ -56,9 +56,13 @@ def save(network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, fold
     (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
-def rebuild(folder: Path, weights: "Mapping[str, str]") -> Saved:
-    """The network of a folder that `save` wrote, on the CPU. `weights`: backbone -> path or hub id,
-    as `--weights`.
+def rebuild(
+    folder: Path, weights: "Mapping[str, str]", own_backbone: Backbone | None = None
+) -> Saved:
+    """The network of a folder that `save` wrote, on the CPU.
+
+    `weights`: backbone -> path or hub id, as `--weights`. `own_backbone`: the backbone, where it
+    was passed as an object.
 
     Raises NetworkError if its backbone, a feature or the pre-trained weights are no longer those it
     was trained with.
@@ -70,7 +74,9 @@ def rebuild(folder: Path, weights: "Mapping[str, str]") -> Saved:
         raise NetworkError(
             f"the network was saved by version {about['ser_bench']} of ser-bench: use that, or {AGAIN}"
         )
-    (backbone,) = registry.backbones([about["backbone"]])
+    backbone = own_backbone or _registered(about)
+    if backbone.source != about.get("source", ""):
+        raise NetworkError(f"the source of {about['backbone']} is not that of the run: {AGAIN}")
     if backbone.version != about["backbone_version"]:
         versions = f"version {about['backbone_version']} of {about['backbone']}, and this is version {backbone.version}"
         raise NetworkError(f"the network is of {versions}: {AGAIN}")
@@ -91,13 +97,26 @@ def rebuild(folder: Path, weights: "Mapping[str, str]") -> Saved:
     return Saved(setup, features, network.eval(), about["batch_size"], about["precision"])
 
 
+def _registered(about: "Mapping[str, Any]") -> Backbone:
+    name = about["backbone"]
+    if about.get("source"):
+        raise NetworkError(
+            f"{name} was passed as an object, so that its network cannot be built without it: "
+            "use bench.predict(..., backbone=...) in Python"
+        )
+    (backbone,) = registry.backbones([name])
+    return backbone
+
+
 def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:
     system, backbone = run.system, pairing.backbone
     assert pairing.ready
     setup = {f.name: getattr(system.setup, f.name) for f in dataclasses.fields(Setup)}
     setup["options"] = dataclasses.asdict(system.setup.options)
     setup["weights"] = _portable(system.setup.weights, pairing.task.private)
+    own = {"source": backbone.source} if backbone.source else {}
     return {
+        **own,
         "format": FORMAT,
         "ser_bench": __version__,
         "task": pairing.task.name,
