@@ -1,5 +1,5 @@
-"""Ways to divide a corpus, for tasks to choose from; `bench.splits.leakage.check` looks at every
-fold before it is used.
+"""Ways to divide a corpus, for tasks to choose from. `bench.splits.leakage.check` checks every fold
+before it is used.
 
 A builder returns the `split` of a `bench.contracts.task.Protocol`. All are deterministic, whatever
 the training seed. Validation is always cut from the training part: whole speakers where the test
@@ -27,19 +27,24 @@ VALIDATION = 0.15  # share of the training part, or of its speakers
 
 
 def leave_one_speaker_out(*only: str) -> Split:
-    """One fold per speaker, named after it; or for the speakers named alone."""
-    return lambda clips, _: _by_speaker(
-        clips, {name: {name} for name in only or sorted(speakers_of(clips))}
-    )
+    """One fold per speaker, named after it; of all speakers, or of those in `only`."""
+
+    def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
+        names = only or sorted(speakers_of(clips))
+        return _by_speaker(clips, {name: {name} for name in names})
+
+    return split
 
 
 def speaker_groups(groups: Sequence[Collection[str]]) -> Split:
     """One fold per group of test speakers; every speaker of the corpus is in exactly one group."""
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
-        if strangers := sorted(set(speakers_of(clips)).difference(*groups)):
+        unassigned = set(speakers_of(clips)).difference(*groups)
+        if unassigned:
+            names = ", ".join(sorted(unassigned))
             raise CorpusError(
-                f"the protocol has no fold for the speakers {', '.join(strangers)}: use another protocol"
+                f"the protocol has no fold for the speakers {names}: use another protocol"
             )
         return _by_speaker(clips, _numbered(groups))
 
@@ -51,9 +56,9 @@ def consecutive_speakers(size: int) -> Split:
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
         names = sorted(speakers_of(clips))
-        return _by_speaker(
-            clips, _numbered([names[i : i + size] for i in range(0, len(names), size)])
-        )
+        starts = range(0, len(names), size)
+        groups = [names[start : start + size] for start in starts]
+        return _by_speaker(clips, _numbered(groups))
 
     return split
 
@@ -64,7 +69,8 @@ def speaker_kfold(k: int, never_tested: Collection[str] = ()) -> Split:
     """
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
-        groups = groups_of_speakers([clip for clip in clips if clip.speaker not in never_tested], k)
+        candidates = _without_speakers(clips, never_tested)
+        groups = groups_of_speakers(candidates, k)
         return _by_speaker(clips, _numbered(groups), never_tested)
 
     return split
@@ -77,39 +83,46 @@ def held_out_speakers(test: float, k: int) -> Split:
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
         tested = share_of_speakers(clips, test)
-        groups = groups_of_speakers([clip for clip in clips if clip.speaker not in tested], k)
-        return [
-            _whole_speakers(name, clips, valid, tested) for name, valid in _numbered(groups).items()
-        ]
+        others = _without_speakers(clips, tested)
+        groups = groups_of_speakers(others, k)
+        folds = []
+        for name, valid in _numbered(groups).items():
+            fold = _whole_speakers(name, clips, valid, tested)
+            folds.append(fold)
+        return folds
 
     return split
 
 
 def stratified(test: float, valid: float | None = None, seed: int = SEED) -> Split:
-    """One random division of every class; speakers and copies are not looked at.
+    """One random division of every class; speakers and copies are ignored.
 
     Without a share `valid` of the corpus, validation is cut from the training part.
     """
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
-        training, rest = random_share(clips, test + (valid or 0), seed)
         if valid is None:
-            return [_cut("1", training, rest)]
-        validation, tested = random_share(rest, test / (valid + test), seed)
-        return [Fold("1", _ids(training), _ids(validation), _ids(tested))]
+            training, tested = random_share(clips, test, seed)
+            return [_cut("1", training, tested)]
+        training, rest = random_share(clips, test + valid, seed)
+        share_of_rest = test / (valid + test)
+        validation, tested = random_share(rest, share_of_rest, seed)
+        return [_fold("1", training, validation, tested)]
 
     return split
 
 
 def stratified_kfold(k: int) -> Split:
-    """`k` random folds, balanced by class; speakers and copies are not looked at."""
+    """`k` random folds, balanced by class; speakers and copies are ignored."""
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
-        groups = _numbered(random_groups(clips, k)).items()
-        return [
-            _cut(name, [c for c in clips if c.id not in g], [c for c in clips if c.id in g])
-            for name, g in groups
-        ]
+        groups = random_groups(clips, k)
+        folds = []
+        for name, tested in _numbered(groups).items():
+            training, test = _divide(clips, tested)
+            fold = _cut(name, training, test)
+            folds.append(fold)
+        return folds
 
     return split
 
@@ -120,27 +133,41 @@ def predefined() -> Split:
     """
 
     def split(clips: Sequence[Clip], _: Mapping[str, str]) -> list[Fold]:
-        train, valid, test = ([clip for clip in clips if clip.split == part] for part in PARTS)
+        parts: dict[str | None, list[Clip]] = {part: [] for part in PARTS}
+        for clip in clips:
+            if clip.split in parts:
+                parts[clip.split].append(clip)
+        train = parts["train"]
+        valid = parts["valid"]
+        test = parts["test"]
         if valid:
-            return [Fold("1", _ids(train), _ids(valid), _ids(test))]
+            return [_fold("1", train, valid, test)]
         speakers = {clip.speaker for clip in train}
-        return [_cut("1", train, test, by_speaker=None not in speakers and len(speakers) > 1)]
+        by_speaker = None not in speakers and len(speakers) > 1
+        return [_cut("1", train, test, by_speaker)]
 
     return split
 
 
 def without_copies(split: Split) -> Split:
-    """`split`, its test parts untouched, less every training or validation clip whose audio is also
-    tested.
+    """`split` without the training and validation clips whose audio is also tested. Test parts stay
+    as they are.
 
-    Where training and validation share audio, the copy that trains is left out.
+    If training and validation share audio, the training copy is left out.
     """
-    return lambda clips, content: [_without_copies(fold, content) for fold in split(clips, content)]
+
+    def without(clips: Sequence[Clip], content: Mapping[str, str]) -> list[Fold]:
+        return [_without_copies(fold, content) for fold in split(clips, content)]
+
+    return without
 
 
 def split_hash(folds: Sequence[Fold]) -> str:
     """32 hex digits that identify folds, the order of their clips included."""
-    return digest([[fold.name, fold.train, fold.valid, fold.test] for fold in folds])
+    content = []
+    for fold in folds:
+        content.append([fold.name, fold.train, fold.valid, fold.test])
+    return digest(content)
 
 
 def _by_speaker(
@@ -149,18 +176,21 @@ def _by_speaker(
     """One fold per group of test speakers, its validation speakers chosen among the others."""
     folds = []
     for name, tested in groups.items():
-        others = [clip for clip in clips if clip.speaker not in {*tested, *never_tested}]
-        folds.append(_whole_speakers(name, clips, share_of_speakers(others, VALIDATION), tested))
+        others = _without_speakers(clips, {*tested, *never_tested})
+        valid = share_of_speakers(others, VALIDATION)
+        fold = _whole_speakers(name, clips, valid, tested)
+        folds.append(fold)
     return folds
 
 
 def _whole_speakers(
     name: str, clips: Sequence[Clip], valid: Collection[str], test: Collection[str]
 ) -> Fold:
-    train = [clip for clip in clips if clip.speaker not in test and clip.speaker not in valid]
-    return Fold(
-        name, _ids(train), *(_ids(c for c in clips if c.speaker in part) for part in (valid, test))
-    )
+    """The fold with these validation and test speakers; all others train."""
+    training = _without_speakers(clips, {*valid, *test})
+    validation = _of_speakers(clips, valid)
+    tested = _of_speakers(clips, test)
+    return _fold(name, training, validation, tested)
 
 
 def _cut(
@@ -169,28 +199,62 @@ def _cut(
     """A fold whose validation part is cut from `training`."""
     if by_speaker:
         speakers = share_of_speakers(training, VALIDATION)
-        valid = {clip.id for clip in training if clip.speaker in speakers}
+        train = _without_speakers(training, speakers)
+        valid = _of_speakers(training, speakers)
     else:
-        valid = share_of_classes(training, VALIDATION)
-    train = [clip for clip in training if clip.id not in valid]
-    return Fold(name, _ids(train), _ids(clip for clip in training if clip.id in valid), _ids(test))
+        chosen = share_of_classes(training, VALIDATION)
+        train, valid = _divide(training, chosen)
+    return _fold(name, train, valid, test)
 
 
-def _numbered(groups: Sequence[Collection[str]]) -> dict[str, Collection[str]]:
-    return {str(number): group for number, group in enumerate(groups, start=1)}
+def _without_copies(fold: Fold, content: Mapping[str, str]) -> Fold:
+    tested = {content[clip] for clip in fold.test}
+    valid = [clip for clip in fold.valid if content[clip] not in tested]
+    validated = {content[clip] for clip in valid}
+    evaluated = tested | validated
+    train = [clip for clip in fold.train if content[clip] not in evaluated]
+    return Fold(
+        fold.name,
+        tuple(train),
+        tuple(valid),
+        fold.test,
+    )
+
+
+def _fold(name: str, train: Iterable[Clip], valid: Iterable[Clip], test: Iterable[Clip]) -> Fold:
+    return Fold(
+        name,
+        _ids(train),
+        _ids(valid),
+        _ids(test),
+    )
 
 
 def _ids(clips: Iterable[Clip]) -> tuple[str, ...]:
     return tuple(clip.id for clip in clips)
 
 
-def _without_copies(fold: Fold, content: Mapping[str, str]) -> Fold:
-    tested = {content[clip] for clip in fold.test}
-    valid = tuple(clip for clip in fold.valid if content[clip] not in tested)
-    later = tested | {content[clip] for clip in valid}
-    return Fold(
-        fold.name,
-        tuple(clip for clip in fold.train if content[clip] not in later),
-        valid,
-        fold.test,
-    )
+def _of_speakers(clips: Iterable[Clip], speakers: Collection[str]) -> list[Clip]:
+    return [clip for clip in clips if clip.speaker in speakers]
+
+
+def _without_speakers(clips: Iterable[Clip], speakers: Collection[str]) -> list[Clip]:
+    return [clip for clip in clips if clip.speaker not in speakers]
+
+
+def _divide(clips: Iterable[Clip], ids: Collection[str]) -> tuple[list[Clip], list[Clip]]:
+    """The clips whose id is not in `ids`, and those whose id is."""
+    others = []
+    chosen = []
+    for clip in clips:
+        if clip.id in ids:
+            chosen.append(clip)
+        else:
+            others.append(clip)
+    return others, chosen
+
+
+def _numbered(groups: Sequence[Collection[str]]) -> dict[str, Collection[str]]:
+    numbers = range(1, len(groups) + 1)
+    names = map(str, numbers)
+    return dict(zip(names, groups, strict=True))

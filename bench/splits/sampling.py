@@ -1,5 +1,5 @@
-"""Even shares of a set of clips: of its classes, or of its speakers. The clips and their order
-decide, no seed does.
+"""Even shares of a set of clips: of its classes, or of its speakers. They depend on the clips and
+their order alone, not on a training seed.
 """
 
 import random
@@ -9,28 +9,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.contracts.clip import Clip
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more
 
 PARTS = ("train", "valid", "test")
 SEED = 0  # of every draw here, whatever the training seed
-DRAWS = 200  # sets of speakers that are tried before the most even one is taken
-
-_NAMED = 5  # clips that an error names before it counts the rest
+DRAWS = 200  # sets of speakers that are drawn, of which the most even one is taken
+NAMED = 5  # clips that an error names before it counts the rest
 
 
 def share_of_classes(clips: Sequence[Clip], share: float) -> set[str]:
     """Ids of about `share` of the clips of each class, at least one of a class that has two."""
     members: dict[str, list[str]] = {}
     for clip, stratum in zip(clips, strata(clips), strict=True):
-        members.setdefault(stratum, []).append(clip.id)
-    draw = random.Random(SEED)  # noqa: S311 - to be repeated, not to be secret
-    sizes = {
-        stratum: max(1, round(share * len(ids))) if len(ids) > 1 else 0
-        for stratum, ids in members.items()
-    }
-    return {
-        clip_id for stratum, ids in members.items() for clip_id in draw.sample(ids, sizes[stratum])
-    }
+        ids = members.setdefault(stratum, [])
+        ids.append(clip.id)
+    draw = random.Random(SEED)  # noqa: S311 - must be repeatable, not secret
+    chosen: set[str] = set()
+    for ids in members.values():
+        if len(ids) == 1:
+            continue
+        size = max(1, round(share * len(ids)))
+        chosen.update(draw.sample(ids, size))
+    return chosen
 
 
 def share_of_speakers(clips: Sequence[Clip], share: float) -> frozenset[str]:
@@ -40,23 +40,22 @@ def share_of_speakers(clips: Sequence[Clip], share: float) -> frozenset[str]:
     A draw that lacks a class, or takes all of it, comes last. Raises CorpusError for fewer than two
     speakers.
     """
-    counts: dict[str, Counter[str]] = {name: Counter() for name in speakers_of(clips)}
-    for clip, stratum in zip(clips, strata(clips), strict=True):
-        counts[str(clip.speaker)][stratum] += 1
+    counts = _counts_by_speaker(clips)
     if len(counts) < 2:
         raise CorpusError(
             "the corpus has too few speakers to divide by speaker: use another protocol"
         )
-    totals = sum(counts.values(), Counter[str]())
-    size = max(1, round(share * len(counts)))
-    draw = random.Random(SEED)  # noqa: S311
+    speakers = list(counts)
+    size = max(1, round(share * len(speakers)))
+    draw = random.Random(SEED)  # noqa: S311 - must be repeatable, not secret
+    candidates = (draw.sample(speakers, size) for _ in range(DRAWS))
+    totals = _total(counts.values())
 
-    def uneven(speakers: Iterable[str]) -> tuple[int, float]:
-        taken = sum((counts[name] for name in speakers), Counter[str]())
-        shares = [taken[stratum] / total for stratum, total in totals.items()]
-        return sum(s in (0, 1) for s in shares), sum(abs(s - share) for s in shares)
+    def unevenness(candidate: Iterable[str]) -> tuple[int, float]:
+        taken = _total(counts[name] for name in candidate)
+        return _unevenness(taken, totals, share)
 
-    return frozenset(min((draw.sample(list(counts), size) for _ in range(DRAWS)), key=uneven))
+    return frozenset(min(candidates, key=unevenness))
 
 
 def groups_of_speakers(clips: Sequence[Clip], k: int) -> list[set[str]]:
@@ -65,14 +64,13 @@ def groups_of_speakers(clips: Sequence[Clip], k: int) -> list[set[str]]:
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    place = {
-        name: number for number, name in enumerate(speakers_of(clips))
-    }  # pseudonyms differ between machines
-    if len(place) < k:
+    # by number: pseudonyms differ between machines
+    numbers = {name: number for number, name in enumerate(speakers_of(clips))}
+    if len(numbers) < k:
         raise CorpusError(
-            f"{len(place)} speakers cannot make {k} speaker-disjoint folds: use another protocol"
+            f"{len(numbers)} speakers cannot make {k} speaker-disjoint folds: use another protocol"
         )
-    groups = [place[str(clip.speaker)] for clip in clips]
+    groups = [numbers[str(clip.speaker)] for clip in clips]
     with _sklearn(f"{k} speaker-disjoint folds"):
         parts = list(StratifiedGroupKFold(k).split(clips, strata(clips), groups))
     return [{str(clips[i].speaker) for i in tested} for _, tested in parts]
@@ -83,9 +81,8 @@ def random_groups(clips: Sequence[Clip], k: int) -> list[set[str]]:
     from sklearn.model_selection import StratifiedKFold
 
     with _sklearn(f"{k} folds"):
-        parts = list(
-            StratifiedKFold(k, shuffle=True, random_state=SEED).split(clips, strata(clips))
-        )
+        folds = StratifiedKFold(k, shuffle=True, random_state=SEED)
+        parts = list(folds.split(clips, strata(clips)))
     return [{clips[i].id for i in tested} for _, tested in parts]
 
 
@@ -104,31 +101,58 @@ def strata(clips: Iterable[Clip]) -> list[str]:
     """Each clip's label; of several, the one that is rarest in the corpus."""
     clips = list(clips)
     uses = Counter(label for clip in clips for label in clip.labels)
-    return [min(clip.labels, key=lambda label: (uses[label], label), default="") for clip in clips]
+
+    def rarity(label: str) -> tuple[int, str]:
+        return uses[label], label
+
+    return [min(clip.labels, key=rarity, default="") for clip in clips]
 
 
 def speakers_of(clips: Iterable[Clip]) -> list[str]:
     """Each speaker once, in the order of the clips. Raises CorpusError if a clip has none."""
     clips = list(clips)
-    if nameless := [clip for clip in clips if clip.speaker is None]:
+    nameless = [clip for clip in clips if clip.speaker is None]
+    if nameless:
         raise CorpusError(
-            f"the protocol divides by speaker, and {len(nameless)} clips have none: {named(nameless)}; "
-            "say who speaks, or use another protocol"
+            f"the protocol divides by speaker, and {len(nameless)} clips have none: "
+            f"{named(nameless)}; add their speakers, or use another protocol"
         )
     return list(dict.fromkeys(str(clip.speaker) for clip in clips))
 
 
 def named(clips: Sequence[Clip]) -> str:
     """The first few clips as their user knows them, and how many more there are."""
-    more = f" and {len(clips) - _NAMED} more" if len(clips) > _NAMED else ""
-    return ", ".join(clip.where or clip.id for clip in clips[:_NAMED]) + more
+    names = [clip.where or clip.id for clip in clips]
+    return and_more(names, NAMED)
+
+
+def _counts_by_speaker(clips: Sequence[Clip]) -> dict[str, Counter[str]]:
+    """The clips of each speaker by class."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in speakers_of(clips)}
+    for clip, stratum in zip(clips, strata(clips), strict=True):
+        by_class = counts[str(clip.speaker)]
+        by_class[stratum] += 1
+    return counts
+
+
+def _total(counts: Iterable[Counter[str]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total
+
+
+def _unevenness(taken: Counter[str], totals: Counter[str], share: float) -> tuple[int, float]:
+    """How many classes are missing or taken whole, and how far the classes are from `share`."""
+    shares = [taken[stratum] / total for stratum, total in totals.items()]
+    extremes = [one for one in shares if one in (0, 1)]
+    deviations = [abs(one - share) for one in shares]
+    return len(extremes), sum(deviations)
 
 
 @contextmanager
 def _sklearn(what: str) -> Iterator[None]:
-    """Too few clips of a class as one sentence; what is a mere warning is left to the check of the
-    folds.
-    """
+    """Report too few clips of a class in one sentence. Warnings are left to the check of folds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

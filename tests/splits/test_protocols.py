@@ -267,7 +267,7 @@ BROKEN = {
         {"valid": ("00-00",)},
         "fold x: 1 train clips and the valid part are the same",
     ),
-    "an unknown clip": ({"valid": ("nobody",)}, "fold x holds 1 clips that the corpus does not"),
+    "an unknown clip": ({"valid": ("nobody",)}, "fold x holds 1 clips that are not in the corpus"),
     "a clip twice in a part": (
         {"valid": ("07-00", "07-00")},
         "fold x holds a clip twice in one part",
