@@ -52,7 +52,7 @@ class PitchEncoder(nn.Module):
         without = type(config).from_dict(
             {**config.to_dict(), "num_hidden_layers": 0}
         )  # a transformer is not wanted
-        network = AutoModel.from_config(without)
+        network = AutoModel.from_config(without, trust_remote_code=False)
         self.layers, self.feature_projection = (
             network.feature_extractor.conv_layers,
             network.feature_projection,

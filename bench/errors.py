@@ -44,3 +44,8 @@ def one_line(error: object, limit: int | None = None) -> str:
     """An exception's message as one line of at most `limit` characters; its class if it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:limit]
+
+
+def first_sentence(error: object, limit: int = 200) -> str:
+    """The first sentence of an exception's message, without its full stop, to be quoted in another."""
+    return one_line(error).split(". ")[0][:limit].rstrip(" .:")

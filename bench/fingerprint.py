@@ -5,10 +5,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any
 
 Plain = Callable[[Any], Any]
 
@@ -30,7 +27,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def content(instance: "DataclassInstance", plain: Plain = plain) -> dict[str, Any]:
+def content(instance: Any, plain: Plain = plain) -> dict[str, Any]:
     """The fields of a dataclass that enter a fingerprint, by name, each made `plain`.
 
     A class may name in `founding` those of its own fields that it was released with. They always
@@ -62,7 +59,7 @@ def _is_founding(name: str, kind: type) -> bool:
     return founding is None or name in founding
 
 
-def _default(field: "dataclasses.Field[Any]") -> Any:
+def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default

@@ -121,7 +121,7 @@ def load(weights: Weights, architecture: Architecture | None) -> Any:
 
     config = read_config(weights, architecture)
     if architecture is not None:
-        return AutoModel.from_config(config).eval()
+        return AutoModel.from_config(config, trust_remote_code=False).eval()
     return load_pretrained(AutoModel, weights, config).eval()
 
 
@@ -191,7 +191,7 @@ class _Frozen(Feature):
         from transformers import AutoModel
 
         with torch.device("meta"):
-            return AutoModel.from_config(self._config)
+            return AutoModel.from_config(self._config, trust_remote_code=False)
 
 
 @dataclass(frozen=True)

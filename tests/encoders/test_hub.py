@@ -148,7 +148,10 @@ def test_the_cache_tells_the_commit_and_the_folder(hub: Path, made: tuple[Path, 
 
 @pytest.mark.parametrize("variable", ["HF_HOME", "HF_HUB_CACHE"])
 def test_the_cache_is_found_by_its_environment_variables(hub: Path, variable: str) -> None:
-    program = "from bench.contracts.weights import *; w = resolve('org/name', None); print(w.digest, local_folder(w))"
+    program = (
+        "from bench.contracts.weights import resolve; from bench.encoders.hub import local_folder; "
+        "w = resolve('org/name', None); print(w.digest, local_folder(w))"
+    )
     unset = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     environment = {
         **unset,
@@ -288,6 +291,31 @@ BREAKS = (
     wider,
     unknown_kind,
 )
+
+
+def own_code(folder: Path) -> None:
+    change_config(folder, auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"})
+    (folder / "own.py").write_text("raise SystemExit('this code was run')")
+
+
+def own_code_alone(folder: Path) -> None:
+    own_code(folder)
+    change_config(folder, model_type="own")
+
+
+@pytest.mark.parametrize("damage", [own_code, own_code_alone])
+def test_code_beside_the_weights_is_refused_without_a_question(
+    folder: Path, damage: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    questions: list[object] = []
+    monkeypatch.setattr("builtins.input", lambda text="": questions.append(text) or "y")
+    damage(folder)
+    capfd.readouterr()
+    with pytest.raises(WeightsError, match="code") as error:
+        load_pretrained(auto_model(), resolve(str(folder), None))
+    assert str(folder) in one_sentence(error)
+    assert questions == []
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
