@@ -34,7 +34,7 @@ def shortened(text: str, columns: int) -> str:
         if display_width(kept + character) >= columns:
             break
         kept += character
-    return f"{kept.rstrip()}…"
+    return f"{kept.rstrip(' [(')}…"
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,6 @@
 """A row of a comparison table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
@@ -12,8 +12,8 @@ AVERAGES = ("UA", "WA", "F1 macro", "F1 weighted")  # of a row, and of each of i
 
 @dataclass(frozen=True)
 class Row:
-    """A measured pairing or a published figure. Scores are fractions (0 to 1), absent where there
-    are none.
+    """A measured pairing or a published figure. Scores are fractions (0 to 1), missing where they
+    are not known.
     """
 
     task: str
@@ -33,22 +33,17 @@ class Row:
     seeds: int = 0  # that have predictions
     clips: int = 0  # distinct ones that were tested
     clips_missing: int = 0
-    scores: Mapping[str, float] = field(
-        default_factory=dict
-    )  # as `bench.scoring.scores` names them
+    # as `bench.scoring.scores` names them
+    scores: Mapping[str, float] = field(default_factory=dict)
     interval: tuple[float, float] | None = None  # of UA, 95 %
-    gain: float | None = None  # of a tuned row: its UA minus that of the row with the usual recipe
-    gain_interval: tuple[float, float] | None = (
-        None  # the same, 95 %, of both on the same draws of speakers
-    )
+    gain: float | None = None  # of a tuned row: its UA minus that of the default recipe
+    gain_interval: tuple[float, float] | None = None  # 95 %, both on the same draws of speakers
     fold_mean: Mapping[str, float] = field(default_factory=dict)  # of AVERAGES, over folds
-    fold_sd: Mapping[str, float] = field(
-        default_factory=dict
-    )  # the same, n - 1; empty with a single fold
+    fold_sd: Mapping[str, float] = field(default_factory=dict)  # n - 1; empty with a single fold
     parameters: int = 0
     trainable_parameters: int = 0
     train_seconds: float = 0.0  # of all its runs together
-    peak_memory_mb: float = 0.0  # of the hungriest run
+    peak_memory_mb: float = 0.0  # the largest of its runs
     fingerprints: tuple[str, ...] = ()
     citation: str = ""  # of a published row
     notes: tuple[str, ...] = ()  # caveats
@@ -58,14 +53,16 @@ class Row:
         """The backbone with everything that is not its default: `byol-s [epochs=3, weights:
         random]`.
         """
-        changes = [f"{key}={value}" for key, value in self.settings.items()]
-        changes += [f"weights: {self.weights}"] if self.weights else []
-        changes += [self.recipe] if self.recipe else []
+        changes = [f"{name}={value}" for name, value in self.settings.items()]
+        if self.weights:
+            changes.append(f"weights: {self.weights}")
+        if self.recipe:
+            changes.append(self.recipe)
         return f"{self.backbone} [{', '.join(changes)}]" if changes else self.backbone
 
     @property
     def system(self) -> tuple[object, ...]:
-        """What a default and a tuned row of one pairing share."""
+        """What the default row and the tuned row of a pairing have in common."""
         settings = tuple(sorted(self.settings.items()))
         return (
             self.task,
@@ -83,46 +80,64 @@ class Row:
         return self.source == "measured"
 
 
+ABOUT = ("task", "backbone", "label", "mode", "protocol", "scale", "source", "status", "reason")
+COUNTS = ("folds", "folds_expected", "seeds", "clips", "clips_missing")
+COSTS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
+
+
 def record(row: Row) -> dict[str, Any]:
-    """A row as one JSON object: the keys that scripts rely on, None for what there is not,
-    fractions for scores.
+    """A row as one JSON object with the keys that scripts rely on. Scores are fractions; None stands
+    for what is not known or not finite.
     """
-    low, high = row.interval or (None, None)
     content = {
-        name: getattr(row, name)
-        for name in ("task", "backbone", "label", "mode", "protocol", "scale")
-    }
-    content |= {name: getattr(row, name) for name in ("source", "status", "reason")}
-    for name in ("folds", "folds_expected", "seeds", "clips", "clips_missing"):
-        content[name] = getattr(row, name) if row.measured else None
-    content |= {key(name): row.scores.get(name) for name in (*AVERAGES, *row.scores)}
-    content |= {"UA_low": low, "UA_high": high}
-    least, most = row.gain_interval or (None, None)
-    content |= {
-        "recipe": row.recipe,
-        "UA_gain": row.gain,
-        "UA_gain_low": least,
-        "UA_gain_high": most,
-    }
-    for kind, values in (("mean", row.fold_mean), ("sd", row.fold_sd)):
-        content |= {f"{key(name)}_fold_{kind}": values.get(name) for name in AVERAGES}
-    for name in ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb"):
-        content[name] = getattr(row, name) if row.fingerprints else None
-    content |= {
+        **_fields(row, ABOUT, known=True),
+        **_fields(row, COUNTS, known=row.measured),
+        **_scores(row),
+        **_tuning(row),
+        **_over_folds(row),
+        **_fields(row, COSTS, known=bool(row.fingerprints)),
         "weights": row.weights,
         "settings": dict(row.settings),
         "fingerprints": list(row.fingerprints),
+        "citation": row.citation,
+        "notes": list(row.notes),
     }
-    content |= {"citation": row.citation, "notes": list(row.notes)}
-    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in content.items()}
+    return {name: _finite(value) for name, value in content.items()}
 
 
 def key(score: str) -> str:
-    """A score's name in JSON and CSV: `F1_macro` for `F1 macro`, `F1_negative` for `F1 (negative)`."""
+    """A score's name in JSON and CSV: `F1_macro` for `F1 macro`, `F1_negative` for `F1 (negative)`.
+
+    A class that is called like an average keeps its brackets.
+    """
     kind, bracket, label = score.partition(" (")
     if not bracket:
         return score.replace(" ", "_")
     own = f"{kind}_{label.removesuffix(')')}"
-    return (
-        score if own in ("F1_macro", "F1_weighted", "F1_micro") else own
-    )  # a class of that name keeps its brackets
+    return score if own in ("F1_macro", "F1_weighted", "F1_micro") else own
+
+
+def _fields(row: Row, names: Iterable[str], known: bool) -> dict[str, Any]:
+    return {name: getattr(row, name) if known else None for name in names}
+
+
+def _scores(row: Row) -> dict[str, Any]:
+    low, high = row.interval or (None, None)
+    names = (*AVERAGES, *row.scores)
+    return {**{key(name): row.scores.get(name) for name in names}, "UA_low": low, "UA_high": high}
+
+
+def _tuning(row: Row) -> dict[str, Any]:
+    low, high = row.gain_interval or (None, None)
+    gain = {"UA_gain": row.gain, "UA_gain_low": low, "UA_gain_high": high}
+    return {"recipe": row.recipe, **gain}
+
+
+def _over_folds(row: Row) -> dict[str, Any]:
+    means = {f"{key(name)}_fold_mean": row.fold_mean.get(name) for name in AVERAGES}
+    deviations = {f"{key(name)}_fold_sd": row.fold_sd.get(name) for name in AVERAGES}
+    return means | deviations
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value

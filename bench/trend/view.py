@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.tables.formats import Format, as_csv, draw
-from bench.tables.layout import NOTHING, Cell, Column, Table
+from bench.tables.numbers import NOTHING
+from bench.tables.table import Cell, Column, Table
 from bench.trend import notes
 from bench.trend.analysis import Analysis, Contrast, Measured, Relation, Summary
 from bench.trend.calls import Call
@@ -166,7 +167,7 @@ def _table(
     footnotes: Sequence[str],
     legend: tuple[str, ...],
 ) -> Table:
-    body = tuple(tuple(Cell(column.of(row)) for column in columns) for row in rows)
+    body = tuple(tuple(Cell(column.text(row)) for column in columns) for row in rows)
     marks = f" [1–{len(footnotes)}]" if len(footnotes) > 1 else " [1]" * len(footnotes)
     return Table(title + marks, tuple(columns), body, tuple(footnotes), legend)
 

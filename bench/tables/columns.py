@@ -1,0 +1,209 @@
+"""The columns of a comparison table: one entry each, in the order in which they are shown."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.tables.numbers import NOTHING, count, duration, many, percent, quantity
+from bench.tables.row import AVERAGES, Row
+from bench.tables.table import Column
+
+BY_FOLD, TRAIN_TIME, GAIN = "UA by fold", "train time", "by tuning"
+CLASS_SPARE = 7  # as Column.spare, of the F1 of single classes
+
+Group = Literal["name", "score", "setup", "cost", "status"]
+Selection = Callable[[Iterable[Row]], list[Row]]
+
+
+# --- the rows that a column is about ---
+
+
+def measured(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.measured]
+
+
+def scored(rows: Iterable[Row]) -> list[Row]:
+    """The measured rows that have scores."""
+    return [row for row in measured(rows) if row.scores]
+
+
+def _published_alone(rows: Iterable[Row]) -> list[Row]:
+    every = list(rows)
+    return [] if measured(every) else every
+
+
+def _tuned(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.gain is not None]
+
+
+# --- what a cell says ---
+
+
+def _name(row: Row) -> str:
+    return row.label if row.measured else row.backbone
+
+
+def _ua(row: Row) -> str:
+    value = percent(row.scores.get("UA"))
+    if row.interval is None:
+        return value
+    low, high = row.interval
+    return f"{value} [{percent(low)}, {percent(high)}]"
+
+
+def _gain(row: Row) -> str:
+    if row.gain is None:
+        return NOTHING
+    value = f"{100 * row.gain:+.1f}"
+    if row.gain_interval is None:
+        return value
+    low, high = row.gain_interval
+    return f"{value} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _by_fold(row: Row) -> str:
+    if not row.fold_sd:
+        return NOTHING
+    mean = percent(row.fold_mean["UA"])
+    deviation = percent(row.fold_sd["UA"])
+    return f"{mean} ± {deviation}"
+
+
+def _folds(row: Row) -> str:
+    if not row.folds_expected or row.status == "skipped":
+        return NOTHING
+    return f"{row.folds}/{row.folds_expected}"
+
+
+def _status(row: Row) -> str:
+    return row.status if row.measured else "published"
+
+
+def _text(value: str) -> str:
+    return value or NOTHING
+
+
+# --- the columns ---
+
+
+@dataclass(frozen=True)
+class RowColumn(Column[Row]):
+    """A column of comparison tables, shown where there are rows that it is about."""
+
+    group: Group = "score"
+    about: Selection = list
+    title: Callable[[Row], str] | None = None  # in place of a column where all these rows agree
+    marked: bool = False  # followed by the numbers of the row's footnotes
+
+    def differs(self, rows: Iterable[Row]) -> bool:
+        return len({self.text(row) for row in self.about(rows)}) > 1
+
+    def shown(self, rows: Sequence[Row]) -> bool:
+        return bool(self.about(rows)) if self.title is None else self.differs(rows)
+
+
+def _score(name: str, spare: int = 0) -> RowColumn:
+    def read(row: Row) -> float | None:
+        return row.scores.get(name)
+
+    return RowColumn(name, read, percent, score=True, spare=spare, about=_with_score(name))
+
+
+def _with_score(name: str) -> Selection:
+    return lambda rows: [row for row in rows if name in row.scores]
+
+
+COLUMNS: tuple[RowColumn, ...] = (
+    RowColumn("backbone", _name, number=False, elastic=True, group="name"),
+    RowColumn(
+        "protocol",
+        lambda row: row.protocol,
+        number=False,
+        elastic=True,
+        group="name",
+        about=_published_alone,
+    ),
+    RowColumn("UA [95 %]", _ua, score=True, about=_with_score("UA")),
+    _score("WA"),
+    _score("F1 macro"),
+    _score("F1 weighted", spare=6),
+    _score("F1 micro", spare=CLASS_SPARE),
+    RowColumn(GAIN, _gain, spare=10, group="setup", about=_tuned),
+    RowColumn(
+        "mode",
+        lambda row: row.mode,
+        _text,
+        number=False,
+        group="setup",
+        about=measured,
+        title=lambda row: row.mode,
+    ),
+    RowColumn(
+        "scale",
+        lambda row: row.scale,
+        _text,
+        number=False,
+        spare=9,  # a footnote marks tiny rows
+        group="setup",
+        about=measured,
+        title=lambda row: f"{row.scale} scale",
+    ),
+    RowColumn(
+        "seeds",
+        lambda row: row.seeds,
+        count,
+        spare=8,
+        group="setup",
+        about=scored,
+        title=lambda row: many(row.seeds, "seed"),
+    ),
+    RowColumn(
+        "clips",
+        lambda row: row.clips,
+        count,
+        spare=4,  # the footnote of a partial row says as much
+        group="setup",
+        about=scored,
+        title=lambda row: f"{row.clips} clips",
+    ),
+    RowColumn(BY_FOLD, _by_fold, spare=1, group="cost", about=scored),
+    RowColumn("folds", _folds, spare=5, group="cost", about=scored),
+    RowColumn("params", lambda row: row.parameters, quantity, spare=2, group="cost", about=scored),
+    RowColumn(
+        TRAIN_TIME, lambda row: row.train_seconds, duration, spare=3, group="cost", about=scored
+    ),
+    RowColumn("status", _status, number=False, group="status", marked=True),
+)
+DECLARED = (*AVERAGES, "F1 micro")  # the scores that have an entry
+
+
+def columns(rows: Sequence[Row]) -> list[RowColumn]:
+    """The columns of a table of these rows."""
+    shown = [column for column in COLUMNS if column.shown(rows)]
+    single = [_score(name, CLASS_SPARE) for name in _other_scores(rows)]
+    front = [column for column in shown if column.group in ("name", "score")]
+    back = [column for column in shown if column.group not in ("name", "score")]
+    return [*front, *single, *back]
+
+
+def titles(rows: Sequence[Row]) -> list[str]:
+    """What all measured rows share, for the table's title."""
+    said = []
+    for column in COLUMNS:
+        about = column.about(rows)
+        if column.title and about and not column.differs(rows):
+            said.append(column.title(about[0]))
+    return said
+
+
+def _other_scores(rows: Sequence[Row]) -> list[str]:
+    """Scores without an entry: the F1 of each class in a binary task; of published rows alone, all
+    that they have.
+    """
+    present = dict.fromkeys(name for row in rows for name in row.scores)
+    if not measured(rows):
+        return [name for name in present if name not in DECLARED]
+    labels = next((row.labels for row in rows if row.labels), ())
+    if len(labels) != 2:
+        return []
+    return [name for name in (f"F1 ({label})" for label in labels) if name in present]
