@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import interface
+from bench import interface, terminal
 from bench.jobs import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
@@ -29,7 +29,8 @@ def tune(options: Mapping[str, Any], format: Formats) -> int:
 def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> None:
     """Print or write the comparison tables of what is recorded."""
     colour = output is None and sys.stdout.isatty()
-    write(interface.table(**options).text(format, colour), output)
+    width = terminal.PIPED if output else None
+    write(interface.table(**options).text(format, colour, width), output)
 
 
 def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: Path | None) -> int:
@@ -60,7 +61,8 @@ def trend(request: "Request", settings: Settings, format: Formats, output: Path 
 
         say(trend_figure(found, request.figure, request.show))
     colour = output is None and sys.stdout.isatty()
-    write(view.render(found, format, colour=colour), output)
+    width = terminal.PIPED if output else None
+    write(view.render(found, format, colour, width), output)
 
 
 def write(text: str, output: Path | None) -> None:

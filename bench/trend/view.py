@@ -33,14 +33,22 @@ class Trend:
         return f"{self.run.title if self.run else 'a table of probabilities'} · segments of {self.label}"
 
 
-def render(trend: Trend, format: Format = "text", colour: bool = False) -> str:
-    """The tables; as CSV one line per figure's row; as JSON with every call and segment, too."""
+def render(
+    trend: Trend, format: Format = "text", colour: bool = False, width: int | None = None
+) -> str:
+    """The tables; as CSV one line per figure's row; as JSON with every call and segment, too.
+
+    The text format fits `width` columns, by default those of the terminal.
+    """
     if format == "json":
         return json.dumps(record(trend), ensure_ascii=False, indent=2, allow_nan=False)
     if format == "csv":
         return as_csv(_lines(trend.analysis))
     return draw(
-        [_measures(trend), *_tests(trend.analysis), *_relations(trend.analysis)], format, colour
+        [_measures(trend), *_tests(trend.analysis), *_relations(trend.analysis)],
+        format,
+        colour,
+        width,
     )
 
 

@@ -72,7 +72,7 @@ def test_a_long_name_is_cut_and_a_footnote_gives_it_in_full() -> None:
     label = "feature-fusion:released [learning_rate=0.0003]"
     records = [pairing("feature-fusion:released", settings={"learning_rate": "0.0003"})]
     narrow = render(rows(records, {}), width=80)
-    assert table_lines(narrow)[0].startswith("feature-fusion:released… [1]    73.3 [40.0, 100.0]")
+    assert table_lines(narrow)[0].startswith("feature-fusion:released [learni… [1]  73.3 [40.0, ")
     assert narrow.endswith(f"[1] in full: {label}")
     assert label in table_lines(render(rows(records, {}), width=140))[0]
 
