@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -78,3 +79,17 @@ def tones(folder: Path, per_speaker: int = 2) -> tuple[Corpus, Cache]:
     cache = Cache(folder / "cache")
     task = Tones("tones")
     return load(task, write_tones(folder / "tones", per_speaker), cache, progress=False), cache
+
+
+def write_openai_checkpoint(path: Path) -> tuple[Path, Any]:
+    """A small network of the openai-whisper package, written to `path`, and the network."""
+    import torch
+    from whisper import model
+
+    torch.manual_seed(3)
+    dims = model.ModelDimensions(80, 1500, 32, 4, 2, 70, 20, 32, 4, 3)
+    network = model.Whisper(dims).eval()
+    for parameter in network.parameters():
+        parameter.data.normal_(0, 0.1)
+    torch.save({"dims": vars(dims), "model_state_dict": network.state_dict()}, path)
+    return path, network

@@ -15,9 +15,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from bench.contracts import openai_whisper
 from bench.contracts.weights import Weights
 from bench.encoders.hub import load_config, load_pretrained
-from bench.errors import WeightsError
+from bench.encoders.openai_download import local_file
+from bench.errors import WeightsError, first_sentence
 
 Part = Literal["encoder", "decoder"]
 
@@ -62,15 +64,17 @@ def tiny(size: str) -> Dims:
 
 @cache
 def read_dims(weights: Weights) -> Dims:
-    """The sizes that a checkpoint itself states. Raises WeightsError if it is no Whisper
-    checkpoint.
+    """The sizes that a checkpoint states itself.
+
+    Raises:
+        WeightsError: if it is not a Whisper checkpoint.
     """
     if _is_openai(weights):
         return _from_openai(_openai_checkpoint(weights)["dims"])
     config = load_config(weights)
     if config.model_type != "whisper":
         raise WeightsError(
-            f"{weights.source} holds a {config.model_type} network, not Whisper: name another one"
+            f"{weights.source} holds a {config.model_type} network, not Whisper: name another one."
         )
     return Dims(
         mels=config.num_mel_bins,
@@ -87,7 +91,10 @@ def read_dims(weights: Weights) -> Dims:
 def load(part: Part, weights: Weights, dims: Dims) -> Any:
     """The encoder or the decoder alone, as transformers' module, in float32 and in evaluation mode.
 
-    With random weights it is drawn from torch's current seed. Raises WeightsError.
+    Random weights are drawn from torch's current seed.
+
+    Raises:
+        WeightsError: if the weights cannot be loaded.
     """
     if weights.random:
         return create(part, dims).eval()
@@ -135,7 +142,7 @@ def _kind(part: Part) -> Any:
 
 
 def _load_pretrained(part: Part, weights: Weights) -> Any:
-    """One part out of a checkpoint of both; the other one's tensors are never read from the file."""
+    """One part of a checkpoint of both; the tensors of the other are never read from the file."""
     kind = _kind(part)
     alone = type(
         kind.__name__,
@@ -143,12 +150,12 @@ def _load_pretrained(part: Part, weights: Weights) -> Any:
         {"_keys_to_ignore_on_load_unexpected": [r"(en|de)coder\.", r"^proj_out\."]},
     )
     renamed = {rf"^(model\.)?{part}\.": ""}
-    read = partial(alone.from_pretrained, key_mapping=renamed, attn_implementation="sdpa")  # type: ignore[attr-defined]
+    from_pretrained = alone.from_pretrained  # type: ignore[attr-defined]
+    read = partial(from_pretrained, key_mapping=renamed, attn_implementation="sdpa")
     network = load_pretrained(SimpleNamespace(from_pretrained=read), weights)
     if part == "encoder":
-        network.embed_positions.requires_grad_(
-            False
-        )  # sinusoids; reading a checkpoint makes them trainable
+        # sinusoids, which reading a checkpoint makes trainable
+        network.embed_positions.requires_grad_(False)
     return network
 
 
@@ -176,24 +183,33 @@ OPENAI_NAMES = {
 
 
 def _is_openai(weights: Weights) -> bool:
-    return not weights.random and Path(weights.source).is_file()
+    if weights.random:
+        return False
+    return openai_whisper.is_named(weights.source) or Path(weights.source).is_file()
+
+
+def _openai_file(weights: Weights) -> Path:
+    if openai_whisper.is_named(weights.source):
+        return local_file(weights.source)
+    return Path(weights.source)
 
 
 def _openai_checkpoint(weights: Weights) -> Mapping[str, Any]:
-    """What the file holds; its tensors stay on the disk until they are used."""
+    """The content of the file; its tensors stay on the disk until they are used."""
+    path = _openai_file(weights)
     try:
-        mapped = zipfile.is_zipfile(weights.source)  # files of torch before 1.6 cannot be
-        checkpoint = torch.load(weights.source, map_location="cpu", mmap=mapped, weights_only=True)
-        if {"dims", "model_state_dict"} <= set(checkpoint):
-            return checkpoint  # type: ignore[no-any-return]
+        mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 cannot be
+        checkpoint = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
+        is_whisper = {"dims", "model_state_dict"} <= set(checkpoint)
     except Exception as error:  # unpickling raises whatever the file makes it raise
+        reason = first_sentence(error)
+        raise WeightsError(f"{path} cannot be read as a PyTorch checkpoint: {reason}.") from error
+    if not is_whisper:
         raise WeightsError(
-            f"{weights.source} cannot be read as a PyTorch checkpoint: {error}"
-        ) from error
-    raise WeightsError(
-        f"{weights.source} is not a checkpoint of the openai-whisper package (it has no dims and model_state_dict): "
-        "give one, or a folder in the hub's layout"
-    )
+            f"{path} is not a checkpoint of the openai-whisper package (it has no dims and "
+            f"model_state_dict): name one, or a folder in the hub's layout."
+        )
+    return checkpoint  # type: ignore[no-any-return]
 
 
 def _from_openai(dims: Mapping[str, int]) -> Dims:
@@ -211,18 +227,20 @@ def _from_openai(dims: Mapping[str, int]) -> Dims:
 
 def _openai_state(part: Part, weights: Weights) -> dict[str, Tensor]:
     """The parameters of one part under transformers' names."""
+    path = _openai_file(weights)
     try:
         import whisper
     except ImportError as error:
         raise WeightsError(
-            f"{weights.source} is a checkpoint of the openai-whisper package, which is not installed: "
-            'pip install "ser-bench[whisper]"'
+            f"{path} is a checkpoint of the openai-whisper package, which is not installed: pip "
+            f"install openai-whisper."
         ) from error
-    state = getattr(whisper.load_model(weights.source, device="cpu"), part).state_dict()
-    return {_translated(name): tensor for name, tensor in state.items()}
+    model = whisper.load_model(str(path), device="cpu")
+    state = getattr(model, part).state_dict()
+    return {_translate(name): tensor for name, tensor in state.items()}
 
 
-def _translated(name: str) -> str:
+def _translate(name: str) -> str:
     """`blocks.0.attn.query.weight` as `layers.0.self_attn.q_proj.weight`."""
     name = f".{name}"
     for theirs, ours in OPENAI_NAMES.items():

@@ -29,6 +29,7 @@ from bench.encoders.whisper import (
 from bench.encoders.whisper_checkpoint import SIZES, configuration, load, read_dims, tiny
 from bench.errors import WeightsError
 from bench.registry import backbones
+from tests.helpers import write_openai_checkpoint
 
 RANDOM = Weights("random", "random")
 DIMS = tiny("small")
@@ -222,17 +223,7 @@ def test_log_mel_agrees_with_the_hubs_extractor() -> None:
 @pytest.fixture(scope="module")
 def openai_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A small network of the openai-whisper package, and its file."""
-    model = pytest.importorskip(
-        "whisper.model", reason="openai-whisper is not installed: ser-bench[whisper]"
-    )
-    torch.manual_seed(3)
-    dims = model.ModelDimensions(80, 1500, 32, 4, 2, 70, 20, 32, 4, 3)
-    network = model.Whisper(dims).eval()
-    for parameter in network.parameters():
-        parameter.data.normal_(0, 0.1)
-    path = tmp_path_factory.mktemp("openai") / "small.pt"
-    torch.save({"dims": vars(dims), "model_state_dict": network.state_dict()}, path)
-    return path, network
+    return write_openai_checkpoint(tmp_path_factory.mktemp("openai") / "small.pt")
 
 
 @torch.inference_mode()
@@ -306,7 +297,7 @@ def test_openai_whisper_missing_is_one_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "whisper", None)
     weights = resolve(str(openai_file[0]), None)
-    with pytest.raises(WeightsError, match=r'not installed: pip install "ser-bench\[whisper\]"'):
+    with pytest.raises(WeightsError, match="not installed: pip install openai-whisper"):
         load("encoder", weights, read_dims(weights))
 
 

@@ -84,7 +84,7 @@ def check(seconds: float, sentences: list[str], endpoint: str) -> None:
     assert len(sentences) == 3
     for name, sentence in zip(("first", "second", "third"), sentences, strict=True):
         assert f"org/{name} " in sentence
-        assert f"the hub {endpoint} does not answer: " in sentence
+        assert f"({endpoint} does not answer: " in sentence
         assert "\n" not in sentence
 
 
