@@ -1,18 +1,25 @@
-"""What each backbone and task is, as records: for `bench list`, and for `bench.backbones()` and
-`bench.tasks()`.
+"""What each backbone, task and feature is, as records: for `bench list`, and for
+`bench.backbones()` and `bench.tasks()`.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import ast
+import dataclasses
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
 
 from bench import registry
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.contracts.weights import Checkpoint
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
+from bench.options import choices
 
 Record = dict[str, Any]
 ANY_LANGUAGE = "*"
+ROOT = Path(__file__).parents[1]
+FEATURE_FOLDERS = ("bench/features", "bench/encoders", "backbones")
 
 
 def backbones() -> list[Record]:
@@ -23,6 +30,44 @@ def backbones() -> list[Record]:
 def tasks() -> list[Record]:
     """One record per task; one that cannot be loaded has an `error` and nothing else."""
     return list(_records("task"))
+
+
+def features() -> list[Record]:
+    """One record per feature: its name, module and summary.
+
+    Read from the source, since importing the modules would import torch.
+    """
+    classes = [found for folder in FEATURE_FOLDERS for found in _classes(ROOT / folder)]
+    names = {"Feature"}
+    size = 0
+    while len(names) > size:  # until every subclass of a subclass is found
+        size = len(names)
+        names |= {node.name for _, node in classes if names & _bases(node)}
+    public = [pair for pair in classes if pair[1].name in names - {"Feature"}]
+    return [
+        {"name": node.name, "module": module, "summary": _summary(node)}
+        for module, node in public
+        if not node.name.startswith("_")
+    ]
+
+
+def find(name: str) -> tuple[str, Record]:
+    """The kind (`backbone`, `task` or `feature`) and the record of one plugin.
+
+    Raises:
+        UsageError: if nothing has that name.
+    """
+    kinds = {"backbone": backbones, "task": tasks, "feature": features}
+    known: list[str] = []
+    for kind, records in kinds.items():
+        for record in records():
+            if record["name"] == name:
+                return kind, record
+            known.append(record["name"])
+    raise UsageError(
+        f"nothing is called {name}{suggest(name, known)}: `bench list` takes backbones, tasks, "
+        "features, or the name of one"
+    )
 
 
 def _records(kind: registry.Kind) -> Iterable[Record]:
@@ -43,15 +88,18 @@ def _facts(plugin: type[Backbone] | type[Task], name: str) -> Record:
 
 
 def _backbone(plugin: type[Backbone]) -> Record:
+    checkpoints = {
+        language: dataclasses.asdict(checkpoint)
+        for language, checkpoint in plugin.checkpoints.items()
+    }
     return {
         "summary": plugin.summary,
         "reads": plugin.reads,
         "variants": dict(plugin.variants),
         "languages": list(plugin.checkpoints),
         "parameters": _parameters(plugin.checkpoints.values()),
-        "checkpoints": {
-            language: checkpoint.hub_id for language, checkpoint in plugin.checkpoints.items()
-        },
+        "checkpoints": checkpoints,
+        "options": _options(plugin.Options),
         "licence": plugin.licence,
         "citation": plugin.citation,
         "url": plugin.url,
@@ -61,6 +109,21 @@ def _backbone(plugin: type[Backbone]) -> Record:
 def _parameters(checkpoints: Iterable[Checkpoint]) -> int | None:
     """Of the largest checkpoint; None where there is none."""
     return max((checkpoint.parameters for checkpoint in checkpoints), default=None)
+
+
+def _options(kind: type) -> dict[str, Record]:
+    """Name -> what it means, its default, and what it may be."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: {
+            "help": field.metadata.get("help", ""),
+            "default": field.default,
+            "choices": list(choices(hints[field.name])),
+            "low": field.metadata.get("low"),
+            "high": field.metadata.get("high"),
+        }
+        for field in dataclasses.fields(kind)
+    }
 
 
 def _task(task: Task) -> Record:
@@ -77,3 +140,23 @@ def _task(task: Task) -> Record:
         "citation": task.citation,
         "url": task.url,
     }
+
+
+def _classes(folder: Path) -> Iterator[tuple[str, ast.ClassDef]]:
+    """The classes of a folder's modules, each with the module's dotted name."""
+    for path in sorted(folder.glob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield module, node
+
+
+def _bases(node: ast.ClassDef) -> set[str]:
+    """The names of a class's bases, without their modules."""
+    return {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+
+
+def _summary(node: ast.ClassDef) -> str:
+    """The first paragraph of a class's docstring, as one line."""
+    paragraph = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
+    return " ".join(paragraph.split())

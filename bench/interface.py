@@ -196,6 +196,8 @@ def prepare(
     data: Mapping[str, str | Path] | None = None,
     skip_bad_audio: bool | None = None,
     cache: str | None = None,
+    quiet: bool | None = None,
+    verbose: bool | None = None,
 ) -> "Corpora":
     """Fetch or check corpora, and give their cards: clips, hours, speakers, classes, duplicates,
     and what each protocol leaks.
@@ -205,12 +207,20 @@ def prepare(
         data: task -> folder of its corpus.
         skip_bad_audio: go on without unreadable clips.
         cache: a folder, or the URL of an object store.
+        quiet: show no progress.
+        verbose: show everything that libraries log.
 
     Raises:
         UsageError: if a task is unknown.
         CorpusError: if a corpus is absent, incomplete or not as its task describes it.
     """
-    options = {"data": data, "skip_bad_audio": skip_bad_audio, "cache": cache}
+    options = {
+        "data": data,
+        "skip_bad_audio": skip_bad_audio,
+        "cache": cache,
+        "quiet": quiet,
+        "verbose": verbose,
+    }
     tasks = take_tasks(task)
     own_names = [plugin.name for plugin in tasks.plugins]
     named = [name for name in tasks.names if name not in own_names]

@@ -46,6 +46,8 @@ class CommonOptions(StoreOptions, total=False):
     memory_per_run: int | None  # MiB
     skip_bad_audio: bool | None  # go on without unreadable clips; every table says how many
     variants: bool | None  # every variant of the backbones, too
+    quiet: bool | None  # no progress, errors only
+    verbose: bool | None  # everything that libraries log
 
 
 class RunOptions(CommonOptions, total=False):

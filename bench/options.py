@@ -12,6 +12,13 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from bench.errors import UsageError, suggest
 
+Options = TypeVar("Options")
+
+TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
 
 def stem(name: str) -> str:
     """The name before the colon: `demo` of `demo:pitch`."""
@@ -24,40 +31,84 @@ def variant(name: str) -> str:
 
 
 def short(value: object) -> str:
-    """A setting's value as a reader wants it."""
+    """A setting's value with at most three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def option(default: Any, help: str, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field with a one-line meaning and, for a number, its inclusive bounds."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+def option(
+    default: Any,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    group: str = "",
+    flag: str = "",
+    metavar: str = "",
+    otherwise: str = "",
+) -> Any:
+    """A dataclass field with a one-line meaning and, for a number, its inclusive bounds.
 
-
-Options = TypeVar("Options")
+    Args:
+        default: its value; a class such as `dict` is called for each instance.
+        help: what it means, in one line.
+        low: the smallest number that is allowed.
+        high: the largest one.
+        group: the heading under which `--help` lists it.
+        flag: how the command line calls it, `-b` or `--nested/--shared`; default: its name.
+        metavar: what its value looks like, `TASK=PATH`; default: by its type.
+        otherwise: what happens where its default is None.
+    """
+    metadata = {
+        "help": help,
+        "low": low,
+        "high": high,
+        "group": group,
+        "flag": flag,
+        "metavar": metavar,
+        "otherwise": otherwise,
+    }
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def build(
     kind: type[Options], values: Mapping[str, Any], where: str, spelled: Callable[[str], str] = str
 ) -> Options:
-    """An instance of a frozen dataclass from raw values, each converted to the type of its field."""
+    """An instance of a frozen dataclass from raw values, each converted to the type of its field.
+
+    Raises:
+        UsageError: as `change`.
+    """
     return change(kind(), values, where, spelled)
 
 
 def change(
     options: Options, values: Mapping[str, Any], where: str, spelled: Callable[[str], str] = str
 ) -> Options:
-    """`options` with `values` in place, typed and within bounds. `spelled`: how an error writes the
-    name of a field.
+    """`options` with some values replaced, each converted to its field's type and within bounds.
 
-    Raises UsageError naming every bad value.
+    Args:
+        options: an instance of a frozen dataclass.
+        values: field -> a value, or text as typed on the command line.
+        where: the place that an error names, `in bench.toml`.
+        spelled: how an error writes the name of a field.
+
+    Raises:
+        UsageError: naming every unknown field and every bad value.
     """
     hints = get_type_hints(type(options))
     fields = {f.name: f for f in dataclasses.fields(options)}  # type: ignore[arg-type]
-    problems = [f"unknown option {k}{suggest(k, fields)}" for k in values if k not in fields]
+    problems = [
+        f"unknown option {key}{suggest(key, fields)}" for key in values if key not in fields
+    ]
     converted: dict[str, Any] = {}
-    for key in (k for k in values if k in fields):
+    for key, raw in values.items():
+        if key not in fields:
+            continue
         try:
-            converted[key] = _bounded(_convert(values[key], hints[key]), fields[key].metadata)
+            value = _convert(raw, hints[key])
+            converted[key] = _bounded(value, fields[key].metadata)
         except ValueError as error:
             problems.append(f"{spelled(key)} {error}")
     if problems:
@@ -65,51 +116,77 @@ def change(
     return dataclasses.replace(options, **converted)  # type: ignore[type-var]
 
 
-def _convert(raw: Any, hint: Any) -> Any:  # noqa: PLR0911 - one return per kind of type is the clearest form
-    """`raw` (a string of the command line, or a TOML value) as `hint`. Raises ValueError."""
-    if get_origin(hint) in (Union, types.UnionType):
-        if raw is None or (isinstance(raw, str) and raw.lower() == "none"):
-            return None
-        return _convert(raw, next(a for a in get_args(hint) if a is not type(None)))
+def choices(hint: Any) -> tuple[Any, ...]:
+    """The values that a type allows, where it lists them: of `Literal`, with or without None."""
     if get_origin(hint) is Literal:
+        return get_args(hint)
+    if is_optional(hint):
+        return choices(without_none(hint))
+    return ()
+
+
+def is_optional(hint: Any) -> bool:
+    """Whether a type is a union, such as `int | None`."""
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def without_none(hint: Any) -> Any:
+    """The type beside None in `int | None`; any other type as it is."""
+    if not is_optional(hint):
+        return hint
+    return next(part for part in get_args(hint) if part is not type(None))
+
+
+def flat(value: Any) -> dict[str, object]:
+    """A dataclass as MLflow parameters."""
+    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+
+
+def _convert(raw: Any, hint: Any) -> Any:
+    """`raw` (text of the command line, or a TOML value) as `hint`. Raises ValueError."""
+    if is_optional(hint):
+        is_none = raw is None or str(raw).lower() == "none"
+        return None if is_none else _convert(raw, without_none(hint))
+    origin = get_origin(hint)
+    if origin is Literal:
         return _choice(raw, get_args(hint))
-    if get_origin(hint) is tuple:
-        items = raw.split(",") if isinstance(raw, str) else raw
-        return tuple(
-            _convert(i, get_args(hint)[0]) for i in _expect(items, (list, tuple), "a list")
-        )
-    if get_origin(hint) is not None and issubclass(get_origin(hint), Mapping):
+    if origin is tuple:
+        return _several(raw, get_args(hint)[0])
+    if origin is not None and issubclass(origin, Mapping):
         return dict(_expect(raw, Mapping, "a table"))
+    return _single(raw, hint)
+
+
+def _single(raw: Any, hint: Any) -> Any:
     if hint is bool:
         return _boolean(raw)
     if hint in (int, float):
         return _number(raw, hint)
     if hint is Path:
         return Path(_expect(raw, (str, Path), "a path")).expanduser()
-    return _expect(raw, str, "a text") if hint is str else raw
+    if hint is str:
+        return _expect(raw, str, "a text")
+    return raw
+
+
+def _several(raw: Any, hint: Any) -> tuple[Any, ...]:
+    items = raw.split(",") if isinstance(raw, str) else raw
+    _expect(items, (list, tuple), "a list")
+    return tuple(_convert(item, hint) for item in items)
 
 
 def _boolean(raw: Any) -> bool:
-    known = {
-        "true": True,
-        "yes": True,
-        "on": True,
-        "1": True,
-        "false": False,
-        "no": False,
-        "off": False,
-        "0": False,
-    }
     if isinstance(raw, bool):
         return raw
-    if isinstance(raw, str) and raw.lower() in known:
-        return known[raw.lower()]
+    if isinstance(raw, str) and raw.lower() in TRUTH:
+        return TRUTH[raw.lower()]
     raise ValueError(f"must be true or false, not {raw!r}")
 
 
 def _number(raw: Any, hint: type) -> Any:
     try:
-        if isinstance(raw, bool) or (hint is int and isinstance(raw, float)):
+        loses_digits = hint is int and isinstance(raw, float)
+        if isinstance(raw, bool) or loses_digits:
             raise ValueError
         return hint(raw)
     except (TypeError, ValueError):
@@ -117,13 +194,12 @@ def _number(raw: Any, hint: type) -> Any:
         raise ValueError(f"must be {kind}, not {raw!r}") from None
 
 
-def _choice(raw: Any, choices: tuple[Any, ...]) -> Any:
-    match = next((c for c in choices if c == raw or str(c) == str(raw)), None)
-    if match is None:
-        raise ValueError(
-            f"must be one of {', '.join(map(str, choices))}, not {raw!r}{suggest(str(raw), choices)}"
-        )
-    return match
+def _choice(raw: Any, allowed: tuple[Any, ...]) -> Any:
+    for choice in allowed:
+        if choice == raw or str(choice) == str(raw):
+            return choice
+    listed = ", ".join(map(str, allowed))
+    raise ValueError(f"must be one of {listed}, not {raw!r}{suggest(str(raw), allowed)}")
 
 
 def _expect(raw: Any, kinds: Any, what: str) -> Any:
@@ -133,17 +209,13 @@ def _expect(raw: Any, kinds: Any, what: str) -> Any:
 
 
 def _bounded(value: Any, metadata: Mapping[str, Any]) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
     low, high = metadata.get("low"), metadata.get("high")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value) or (low is not None and value < low):
-            raise ValueError(
-                f"must be {'finite' if low is None else f'at least {low}'}, not {value}"
-            )
-        if high is not None and value > high:
-            raise ValueError(f"must be at most {high}, not {value}")
+    too_low = low is not None and value < low
+    if too_low or not math.isfinite(value):
+        bound = "finite" if low is None else f"at least {low}"
+        raise ValueError(f"must be {bound}, not {value}")
+    if high is not None and value > high:
+        raise ValueError(f"must be at most {high}, not {value}")
     return value
-
-
-def flat(value: Any) -> dict[str, object]:
-    """A dataclass as MLflow parameters."""
-    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

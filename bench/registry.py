@@ -3,11 +3,13 @@ imports nothing.
 """
 
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,14 +17,17 @@ from typing import Literal, TypeVar
 
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
-from bench.errors import CorpusError, UsageError, suggest
+from bench.errors import CorpusError, UsageError, one_line, suggest
 from bench.options import stem, variant
 
 Kind = Literal["backbone", "task"]
 Plugin = TypeVar("Plugin", Backbone, Task)
 
 BUILT_IN = "built in"
+ALL = "all"  # in place of a name: every built-in plugin
+ROOT = Path(__file__).resolve().parents[1]  # where `bench` and its plugins stand beside each other
 FOLDERS = {"backbone": "backbones", "task": "tasks"}
+BASES: dict[Kind, type[Backbone] | type[Task]] = {"backbone": Backbone, "task": Task}
 GROUPS = {"backbone": "ser_bench.backbones", "task": "ser_bench.tasks"}
 MANIFEST_SUFFIXES = (".csv", ".tsv")
 
@@ -37,17 +42,22 @@ class Entry:
 
 
 def entries(kind: Kind) -> dict[str, Entry]:
-    """Every plugin by name, built-in ones first. Raises UsageError if one name is defined twice."""
-    found: dict[str, Entry] = {}
+    """Every plugin by name, built-in ones first.
+
+    Raises:
+        UsageError: if one name is defined twice, or somebody else's package has taken ours.
+    """
+    known: dict[str, Entry] = {}
     for entry in [*_built_in(kind), *_third_party(kind)]:
-        if entry.name in found:
-            first = found[entry.name]
+        if entry.name in known:
+            first = known[entry.name]
             raise UsageError(
-                f"the {kind} name {entry.name} is defined twice: by {first.target} ({first.origin}) and by "
-                f"{entry.target} ({entry.origin}); uninstall one or rename its entry point"
+                f"the {kind} name {entry.name} is defined twice: by {first.target} "
+                f"({first.origin}) and by {entry.target} ({entry.origin}); uninstall one or rename "
+                "its entry point"
             )
-        found[entry.name] = entry
-    return found
+        known[entry.name] = entry
+    return known
 
 
 def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
@@ -56,7 +66,7 @@ def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
 
     `variants` adds the variants of every backbone that is named without one.
     """
-    found: dict[str, Backbone] = {}
+    chosen: dict[str, Backbone] = {}
     for typed in _expand("backbone", names):
         name = typed.removesuffix(":")
         plugin = _load("backbone", Backbone, name)
@@ -64,14 +74,14 @@ def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
         if variants and not variant(name):
             wanted += [f"{name}:{each}" for each in plugin.variants]
         for each in wanted:
-            if each not in found:
-                found[each] = plugin(each)
-    return list(found.values())
+            if each not in chosen:
+                chosen[each] = plugin(each)
+    return list(chosen.values())
 
 
 def tasks(names: Sequence[str]) -> list[Task]:
     """The tasks called `names` (`name`, `name:variant`, the path of a manifest, or `all`)."""
-    return [_manifest(n) if _is_path(n) else _task(n) for n in _expand("task", names)]
+    return [_manifest(name) if _is_path(name) else _task(name) for name in _expand("task", names)]
 
 
 def recorded_names(tasks: Sequence[str]) -> list[str]:
@@ -96,44 +106,82 @@ def check(backbones: Sequence[str], tasks: Sequence[str]) -> None:
 
 def load(entry: Entry, kind: Kind) -> type[Backbone] | type[Task]:
     """The class behind an entry. Raises UsageError with what is broken about the plugin."""
-    base: type = Backbone if kind == "backbone" else Task
     module_name, _, attribute = entry.target.partition(":")
     try:
         module = importlib.import_module(module_name)
         if attribute:
             return getattr(module, attribute)  # type: ignore[no-any-return]
-        own = [c for c in vars(module).values() if _defined_in(c, module_name, base)]
-        if len(own) != 1:
-            raise TypeError(f"it defines {len(own)} subclasses of {base.__name__}, not one")
-        return own[0]  # type: ignore[no-any-return]
+        return _only_subclass(module_name, vars(module), BASES[kind])
     except Exception as error:  # whatever a third party's module raises must harm nobody else
-        text = " ".join(str(error).split())
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise UsageError(
-            f"the {kind} {entry.name} ({entry.origin}) cannot be loaded: {type(error).__name__}: {text}"
+            f"the {kind} {entry.name} ({entry.origin}) cannot be loaded: {reason}"
         ) from error
 
 
-def _built_in(kind: Kind) -> list[Entry]:
-    package = FOLDERS[kind]
-    spec = importlib.util.find_spec(package)
-    folders = spec.submodule_search_locations if spec else None
-    stems = sorted(
-        p.stem for f in folders or () for p in Path(f).glob("*.py") if not p.stem.startswith("_")
+def namesake(package: str) -> Path | None:
+    """Somebody else's file or folder that `import backbones` or `import tasks` would find first."""
+    spec = importlib.machinery.PathFinder.find_spec(package)
+    location = _location(spec)
+    return None if location in (None, ROOT / package) else location
+
+
+def _claim(package: str) -> Path:
+    """Make `import backbones` or `import tasks` mean our package, whatever stands before it on
+    Python's path; its folder.
+
+    Raises:
+        UsageError: if somebody else's is imported by now.
+    """
+    folder = ROOT / package
+    imported = sys.modules.get(package)
+    if imported is None:
+        if namesake(package):
+            _import_from(folder, package)
+        return folder
+    location = _location(imported.__spec__)
+    if location != folder:
+        raise UsageError(
+            f"the name {package} is taken by {location}, which is not part of ser-bench: rename it, "
+            "or run ser-bench in another process"
+        )
+    return folder
+
+
+def _import_from(folder: Path, package: str) -> None:
+    spec = importlib.util.spec_from_file_location(
+        package, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
-    return [Entry(s.replace("_", "-"), f"{package}.{s}", BUILT_IN) for s in stems]
+    assert spec, f"{folder} is a package"
+    assert spec.loader, f"{folder} is a package"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[package] = module
+    spec.loader.exec_module(module)
+
+
+def _location(spec: importlib.machinery.ModuleSpec | None) -> Path | None:
+    """The folder of a package, or the file of a module."""
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    place = folders[0] if folders else spec.origin
+    return Path(place).resolve() if place else None
+
+
+def _built_in(kind: Kind) -> Iterator[Entry]:
+    package = FOLDERS[kind]
+    for path in sorted(_claim(package).glob("*.py")):
+        if not path.stem.startswith("_"):
+            name = path.stem.replace("_", "-")
+            yield Entry(name, f"{package}.{path.stem}", BUILT_IN)
 
 
 def _third_party(kind: Kind) -> list[Entry]:
-    points = importlib.metadata.entry_points(group=GROUPS[kind])
-    return sorted(
-        (
-            Entry(
-                p.name, p.value, f"{p.dist.name} {p.dist.version}" if p.dist else "unknown package"
-            )
-            for p in points
-        ),
-        key=lambda entry: entry.name,
-    )
+    found = []
+    for point in importlib.metadata.entry_points(group=GROUPS[kind]):
+        brought_by = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+        found.append(Entry(point.name, point.value, brought_by))
+    return sorted(found, key=lambda entry: entry.name)
 
 
 @cache
@@ -142,9 +190,8 @@ def _load(kind: Kind, base: type[Plugin], name: str) -> type[Plugin]:
     asked = variant(name)
     if asked and asked not in plugin.variants:
         known = f"it has {', '.join(plugin.variants)}" if plugin.variants else "it has none"
-        raise UsageError(
-            f"the {kind} {stem(name)} has no variant {asked}{suggest(asked, plugin.variants)}; {known}"
-        )
+        hint = suggest(asked, plugin.variants)
+        raise UsageError(f"the {kind} {stem(name)} has no variant {asked}{hint}; {known}")
     return plugin  # type: ignore[return-value]
 
 
@@ -158,42 +205,58 @@ def _manifest(path: str) -> Task:
 
     try:
         task: Task = ManifestTask(Path(path), taken_names=entries("task"))
-    except CorpusError as error:  # a wrong manifest is a wrong name: told before anything is run
+    except CorpusError as error:  # a wrong manifest is a wrong name: said before anything is run
         raise UsageError(str(error)) from error
     return task
 
 
 def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
-    """Checked names; `all` (every built-in one) is expanded only after all the others have been
-    checked.
-    """
+    """The names, each once. `all` is expanded last, so that it hides no wrong name."""
+    manifests = [name for name in names if kind == "task" and _is_path(name)]
+    plugins = [name for name in names if name != ALL and name not in manifests]
+    _check_names(kind, plugins)
+    _check_manifests(manifests)
+    for name in plugins:
+        _load(kind, BASES[kind], name)
+    expanded: dict[str, None] = {}
+    for name in names:
+        expanded.update(dict.fromkeys(_every(kind) if name == ALL else [name]))
+    return list(expanded)
+
+
+def _check_names(kind: Kind, names: Sequence[str]) -> None:
     known = entries(kind)
-    wrong = [
-        n
-        for n in names
-        if n != "all" and not (kind == "task" and _is_path(n)) and stem(n) not in known
-    ]
+    wrong = [f"{name}{suggest(stem(name), known)}" for name in names if stem(name) not in known]
     if wrong:
         plural = "s" if len(wrong) > 1 else ""
-        named = ", ".join(f"{n}{suggest(stem(n), known)}" for n in wrong)
         raise UsageError(
-            f"unknown {kind}{plural}: {named}; there are {', '.join([*known, 'all'])}; "
+            f"unknown {kind}{plural}: {', '.join(wrong)}; available: {', '.join([*known, ALL])}; "
             f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
         )
-    missing = [n for n in names if kind == "task" and _is_path(n) and not Path(n).is_file()]
+
+
+def _check_manifests(paths: Sequence[str]) -> None:
+    missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise UsageError(f"no manifest at {', '.join(missing)}: give the path of a CSV or TSV file")
-    for (
-        name
-    ) in names:  # before anything is expanded, so that a wrong variant never hides behind `all`
-        if name != "all" and not (kind == "task" and _is_path(name)):
-            _load(kind, Backbone if kind == "backbone" else Task, name)
-    every = [e.name for e in known.values() if e.origin == BUILT_IN]
-    return list(dict.fromkeys(m for n in names for m in (every if n == "all" else [n])))
+
+
+def _every(kind: Kind) -> list[str]:
+    return [entry.name for entry in entries(kind).values() if entry.origin == BUILT_IN]
 
 
 def _is_path(name: str) -> bool:
     return os.sep in name or name.lower().endswith(MANIFEST_SUFFIXES)
+
+
+def _only_subclass(
+    module: str, members: dict[str, object], base: type[Backbone] | type[Task]
+) -> type[Backbone] | type[Task]:
+    """The one plugin that a module defines. Raises TypeError if there are more or none."""
+    own = [value for value in members.values() if _defined_in(value, module, base)]
+    if len(own) != 1:
+        raise TypeError(f"it defines {len(own)} subclasses of {base.__name__}, not one")
+    return own[0]  # type: ignore[return-value]
 
 
 def _defined_in(value: object, module: str, base: type) -> bool:

@@ -2,16 +2,24 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
-from bench.options import build, change, option
+from bench.options import build, change, option, stem
 
 FILE_NAME = "bench.toml"
+
+# The headings of `--help`.
+COMPARED = "What is compared"
+TRAINED = "How networks are trained"
+KEPT = "Where things are kept"
+SPREAD = "Running on a cluster"
+SEARCHED = "How recipes are searched"
+REPEATED = "What is run, and what is said"
 
 
 @dataclass(frozen=True)
@@ -20,48 +28,111 @@ class Settings:
     flags.
     """
 
-    backbone: tuple[str, ...] = ()
-    task: tuple[str, ...] = ()
-    mode: Literal["finetune", "probe"] = "finetune"
-    protocol: str | None = None  # None: the task's own default
-    scale: Literal["full", "tiny"] = "full"
-    seeds: int = 1
-    folds: int | None = None  # None: all of them
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None  # None: the recipe's
-    results: Path = Path("results")
-    tracking_uri: str | None = None  # None: an SQLite store under `results`
-    cache: str | None = (
-        None  # a folder, or the URL of a shared one; None: `cache` in the harness's home
+    backbone: tuple[str, ...] = option(
+        (),
+        "backbones, comma-separated or repeated; `all`; `NAME:VARIANT`",
+        group=COMPARED,
+        flag="-b",
+        metavar="NAME",
     )
-    executor: Literal["local", "ray"] = "local"  # ray: runs spread over a cluster
-    ray_address: str | None = (
-        None  # HOST:PORT of its head, or `auto`; None: a cluster of this machine alone
+    task: tuple[str, ...] = option(
+        (), "tasks, paths of manifests, or `all`", group=COMPARED, flag="-t", metavar="NAME"
+    )
+    mode: Literal["finetune", "probe"] = option(
+        "finetune", "train the encoder, or freeze it and train a head on it", group=COMPARED
+    )
+    protocol: str | None = option(
+        None,
+        "a split protocol of the task",
+        group=COMPARED,
+        metavar="NAME",
+        otherwise="the task's speaker-disjoint one",
+    )
+    scale: Literal["full", "tiny"] = option(
+        "full", "tiny: small random networks, nothing downloaded", group=COMPARED
+    )
+    variants: bool = option(False, "add every variant of the backbones", group=COMPARED)
+    seeds: int = option(1, "seeds 0 to N-1", low=1, group=COMPARED, metavar="N")
+    folds: int | None = option(
+        None, "only the first K folds", low=1, group=COMPARED, metavar="K", otherwise="all"
+    )
+    set: Mapping[str, Any] = option(
+        dict,
+        "a recipe or backbone option; BACKBONE.KEY=VALUE for one backbone",
+        group=TRAINED,
+        metavar="KEY=VALUE",
+    )
+    recipe: Literal["default", "tuned"] = option(
+        "default", "tuned: the recipe that `bench tune` chose", group=TRAINED
+    )
+    weights: Mapping[str, str] = option(
+        dict,
+        "other pre-trained weights; `random` for none",
+        group=TRAINED,
+        metavar="BACKBONE=PATH_OR_HUB_ID",
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", group=TRAINED, metavar="NAME")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = option(
+        None, "number format of training", group=TRAINED, otherwise="the recipe's"
+    )
+    data: Mapping[str, Path] = option(dict, "where a corpus is", group=KEPT, metavar="TASK=PATH")
+    results: Path = option(Path("results"), "folder of the runs", group=KEPT, metavar="DIR")
+    tracking_uri: str | None = option(
+        None, "an MLflow server", group=KEPT, metavar="URL", otherwise="SQLite under --results"
+    )
+    cache: str | None = option(
+        None,
+        "decoded audio and features",
+        group=KEPT,
+        metavar="DIR_OR_URL",
+        otherwise="`cache` under $SER_BENCH_HOME",
+    )
+    save_weights: bool = option(
+        False, "keep the network of each run, for `bench predict`", group=KEPT
+    )
+    executor: Literal["local", "ray"] = option(
+        "local", "ray: spread runs over a cluster", group=SPREAD
+    )
+    ray_address: str | None = option(
+        None,
+        "the cluster's head, or `auto`",
+        group=SPREAD,
+        metavar="HOST:PORT",
+        otherwise="a cluster of this machine alone",
     )
     cpus_per_run: int | None = option(
-        None, "CPUs that a run is promised; none: as many as torch takes here", low=1
+        None,
+        "CPUs that a run reserves",
+        low=1,
+        group=SPREAD,
+        metavar="N",
+        otherwise="torch's threads",
     )
     gpus_per_run: float | None = option(
-        None, "GPUs that a run is promised, or a share; none: as measured", low=0.01
+        None,
+        "GPUs that a run reserves, or a share of one",
+        low=0.01,
+        group=SPREAD,
+        metavar="X",
+        otherwise="as measured",
     )
     memory_per_run: int | None = option(
-        None, "MiB that a run is promised; none: as measured", low=1
+        None,
+        "memory that a run reserves",
+        low=1,
+        group=SPREAD,
+        metavar="MIB",
+        otherwise="as measured",
     )
-    fresh: bool = False
-    dry_run: bool = False
-    skip_bad_audio: bool = False
-    save_weights: bool = False  # keep the best network of each run, for `bench predict`
-    recipe: Literal["default", "tuned"] = "default"  # tuned: what `bench tune` chose
-    variants: bool = False  # every variant of the backbones that are named without one
-    data: Mapping[str, Path] = field(default_factory=dict)  # task -> corpus
-    weights: Mapping[str, str] = field(default_factory=dict)  # backbone -> path, hub id or `random`
-    set: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # recipe and backbone options, `key` or `backbone.key`
-    space: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # changes of the search spaces, as `bench.contracts.space` reads them
-    tune: Mapping[str, Any] = field(default_factory=dict)  # the fields of Tuning
+    fresh: bool = option(False, "repeat runs that are recorded", group=REPEATED)
+    dry_run: bool = option(False, "print the plan and stop", group=REPEATED)
+    skip_bad_audio: bool = option(
+        False, "continue without unreadable clips; every table counts them", group=REPEATED
+    )
+    quiet: bool = option(False, "no progress, errors only", group=REPEATED)
+    verbose: bool = option(False, "everything that libraries log", group=REPEATED, flag="-v")
+    space: Mapping[str, Any] = option(dict, "changes of the search spaces (`[space]`)")
+    tune: Mapping[str, Any] = option(dict, "the fields of Tuning (`[tune]`)")
 
 
 @dataclass(frozen=True)
@@ -70,130 +141,178 @@ class Tuning:
     flags.
     """
 
-    trials: int = option(30, "trials of each search", low=1)
+    trials: int = option(30, "trials of each search", low=1, group=SEARCHED, metavar="N")
     nested: bool | None = option(
-        None, "a search for each fold, on that fold alone; none: in probe mode"
+        None,
+        "one search per fold, or one for all folds",
+        group=SEARCHED,
+        flag="--nested/--shared",
+        otherwise="nested in probe mode",
     )
-    search_folds: int = option(1, "folds that one search for all folds is scored on", low=1)
-    sampler: Literal["tpe", "random"] = option("tpe", "what proposes the trials")
+    search_folds: int = option(
+        1, "folds that a shared search is scored on", low=1, group=SEARCHED, metavar="K"
+    )
+    sampler: Literal["tpe", "random"] = option("tpe", "what proposes the trials", group=SEARCHED)
     pruner: Literal["median", "halving", "none"] = option(
-        "median", "what stops a hopeless trial before its end"
+        "median", "what stops a hopeless trial early", group=SEARCHED
     )
     storage: str | None = option(
-        None, "the searches' database, an SQLAlchemy URL; none: SQLite under the results"
+        None,
+        "database of the trials, an SQLAlchemy URL",
+        group=SEARCHED,
+        metavar="URL",
+        otherwise="SQLite under --results",
     )
     seed: int = option(0, "seed of the proposals and of each trial's training", low=0)
 
 
-# What `bench run` does when neither a backbone nor a task is named, on the command line or under
-# [run].
+# What `bench run` does when neither a backbone nor a task is named, in flags or under [run].
 MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
 TABLES = ("run", "job", "data", "weights", "set", "tune", "space")
 NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set", "tune", "space")
+MERGED = ("data", "weights", "set", "tune")  # tables to which flags add single keys
 
 
 def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
-    """The settings in force: `flags` (None or empty: not given) over the nearest `bench.toml` from
-    `start` upwards.
+    """The settings in force: `flags` over the nearest `bench.toml` from `start` upwards.
+
+    A flag that is None or empty is not given.
+
+    Raises:
+        UsageError: for a wrong value, naming where it was given; for a backbone without a task.
     """
+    given = {name: value for name, value in flags.items() if _is_given(value)}
+    change(Settings(), given, "on the command line", _spelled)  # so that an error names the place
     path = find_file(start or Path.cwd())
     stored = read_file(path) if path else {}
-    given = {k: v for k, v in flags.items() if v is not None and v not in ((), [], {})}
-    change(
-        Settings(), given, "on the command line", _spelled
-    )  # on its own, so that a mistake is told where it was made
-    run = dict(stored.get("run", {}))
-    if not any(name in layer for name in ("backbone", "task") for layer in (given, run)):
-        run = {**run, **MAIN_JOB, **stored.get("job", {})}
-    values: dict[str, Any] = {"backbone": ["all"], "task": ["demo"], **run, **given}
-    for table in ("data", "weights", "set"):
+    folder = path.parent if path else Path()
+    run = _with_main_job(given, stored)
+    values = {**_relative_to(folder, run), **given}
+    for table in MERGED:
         values[table] = {**_flat(stored.get(table, {})), **given.get(table, {})}
-    values["space"] = stored.get("space", {})
-    values["tune"] = {**stored.get("tune", {}), **given.get("tune", {})}
-    base = path.parent if path else Path()
-    if "results" in run and "results" not in given:
-        values["results"] = base / run["results"]
-    if "cache" in run and "cache" not in given and "://" not in str(run["cache"]):
-        values["cache"] = str(base / Path(str(run["cache"])).expanduser())
+    typed = given.get("data", {})
     values["data"] = {
-        t: _from(base, p, t in given.get("data", {})) for t, p in values["data"].items()
+        task: _corpus_path(folder, place, is_typed=task in typed)
+        for task, place in values["data"].items()
     }
+    values["space"] = stored.get("space", {})
     return build(Settings, values, f"in {path}", _spelled)
 
 
 def find_file(start: Path) -> Path | None:
-    """The nearest `bench.toml`, looked for from `start` upwards."""
-    return next(
-        (
-            d / FILE_NAME
-            for d in [start.resolve(), *start.resolve().parents]
-            if (d / FILE_NAME).is_file()
-        ),
-        None,
-    )
+    """The nearest `bench.toml` from `start` upwards."""
+    start = start.resolve()
+    for folder in [start, *start.parents]:
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The tables of a `bench.toml`. Raises UsageError for bad TOML, unknown tables and unknown
-    keys.
+    """The tables of a `bench.toml`.
+
+    Raises:
+        UsageError: for bad TOML, unknown tables and unknown keys.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
-    fields = [f.name for f in dataclasses.fields(Settings) if f.name not in NEVER_IN_FILE]
-    problems = [f"[{t}]{suggest(t, TABLES)}" for t in content if t not in TABLES]
-    problems += [
-        f"[{t}] must be a table"
-        for t in content
-        if t in TABLES and not isinstance(content[t], dict)
-    ]
-    tuning = [f.name for f in dataclasses.fields(Tuning)]
-    for table, known in (("run", fields), ("job", fields), ("tune", tuning)):
-        keys = content.get(table, {}) if isinstance(content.get(table, {}), dict) else {}
-        problems += [f"{table}.{k}{suggest(k, known)}" for k in keys if k not in known]
+    run = [name for name in _names(Settings) if name not in NEVER_IN_FILE]
+    tune = _names(Tuning)
+    problems = list(_unknown_tables(content))
+    for table, known in (("run", run), ("job", run), ("tune", tune)):
+        problems += _unknown_keys(table, content.get(table), known)
     if problems:
         raise UsageError(
-            f"{path} has keys that mean nothing: {', '.join(problems)}; tables are {', '.join(TABLES)}, "
-            f"keys of [run] and [job] are {', '.join(fields)}, of [tune] {', '.join(tuning)}"
+            f"{path} has unknown keys: {', '.join(problems)}; the tables are {', '.join(TABLES)}, "
+            f"the keys of [run] and [job] are {', '.join(run)}, of [tune] {', '.join(tune)}"
         )
     return content
 
 
-def assignments(texts: tuple[str, ...] | list[str], flag: str) -> dict[str, str]:
-    """`KEY=VALUE` words of a repeated flag, as a mapping."""
-    wrong = [t for t in texts if "=" not in t or t.startswith("=")]
+def assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """The `KEY=VALUE` words of a repeated flag, as a mapping.
+
+    Raises:
+        UsageError: for words of another form.
+    """
+    wrong = [text for text in texts if not text.partition("=")[0] or "=" not in text]
     if wrong:
         raise UsageError(f"{flag} takes KEY=VALUE, not {', '.join(wrong)}")
-    return dict(t.split("=", 1) for t in texts)
+    return dict(text.split("=", 1) for text in texts)
+
+
+def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
+    """Where the user said the corpus is; `demo` serves for `demo:pitch`, too."""
+    return data.get(task.name) or data.get(stem(task.name))
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value not in ((), [], {})
+
+
+def _with_main_job(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The table [run], and [job] where neither a backbone nor a task is named."""
+    run = dict(stored.get("run", {}))
+    named = {**run, **given}
+    if "task" in named:
+        return {"backbone": ["all"], **run}
+    if "backbone" in named:
+        raise UsageError(
+            "no task is named: add `-t TASK` (`bench list tasks` shows what is available), or a "
+            f"`task` under [run] in {FILE_NAME}"
+        )
+    return {**run, **MAIN_JOB, **stored.get("job", {})}
+
+
+def _relative_to(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
+    """The table [run] with its paths made relative to the folder of its file."""
+    paths = dict(run)
+    if isinstance(run.get("results"), str):
+        paths["results"] = folder / run["results"]
+    cache = run.get("cache")
+    if isinstance(cache, str) and "://" not in cache:
+        paths["cache"] = str(folder / Path(cache).expanduser())
+    return paths
+
+
+def _corpus_path(folder: Path, place: str | Path, is_typed: bool) -> Path:
+    """A path of `bench.toml` is relative to that file, a typed one to the working directory."""
+    path = Path(place).expanduser()
+    return path if is_typed else folder / path
+
+
+def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:
+    for table, keys in content.items():
+        if table not in TABLES:
+            yield f"[{table}]{suggest(table, TABLES)}"
+        elif not isinstance(keys, dict):
+            yield f"[{table}] must be a table"
+
+
+def _unknown_keys(table: str, keys: object, known: Sequence[str]) -> list[str]:
+    if not isinstance(keys, dict):
+        return []
+    return [f"{table}.{key}{suggest(key, known)}" for key in keys if key not in known]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`[set.byol-s] epochs = 3` as `byol-s.epochs`."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{name}.")
+        else:
+            flat[name] = value
     return flat
 
 
-def _from(base: Path, path: str | Path, typed: bool) -> Path:
-    """A path of `bench.toml` is relative to that file; a typed one to the working directory."""
-    return Path(path).expanduser() if typed else base / Path(path).expanduser()
+def _names(kind: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _spelled(name: str) -> str:
     """A field of Settings as the command line and `bench.toml` write it."""
     return name.replace("_", "-")
-
-
-def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
-    """Where the user said the corpus is; `demo` serves for `demo:pitch` too."""
-    return data.get(task.name) or data.get(_stem(task.name))
-
-
-def _stem(name: str) -> str:
-    return name.partition(":")[0]

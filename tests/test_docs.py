@@ -33,10 +33,10 @@ def test_templates_are_short(name: str, most: int) -> None:
 
 def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
     """As one more file in each folder: listed, prepared, trained, and in the table."""
+    no_caches = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "bench", tmp_path / "bench", ignore=no_caches)
     for package, file in (("backbones", "loudness"), ("tasks", "folders")):
-        shutil.copytree(
-            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=no_caches)
         (tmp_path / package / f"{file}.py").write_text(
             template(f"{package}/{file}.py"), encoding="utf-8"
         )

@@ -160,3 +160,43 @@ def test_variants_come_along_when_asked_for() -> None:
     assert ("hubert", "") not in [
         (b.stem, b.variant) for b in registry.backbones(["hubert:released"], variants=True)
     ]
+
+
+def foreign(folder: Path) -> Path:
+    """Somebody else's module with the name of one of our packages."""
+    path = folder / "tasks.py"
+    path.write_text("raise SystemExit('somebody else was imported')\n", encoding="utf-8")
+    return path
+
+
+def bench_in(folder: Path, *words: str, before: str = "") -> "subprocess.CompletedProcess[str]":
+    """`python -m bench`, started in a folder, which Python then searches first."""
+    code = f"import sys, runpy\n{before}\nsys.argv = ['bench', *{words!r}]\nrunpy.run_module('bench', run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_somebody_else_s_module_does_not_hide_our_tasks(tmp_path: Path) -> None:
+    foreign(tmp_path)
+    listed = bench_in(tmp_path, "list", "tasks")
+    assert listed.returncode == 0, listed.stderr
+    assert "ravdess" in listed.stdout
+
+
+def test_doctor_names_somebody_else_s_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = foreign(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert registry.namesake("tasks") == other.resolve()
+    assert registry.namesake("backbones") is None
+
+
+def test_somebody_else_s_module_that_is_imported_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "tasks.py"
+    other.write_text("", encoding="utf-8")
+    refused = bench_in(tmp_path, "list", "tasks", before="import tasks")
+    assert refused.returncode == 2
+    assert f"the name tasks is taken by {other.resolve()}" in refused.stderr
+    assert "Traceback" not in refused.stderr

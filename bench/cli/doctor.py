@@ -1,4 +1,4 @@
-"""What this machine can run: `bench doctor`. It looks, and changes, downloads and decodes nothing."""
+"""What this machine can run: `bench doctor`. It changes, downloads and decodes nothing."""
 
 import os
 import platform
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bench import registry
+from bench.catalogue import ANY_LANGUAGE
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.paths import home
@@ -34,11 +36,11 @@ SECONDS = 3.0  # that a tracking server has to answer
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, what it is like, and the command that mends it, where it needs mending."""
+    """What was checked, its state, and how to fix it where it needs fixing."""
 
     what: str
-    found: str
-    mend: str = ""
+    state: str
+    remedy: str = ""
 
 
 Findings = Mapping[str, Sequence[Finding]]  # section -> its lines
@@ -66,14 +68,16 @@ def examine(
 
 
 def text(findings: Findings) -> str:
-    """Findings to read in a terminal; `!` marks what wants mending."""
-    lines = ["! wants mending, by the command after the arrow"]
+    """Findings to read in a terminal; `!` marks what needs fixing."""
+    lines = ["! needs fixing; the command is after the arrow"]
     for section, members in findings.items():
         width = max((len(finding.what) for finding in members), default=0)
         lines += ["", section]
         for finding in members:
-            lines.append(f"{'!' if finding.mend else ' '} {finding.what:{width}}  {finding.found}")
-            lines += [f"  {'':{width}}  -> {finding.mend}"] if finding.mend else []
+            mark = "!" if finding.remedy else " "
+            lines.append(f"{mark} {finding.what:{width}}  {finding.state}")
+            if finding.remedy:
+                lines.append(f"  {'':{width}}  -> {finding.remedy}")
     return "\n".join(lines)
 
 
@@ -89,12 +93,15 @@ def clear(cache: "Cache", kind: str) -> str:
 
 def size(number: float) -> str:
     """`1.4 GB` for 1,400,000,000 bytes."""
-    units = ["TB", "GB", "MB", "kB"]
     if number < 1000:
         return f"{number:.0f} bytes"
+    units = ["TB", "GB", "MB", "kB"]
+    unit = ""
     while number >= 999.5 and units:
-        number, unit = number / 1000, units.pop()
-    return f"{number:.0f} {unit}" if number >= 99.5 else f"{number:.1f} {unit}"
+        number /= 1000
+        unit = units.pop()
+    digits = 0 if number >= 99.5 else 1
+    return f"{number:.{digits}f} {unit}"
 
 
 # --- the machine ---
@@ -110,88 +117,110 @@ def _machine() -> Iterable[Finding]:
 
 
 def _cpu() -> str:
+    """The processor's name, as far as the system says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _devices() -> Iterable[Finding]:
-    """What `--device auto` takes first comes first."""
+    """The device that `--device auto` chooses comes first."""
     import torch
 
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)
-        bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: fp32 unless --precision fp16"
-        yield Finding(f"cuda:{index}", f"{about.name}, {size(about.total_memory)}, {bf16}")
-    if torch.backends.mps.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+        precision = "bf16" if has_bf16 else "no bf16: fp32 unless --precision fp16"
+        yield Finding(f"cuda:{index}", f"{about.name}, {size(about.total_memory)}, {precision}")
+    has_mps = torch.backends.mps.is_available()
+    if has_mps:
         yield Finding("mps", "Apple GPU with the memory above, fp32")
-    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        yield Finding("device", "cpu alone, fp32: --mode probe and small backbones are its work")
+    if not torch.cuda.is_available() and not has_mps:
+        yield Finding("device", "cpu only, fp32: suited to --mode probe and small backbones")
 
 
 def _disk(what: str, folder: Path) -> Finding:
-    there = next(
-        parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists()
-    )
-    free = shutil.disk_usage(there).free
-    mend = f"make room, or name another place ({'SER_BENCH_HOME' if folder == home() else '--results'})"
-    writable = os.access(there, os.W_OK)
-    found = f"{folder}, {size(free)} free" if writable else f"{folder} cannot be written"
-    return Finding(what, found, mend if free < LOW_DISK or not writable else "")
+    """The free space where a folder is, or will be."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    setting = "SER_BENCH_HOME" if folder == home() else "--results"
+    remedy = f"free some space, or name another place ({setting})"
+    if not os.access(existing, os.W_OK):
+        return Finding(what, f"{folder} cannot be written", remedy)
+    free = shutil.disk_usage(existing).free
+    state = f"{folder}, {size(free)} free"
+    return Finding(what, state, remedy if free < LOW_DISK else "")
 
 
 # --- packages ---
 
 
 def _packages() -> Iterable[Finding]:
+    for package in registry.FOLDERS.values():
+        yield from _namesake(package)
     from packaging.requirements import Requirement
 
     try:
-        wanted = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or []]
+        lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        yield Finding(
-            DISTRIBUTION, "runs from a folder without being installed", "pip install -e ."
-        )
+        state = "runs from a folder without being installed"
+        yield Finding(DISTRIBUTION, state, "pip install -e .")
         return
-    for requirement in wanted:
+    for requirement in map(Requirement, lines):
         extra = _extra(requirement)
-        if extra != DEVELOPMENT and (
-            extra or requirement.marker is None or requirement.marker.evaluate()
-        ):
+        if extra == DEVELOPMENT:
+            continue
+        marker = requirement.marker
+        if extra or marker is None or marker.evaluate():
             yield _package(requirement, extra)
 
 
+def _namesake(package: str) -> Iterable[Finding]:
+    """Somebody else's module with the name of one of our packages, first on Python's path."""
+    other = registry.namesake(package)
+    if other:
+        yield Finding(
+            package,
+            f"{other} has the name of a package of {DISTRIBUTION}, which uses its own",
+            f"rename {other}, or install {DISTRIBUTION} in an environment of its own",
+        )
+
+
 def _extra(requirement: "Requirement") -> str:
-    """The optional part that asks for a package; empty where every user needs it."""
-    extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []
-    asks = (e for e in extras if requirement.marker and requirement.marker.evaluate({"extra": e}))
-    return (
-        ""
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        else next(asks, DEVELOPMENT)
-    )
+    """The extra that asks for a package; empty where every user needs it."""
+    marker = requirement.marker
+    if marker is None or marker.evaluate({"extra": ""}):
+        return ""
+    for extra in metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []:
+        if marker.evaluate({"extra": extra}):
+            return str(extra)
+    return DEVELOPMENT
 
 
 def _package(requirement: "Requirement", extra: str) -> Finding:
-    wanted = f"{requirement.name}{requirement.specifier}"
-    mend = f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install '{wanted}'"
+    name, specifier = requirement.name, requirement.specifier
+    wanted = f"{DISTRIBUTION}[{extra}]" if extra else f"{name}{specifier}"
+    remedy = f"pip install '{wanted}'"
     optional = f" (optional: {extra})" if extra else ""
     try:
-        version = metadata.version(requirement.name)
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Finding(requirement.name, f"missing{optional}", mend)
-    if not requirement.specifier.contains(version, prereleases=True):
-        return Finding(
-            requirement.name, f"{version}, but {requirement.specifier} is needed{optional}", mend
-        )
-    return Finding(requirement.name, f"{version}{optional}")
+        return Finding(name, f"missing{optional}", remedy)
+    if specifier.contains(version, prereleases=True):
+        return Finding(name, f"{version}{optional}")
+    return Finding(name, f"{version}, but {specifier} is needed{optional}", remedy)
 
 
 # --- weights and corpora ---
@@ -199,25 +228,31 @@ def _package(requirement: "Requirement", extra: str) -> Finding:
 
 def _weights(backbones: Iterable[Backbone]) -> Iterable[Finding]:
     """One line per checkpoint, whichever backbones and languages share it."""
+    for (hub_id, revision), users in _checkpoints(backbones).items():
+        folder = _snapshot(hub_id, revision)
+        bytes_here = _bytes_of_weights(folder) if folder else 0
+        if bytes_here:
+            yield Finding(hub_id, f"{size(bytes_here)}, for {', '.join(users)}")
+            continue
+        pinned = f" --revision {revision}" if revision else ""
+        state = f"not on this machine, for {', '.join(users)}"
+        yield Finding(hub_id, state, f"hf download {hub_id}{pinned}")
+
+
+def _checkpoints(backbones: Iterable[Backbone]) -> dict[tuple[str, str | None], list[str]]:
+    """(hub id, revision) -> the backbones that use it."""
     users: dict[tuple[str, str | None], list[str]] = {}
     for backbone in backbones:
         for language, checkpoint in backbone.checkpoints.items():
-            name = backbone.name + (f" ({language})" if language != "*" else "")
-            users.setdefault((checkpoint.hub_id, checkpoint.revision), []).append(name)
-    for (hub_id, revision), names in users.items():
-        folder = _snapshot(hub_id, revision)
-        here = (
-            sum(file.stat().st_size for pattern in WEIGHT_FILES for file in folder.glob(pattern))
-            if folder
-            else 0
-        )
-        state = (
-            f"{size(here)}, for {', '.join(names)}"
-            if here
-            else f"not on this machine, for {', '.join(names)}"
-        )
-        command = f"hf download {hub_id}" + (f" --revision {revision}" if revision else "")
-        yield Finding(hub_id, state, "" if here else command)
+            suffix = "" if language == ANY_LANGUAGE else f" ({language})"
+            pinned = (checkpoint.hub_id, checkpoint.revision)
+            users.setdefault(pinned, []).append(f"{backbone.name}{suffix}")
+    return users
+
+
+def _bytes_of_weights(folder: Path) -> int:
+    files = [file for pattern in WEIGHT_FILES for file in folder.glob(pattern)]
+    return sum(file.stat().st_size for file in files)
 
 
 def _snapshot(hub_id: str, revision: str | None) -> Path | None:
@@ -231,16 +266,12 @@ def _snapshot(hub_id: str, revision: str | None) -> Path | None:
 
 
 def _corpus(task: Task, path: Path | None) -> Finding:
+    check = f"bench prepare {task.name} --data {task.name}=PATH"
     if path is None:
-        return Finding(
-            task.name,
-            f"no path given; {task.obtain or f'bench prepare {task.name} --data {task.name}=PATH'}",
-        )
+        return Finding(task.name, f"no path given; {task.obtain or check}")
     if path.exists():
         return Finding(task.name, f"{path} (complete? bench prepare {task.name})")
-    return Finding(
-        task.name, f"nothing at {path}", f"bench prepare {task.name} --data {task.name}=PATH"
-    )
+    return Finding(task.name, f"nothing at {path}", check)
 
 
 # --- what the harness keeps ---
@@ -249,9 +280,8 @@ def _corpus(task: Task, path: Path | None) -> Finding:
 def _cached(cache: "Cache") -> Iterable[Finding]:
     usages = cache.size()
     total = sum(usage.bytes for usage in usages)
-    yield Finding(
-        "all", f"{size(total)} at {cache.root}; to clear it: bench doctor --clear-cache all"
-    )
+    command = "bench doctor --clear-cache all"
+    yield Finding("all", f"{size(total)} at {cache.root}; to clear it: {command}")
     for usage in usages:
         yield Finding(usage.kind, f"{size(usage.bytes)} in {usage.files} files")
 
@@ -260,9 +290,8 @@ def _tracking(uri: str | None, results: Path) -> Finding:
     if uri is None:
         return _database(results / "mlflow.db")
     address = urlsplit(uri)
-    shown = address._replace(
-        netloc=address.netloc.rpartition("@")[2]
-    ).geturl()  # no password on the screen
+    host = address.netloc.rpartition("@")[2]  # no password on the screen
+    shown = address._replace(netloc=host).geturl()
     if address.scheme in ("http", "https"):
         return _server(shown)
     if address.scheme == "sqlite":
@@ -272,26 +301,23 @@ def _tracking(uri: str | None, results: Path) -> Finding:
 
 def _database(path: Path) -> Finding:
     if not path.exists():
-        return Finding(str(path), "not there yet; the first run makes it")
+        return Finding(str(path), "does not exist yet; the first run makes it")
+    read_only = f"{path.absolute().as_uri()}?mode=ro"
+    query = "select count(*) from runs where lifecycle_stage = 'active'"
     try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=SECONDS)
-        ) as database:
-            runs = database.execute(
-                "select count(*) from runs where lifecycle_stage = 'active'"
-            ).fetchone()[0]
+        with closing(sqlite3.connect(read_only, uri=True, timeout=SECONDS)) as database:
+            runs = database.execute(query).fetchone()[0]
     except sqlite3.Error as error:
-        return Finding(
-            str(path), f"cannot be read: {error}", "name another with --results, or restore it"
-        )
+        remedy = "name another with --results, or restore it"
+        return Finding(str(path), f"cannot be read: {error}", remedy)
     return Finding(str(path), f"{size(path.stat().st_size)}, {runs} entries")
 
 
 def _server(uri: str) -> Finding:
+    health = f"{uri.rstrip('/')}/health"
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SECONDS) as answer:  # noqa: S310 - http(s) alone
+        with urllib.request.urlopen(health, timeout=SECONDS) as answer:  # noqa: S310 - http(s)
             return Finding(uri, f"answers ({answer.status})")
     except (urllib.error.URLError, OSError, ValueError) as error:
-        return Finding(
-            uri, f"does not answer: {error}", "start the server, or drop tracking_uri to use SQLite"
-        )
+        remedy = "start the server, or remove tracking_uri to use SQLite"
+        return Finding(uri, f"does not answer: {error}", remedy)

@@ -1,123 +1,153 @@
-"""`bench list` and the plan of `--dry-run`, as text."""
+"""The text and the JSON of `bench list`."""
 
-import inspect
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from bench import registry
-from bench.contracts.backbone import Backbone
-from bench.contracts.task import Task
-from bench.errors import UsageError, suggest
-from bench.registry import BUILT_IN, Entry, Kind
+from bench import catalogue
+from bench.catalogue import ANY_LANGUAGE, Record
+from bench.registry import BUILT_IN
+from bench.terminal import width, wrapped
 
-if TYPE_CHECKING:
-    pass
+Lines = Iterable[tuple[str, str]]
 
-WHAT = ("backbones", "tasks", "features")
-Section = list[tuple[str, str]]
+INDENT = " " * 4
 
-
-def show(what: str | None) -> str:
-    """The list that `bench list` prints. Imports the plugin files, which import nothing heavy."""
-    if what is not None and what not in WHAT:
-        raise UsageError(f"`bench list` takes {', '.join(WHAT)}, not {what}{suggest(what, WHAT)}")
-    makers = {"backbones": _backbones, "tasks": _tasks, "features": _features}
-    return "\n\n".join(makers[name]() for name in WHAT if what in (None, name))
-
-
-def _backbones() -> str:
-    lines = ["BACKBONES"]
-    for entry, plugin in _plugins("backbone"):
-        if isinstance(plugin, str):
-            lines.append(_block(entry.name, [("broken", plugin)]))
-            continue
-        assert issubclass(plugin, Backbone)
-        checkpoints = [
-            f"{'any language' if language == '*' else language}: {c.hub_id} ({c.parameters / 1e6:.1f} M, {c.licence})"
-            for language, c in plugin.checkpoints.items()
-        ]
-        section = [
-            ("", plugin.summary),
-            ("reads", plugin.reads),
-            *[("weights", text) for text in checkpoints],
-            *[(f":{name}", text) for name, text in plugin.variants.items()],
-            ("licence", plugin.licence),
-            ("cite", plugin.citation),
-            ("from", "" if entry.origin == BUILT_IN else entry.origin),
-        ]
-        lines.append(_block(entry.name, section))
-    return "\n\n".join(lines)
+TITLES = {
+    "backbones": "BACKBONES",
+    "tasks": "TASKS (or the path of a manifest: a CSV or TSV file with columns path, label, ...)",
+    "features": "FEATURES",
+}
+RECORDS: Mapping[str, Callable[[], list[Record]]] = {
+    "backbones": catalogue.backbones,
+    "tasks": catalogue.tasks,
+    "features": catalogue.features,
+}
 
 
-def _tasks() -> str:
-    lines = ["TASKS (or the path of a manifest: a CSV or TSV file with columns path, label, ...)"]
-    for entry, plugin in _plugins("task"):
-        if isinstance(plugin, str):
-            lines.append(_block(entry.name, [("broken", plugin)]))
-            continue
-        assert issubclass(plugin, Task)
-        task = plugin(entry.name)
-        protocols = [
-            (name + " *" if name == task.default_protocol else name, protocol.summary)
-            for name, protocol in task.protocols().items()
-        ]
-        section = [
-            ("", plugin.title),
-            ("classes", ", ".join(task.labels)),
-            ("languages", ", ".join(task.languages)),
-            *[("protocol", f"{name}: {text}") for name, text in protocols],
-            *[(f":{name}", text) for name, text in plugin.variants.items()],
-            ("get it", plugin.obtain),
-            ("licence", plugin.licence),
-            ("cite", plugin.citation),
-            ("from", "" if entry.origin == BUILT_IN else entry.origin),
-        ]
-        lines.append(_block(entry.name, section))
-    return "\n\n".join([*lines, "* the default protocol"])
+def show(what: str | None = None, format: str = "text") -> str:
+    """What `bench list` prints. Imports the plugin files, which import nothing heavy.
+
+    Args:
+        what: `backbones`, `tasks`, `features`, or the name of one of them; all where None.
+        format: `text`, or `json`: a list of records, one record for a name, and for all an object
+            of the three lists.
+
+    Raises:
+        UsageError: for a name that nothing has.
+    """
+    if what is not None and what not in RECORDS:
+        return _one(what, format)
+    sections = [what] if what else list(RECORDS)
+    records = {section: RECORDS[section]() for section in sections}
+    if format == "json":
+        return _json(records[what] if what else records)
+    return "\n\n".join(_section(section, records[section]) for section in sections)
 
 
-def _features() -> str:
-    """Read from the source, since importing the feature modules would import torch."""
-    import ast
-    from importlib.util import find_spec
-    from pathlib import Path
-
-    blocks, kinds = ["FEATURES"], {"Feature"}
-    for module in FEATURE_MODULES:
-        spec = find_spec(module)
-        if spec is None or spec.origin is None:
-            continue
-        for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and kinds & {
-                ast.unparse(base) for base in node.bases
-            }:
-                kinds.add(node.name)
-                text = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
-                if not node.name.startswith("_"):
-                    blocks.append(_block(node.name, [("", " ".join(text.split()))]))
-    return "\n\n".join(blocks)
+def _one(name: str, format: str) -> str:
+    """One plugin in full."""
+    kind, record = catalogue.find(name)
+    if format == "json":
+        return _json({"kind": kind, **record})
+    if record.get("error"):
+        return _block(record)
+    lines = {"backbone": _full_backbone, "task": _task, "feature": _feature}[kind]
+    return _block(record, lines(record))
 
 
-FEATURE_MODULES = (
-    "bench.features.signal",
-    "bench.features.pitch",
-    "bench.features.pitch_signal",
-    "bench.features.opensmile",
-    "bench.encoders.wav2vec2",
-    "bench.encoders.whisper",
-)
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
-def _plugins(kind: Kind) -> list[tuple[Entry, type[Backbone] | type[Task] | str]]:
-    """Every plugin, or what is wrong with it."""
-    found: list[tuple[Entry, type[Backbone] | type[Task] | str]] = []
-    for entry in registry.entries(kind).values():
-        try:
-            found.append((entry, registry.load(entry, kind)))
-        except UsageError as error:
-            found.append((entry, str(error)))
-    return found
+def _section(section: str, records: list[Record]) -> str:
+    lines = {"backbones": _backbone, "tasks": _task, "features": _feature}[section]
+    blocks = [
+        _block(record) if record.get("error") else _block(record, lines(record))
+        for record in records
+    ]
+    legend = ["* the default protocol"] if section == "tasks" else []
+    return "\n\n".join([TITLES[section], *blocks, *legend])
 
 
-def _block(name: str, section: Section) -> str:
-    lines = [f"    {label + ': ' if label else ''}{text}" for label, text in section if text]
-    return "\n".join([f"  {name}", *lines])
+def _backbone(record: Record) -> Lines:
+    yield "", record["summary"]
+    yield "reads", record["reads"]
+    for language, checkpoint in record["checkpoints"].items():
+        yield "weights", _checkpoint(language, checkpoint)
+    yield from _variants(record)
+    yield from _provenance(record)
+
+
+def _full_backbone(record: Record) -> Lines:
+    """The same with pinned revisions and with the options that `--set` takes."""
+    yield "", record["summary"]
+    yield "reads", record["reads"]
+    for language, checkpoint in record["checkpoints"].items():
+        revision = checkpoint["revision"] or "main"
+        yield "weights", f"{_checkpoint(language, checkpoint)}, revision {revision}"
+    yield from _variants(record)
+    for name, option in record["options"].items():
+        yield f"--set {name}", _option(option)
+    yield from _provenance(record)
+    yield "url", record["url"]
+
+
+def _task(record: Record) -> Lines:
+    yield "", record["title"]
+    yield "classes", ", ".join(record["labels"])
+    yield "languages", ", ".join(record["languages"])
+    for name, summary in record["protocols"].items():
+        mark = " *" if name == record["default_protocol"] else ""
+        yield "protocol", f"{name}{mark}: {summary}"
+    yield from _variants(record)
+    yield "get it", record["obtain"]
+    yield from _provenance(record)
+
+
+def _feature(record: Record) -> Lines:
+    yield "", record["summary"]
+
+
+def _variants(record: Record) -> Lines:
+    for name, text in record["variants"].items():
+        yield f":{name}", text
+
+
+def _provenance(record: Record) -> Lines:
+    yield "licence", record["licence"]
+    yield "cite", record["citation"]
+    yield "from", "" if record["origin"] == BUILT_IN else record["origin"]
+
+
+def _checkpoint(language: str, checkpoint: Mapping[str, Any]) -> str:
+    spoken = "any language" if language == ANY_LANGUAGE else language
+    millions = checkpoint["parameters"] / 1e6
+    return f"{spoken}: {checkpoint['hub_id']} ({millions:.1f} M, {checkpoint['licence']})"
+
+
+def _option(option: Record) -> str:
+    """What an option means, its default, and what it may be."""
+    facts = [f"default {option['default']}"]
+    if option["choices"]:
+        facts.append(f"one of {', '.join(map(str, option['choices']))}")
+    if option["low"] is not None:
+        facts.append(f"at least {option['low']}")
+    if option["high"] is not None:
+        facts.append(f"at most {option['high']}")
+    return f"{option['help']} ({'; '.join(facts)})"
+
+
+def _block(record: Record, lines: Lines = ()) -> str:
+    """A name, and below it what is known, fitted to the terminal."""
+    shown = lines or [
+        ("broken", record["error"]),
+        ("from", "" if record["origin"] == BUILT_IN else record["origin"]),
+    ]
+    block = [f"  {record['name']}"]
+    for label, text in shown:
+        if text:
+            prefix = f"{label}: " if label else ""
+            fitted = wrapped(f"{prefix}{text}", width() - len(INDENT), indent="  ")
+            block += [f"{INDENT}{line}" for line in fitted]
+    return "\n".join(block)

@@ -78,25 +78,25 @@ def test_missing_weights_come_with_their_download(hub: Path, tmp_path: Path) -> 
         "not on this machine, for b (vi), c (vi)",
         f"hf download org/vi --revision {COMMIT}",
     )
-    assert weights["org/en"].mend == "hf download org/en"
+    assert weights["org/en"].remedy == "hf download org/en"
 
 
 def test_weights_in_the_hub_cache_are_found(hub: Path, tmp_path: Path) -> None:
     folder = hub / "models--org--vi" / "snapshots" / COMMIT
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    assert examine(tmp_path)["weights"]["org/vi"].mend  # an interrupted download
+    assert examine(tmp_path)["weights"]["org/vi"].remedy  # an interrupted download
     (folder / "model.safetensors").write_bytes(bytes(1500))
     assert examine(tmp_path)["weights"]["org/vi"] == Finding("org/vi", "1.5 kB, for b (vi), c (vi)")
 
 
 def test_corpora(hub: Path, tmp_path: Path) -> None:
-    assert examine(tmp_path)["corpora"]["calls"].found == "no path given; ask its authors"
+    assert examine(tmp_path)["corpora"]["calls"].state == "no path given; ask its authors"
     gone = examine(tmp_path, data={"calls": tmp_path / "gone"})["corpora"]["calls"]
     assert gone == Finding(
         "calls", f"nothing at {tmp_path / 'gone'}", "bench prepare calls --data calls=PATH"
     )
-    assert examine(tmp_path, data={"calls": tmp_path})["corpora"]["calls"].mend == ""
+    assert examine(tmp_path, data={"calls": tmp_path})["corpora"]["calls"].remedy == ""
 
 
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,20 +111,20 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.metadata, "requires", lambda _: lines)
     found = {f.what: f for f in doctor._packages()}
     assert list(found) == ["numpy", "torch", "no-such-thing", "not-there"]
-    assert found["numpy"].mend == ""
-    assert ">=99 is needed" in found["torch"].found
-    assert found["torch"].mend == "pip install 'torch>=99'"
+    assert found["numpy"].remedy == ""
+    assert ">=99 is needed" in found["torch"].state
+    assert found["torch"].remedy == "pip install 'torch>=99'"
     assert found["no-such-thing"] == Finding(
         "no-such-thing", "missing", "pip install 'no-such-thing'"
     )
-    assert found["not-there"].found == "missing (optional: whisper)"
-    assert found["not-there"].mend == "pip install 'ser-bench[whisper]'"
+    assert found["not-there"].state == "missing (optional: whisper)"
+    assert found["not-there"].remedy == "pip install 'ser-bench[whisper]'"
 
 
 def test_cache_is_sized_and_cleared(hub: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.put("f" * 32, "c" * 32, np.zeros((100, 4), np.float32))
-    assert examine(tmp_path)["cache"][f"features/{'f' * 32}"].found == "1.7 kB in 1 files"
+    assert examine(tmp_path)["cache"][f"features/{'f' * 32}"].state == "1.7 kB in 1 files"
     assert (
         doctor.clear(cache, "features")
         == f"cleared features of the cache at {cache.root}: 1.7 kB freed"
@@ -137,18 +137,19 @@ def test_cache_is_sized_and_cleared(hub: Path, tmp_path: Path) -> None:
 
 def test_store_in_a_file(hub: Path, tmp_path: Path) -> None:
     path = tmp_path / "results" / "mlflow.db"
-    assert "the first run makes it" in examine(tmp_path)["tracking store"][str(path)].found
+    assert "the first run makes it" in examine(tmp_path)["tracking store"][str(path)].state
     path.parent.mkdir()
     with sqlite3.connect(path) as database:
         database.execute("create table runs (lifecycle_stage text)")
         database.execute("insert into runs values ('active'), ('deleted')")
     database.close()
-    assert examine(tmp_path)["tracking store"][str(path)].found.endswith(", 1 entries")
+    assert examine(tmp_path)["tracking store"][str(path)].state.endswith(", 1 entries")
     assert (
-        examine(tmp_path, tracking_uri=f"sqlite:///{path}")["tracking store"][str(path)].mend == ""
+        examine(tmp_path, tracking_uri=f"sqlite:///{path}")["tracking store"][str(path)].remedy
+        == ""
     )
     path.write_bytes(b"no database" * 100)
-    assert "cannot be read" in examine(tmp_path)["tracking store"][str(path)].found
+    assert "cannot be read" in examine(tmp_path)["tracking store"][str(path)].state
 
 
 class Healthy(http.server.BaseHTTPRequestHandler):
@@ -173,10 +174,10 @@ def server() -> Iterator[str]:
 def test_server(server: str) -> None:
     found = doctor._tracking(f"http://name:secret@{server}/", Path())
     assert found == Finding(f"http://{server}/", "answers (200)")
-    assert doctor._tracking(f"http://{server}/elsewhere", Path()).mend.startswith(
+    assert doctor._tracking(f"http://{server}/elsewhere", Path()).remedy.startswith(
         "start the server"
     )
-    assert doctor._tracking("databricks", Path()).found.startswith("not checked")
+    assert doctor._tracking("databricks", Path()).state.startswith("not checked")
 
 
 def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
@@ -193,11 +194,14 @@ def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
 
 
 def test_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor._disk("results", tmp_path / "not" / "yet").found.startswith(
+    assert doctor._disk("results", tmp_path / "not" / "yet").state.startswith(
         f"{tmp_path / 'not' / 'yet'}, "
     )
     monkeypatch.setattr(doctor, "LOW_DISK", 1e30)
-    assert doctor._disk("results", tmp_path).mend == "make room, or name another place (--results)"
+    assert (
+        doctor._disk("results", tmp_path).remedy
+        == "free some space, or name another place (--results)"
+    )
 
 
 @pytest.mark.parametrize(
