@@ -1,6 +1,7 @@
 """Errors that a user can act on, each one clear sentence: what is wrong, where, what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LISTED = 10  # names that an error lists before it counts the rest
@@ -49,3 +50,8 @@ def one_line(error: object, limit: int | None = None) -> str:
 def first_sentence(error: object, limit: int = 200) -> str:
     """The first sentence of an exception's message, without its full stop, to be quoted in another."""
     return one_line(error).split(". ")[0][:limit].rstrip(" .:")
+
+
+def without_password(text: str) -> str:
+    """A text whose URLs name neither a user nor a password."""
+    return re.sub(r"://[^/\s]*@", "://", text)

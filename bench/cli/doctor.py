@@ -19,6 +19,7 @@ from bench import registry
 from bench.catalogue import ANY_LANGUAGE
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
+from bench.errors import without_password
 from bench.paths import home
 from bench.settings import Settings, data_of
 
@@ -290,8 +291,7 @@ def _tracking(uri: str | None, results: Path) -> Finding:
     if uri is None:
         return _database(results / "mlflow.db")
     address = urlsplit(uri)
-    host = address.netloc.rpartition("@")[2]  # no password on the screen
-    shown = address._replace(netloc=host).geturl()
+    shown = without_password(uri)
     if address.scheme in ("http", "https"):
         return _server(shown)
     if address.scheme == "sqlite":

@@ -23,7 +23,7 @@ from bench.version import __version__
 if TYPE_CHECKING:
     import torch
 
-    from bench.runs.store import RunLog
+    from bench.runs.run_log import RunLog
 
 
 def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) -> Outcome:

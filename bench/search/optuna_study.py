@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts.space import Space
-from bench.errors import BenchError
+from bench.errors import BenchError, without_password
 from bench.runs.search_record import State, TrialRecord
 from bench.search import optuna_plots
 from bench.search.optuna_proposals import NumberedSampler, distribution, pruner, suggest
@@ -71,7 +71,7 @@ class Study:
             self.study = self._open(name, first, tuning)
         except Exception as error:  # SQLAlchemy and each database driver raise their own
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            database = _without_password(url)
+            database = without_password(url)
             message = f"the database of searches {database} does not answer: {text}"
             raise StudyError(message) from error
 
@@ -260,8 +260,3 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         seconds=attributes.get(SECONDS, 0.0),
         reason=attributes.get(REASON, ""),
     )
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

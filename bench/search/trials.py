@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.fingerprint import digest
 from bench.options import flat
 from bench.runs.pairing import Pairing, Ready
-from bench.runs.store import RunLog
+from bench.runs.run_log import RunLog
 from bench.runs.system import System, altered
 from bench.runs.workplace import Material, Place, explain
 from bench.search import parallel_heads

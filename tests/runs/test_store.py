@@ -220,7 +220,7 @@ def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: Store) 
         t: v for t, v in store.client.get_run(first).data.tags.items() if t.startswith("ser.")
     }
     twin = store.client.create_run(
-        store._experiment("toy"), run_name="twin", tags=content
+        store.runs.experiment("toy"), run_name="twin", tags=content
     ).info.run_id
     record_run(store, first, "f1", "fold 1")
     record_run(store, twin, "f2", "fold 2")
@@ -232,7 +232,7 @@ def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: Store) 
 def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
     first = store.open_search("toy", "name", "key", "label")
     twin = store.client.create_run(
-        store._experiment("toy"),
+        store.runs.experiment("toy"),
         tags={"ser.kind": "search", "ser.key": "name", "ser.pairing": "key"},
     ).info.run_id
     kept = SearchRecord("", "name", "toy", "byol-s", "probe", "speaker", "tiny", 3, False, "UA")
@@ -251,5 +251,5 @@ def test_what_is_recorded_is_not_abandoned(store: Store) -> None:
     done.close({"UA": 0.5}, {"state": "complete"})
     for log in (done, interrupted):
         log.abandon()
-    left = store.client.search_runs([store._experiment("toy")], "tags.`ser.kind` = 'trial'")
+    left = store.client.search_runs([store.runs.experiment("toy")], "tags.`ser.kind` = 'trial'")
     assert [run.data.tags["ser.fingerprint"] for run in left] == ["a"]

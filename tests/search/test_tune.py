@@ -31,7 +31,7 @@ def trials(results: Path, task: str = "tones") -> list[Any]:
     """The trials as MLflow has them."""
     store = Store(None, results)
     found = store.client.search_runs(
-        [store._experiment(task)], "tags.`ser.kind` = 'trial'", max_results=1000
+        [store.runs.experiment(task)], "tags.`ser.kind` = 'trial'", max_results=1000
     )
     return list(found)
 
@@ -141,7 +141,7 @@ def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
     store = Store(None, results)
     (zero,) = [run for run in trials(results) if run.data.tags["ser.trial"] == "0"]
     query = "tags.`ser.kind` = 'run' and tags.`ser.fold` = '1'"
-    every = store.client.search_runs([store._experiment("tones")], query)
+    every = store.client.search_runs([store.runs.experiment("tones")], query)
     usual = min(every, key=lambda run: run.info.start_time)
     for name in ("valid UA", "valid loss"):
         histories = [
