@@ -1,11 +1,11 @@
-"""Decoded audio and features on disk, found by content: equal samples are kept once, whatever their
-files are called.
+"""Decoded audio and features on disk, identified by content: equal samples are kept once, whatever
+their files are called.
 
-    sources/<key>                     encoded bytes, segment and decoder -> hash of the decoded samples
+    sources/<key>                     encoded bytes, segment and decoder -> hash of decoded samples
     audio/<content>.npy               decoded samples
-    features/<fingerprint>/<content>  what a feature makes of them
+    features/<fingerprint>/<content>  a feature of them
 
-A file appears under its name only when it is complete, so a killed or a concurrent writer harms no
+A file gets its name only when it is complete, so that a killed or concurrent writer harms no
 reader. Machines without a common disk share audio and features through a `Remote` of the same
 layout.
 """
@@ -27,12 +27,14 @@ from bench.paths import home
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
+HASH_DIGITS = 32  # hexadecimal, of a content hash
+
 _KINDS = ("sources", "audio", "features", "unfinished")
 
 
 class Usage(NamedTuple):
-    """What one kind of entry takes: `sources`, `audio`, `features/<fingerprint>`, or `unfinished`
-    leftovers.
+    """Disk space of one kind of entry: `sources`, `audio`, `features/<fingerprint>`, or the
+    leftovers in `unfinished`.
     """
 
     kind: str
@@ -42,8 +44,8 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True)
 class Cache:
-    """Arrays under a folder that any number of processes may fill at once, and what `remote` has
-    beyond them.
+    """Arrays in a folder, which any number of processes may fill at once; those it lacks come from
+    `remote`.
     """
 
     root: Path
@@ -55,117 +57,161 @@ class Cache:
 
     @classmethod
     def at(cls, place: str | None) -> "Cache":
-        """The cache in a folder; or the default one, backed by a URL. Raises BenchError if that
-        does not answer.
+        """The cache in a folder, or the default one: alone (None), or backed by a URL.
+
+        Raises:
+            BenchError: the URL does not answer.
         """
-        if place is None or "://" in place:
-            return cls(home() / "cache", Remote(place) if place else None)
-        return cls(Path(place).expanduser().resolve())
+        if place is None:
+            return cls.default()
+        if "://" in place:
+            return cls(home() / "cache", Remote(place))
+        folder = Path(place).expanduser()
+        return cls(folder.resolve())
 
     def open(self, fingerprint: str, content: str) -> "Array | None":
         """The feature of the samples with this hash, memory-mapped and read-only, or None."""
-        return self._read(self._feature(fingerprint, content))
+        path = self._feature(fingerprint, content)
+        return self._read(path)
 
     def put(self, fingerprint: str, content: str, array: "Array") -> None:
+        """Keep a feature, on this machine and in the remote."""
         path = self._feature(fingerprint, content)
-        self._write(path, lambda file: np.save(file, _plain(array)))
+        plain = _plain(array)
+        self._write(path, lambda file: np.save(file, plain))
         if self.remote:
-            self.remote.put([self._name(path)], self.root)
+            name = self._name(path)
+            self.remote.put([name], self.root)
 
     def lacking(
         self, fingerprint: str, contents: Collection[str], fetch: bool = False
     ) -> list[str]:
-        """The contents whose feature is neither here nor remote; `fetch` brings the remote ones
-        here, many at once.
+        """The contents whose feature is neither here nor in the remote. `fetch` first copies those
+        that the remote has, many at once.
         """
-        absent = [c for c in contents if _map(self._feature(fingerprint, c)) is None]
+        absent = self._absent(fingerprint, contents)
         if not absent or not self.remote:
             return absent
-        there = self.remote.names(f"features/{fingerprint}")
-        names = {c: self._name(self._feature(fingerprint, c)) for c in absent}
+        remote_names = self.remote.names(f"features/{fingerprint}")
+        names = {content: self._name(self._feature(fingerprint, content)) for content in absent}
         if not fetch:
-            return [c for c in absent if names[c] not in there]
-        self.remote.fetch([name for name in names.values() if name in there], self.root)
-        return [c for c in absent if _map(self._feature(fingerprint, c)) is None]
+            return [content for content in absent if names[content] not in remote_names]
+        offered = remote_names.intersection(names.values())
+        self.remote.fetch(sorted(offered), self.root)
+        return self._absent(fingerprint, absent)
 
     def waveform(self, content: str) -> "Waveform | None":
         """The decoded samples, memory-mapped and read-only, or None."""
-        return self._read(self._audio(content))
+        path = self._audio(content)
+        return self._read(path)
 
     def share(self, contents: Collection[str], fingerprint: str | None = None) -> None:
-        """Have the remote hold what is here of a feature, or (None) of the audio itself, for other
+        """Copy to the remote what is here of a feature, or of the audio itself (None), for other
         machines to read.
         """
         if not self.remote:
             return
-        paths = [self._feature(fingerprint, c) if fingerprint else self._audio(c) for c in contents]
-        there = self.remote.names(f"features/{fingerprint}" if fingerprint else "audio")
-        names = [self._name(path) for path in paths if _map(path) is not None]
-        self.remote.put([name for name in names if name not in there], self.root)
+        if fingerprint is None:
+            folder = "audio"
+            paths = [self._audio(content) for content in contents]
+        else:
+            folder = f"features/{fingerprint}"
+            paths = [self._feature(fingerprint, content) for content in contents]
+        present = [path for path in paths if _map(path) is not None]
+        remote_names = self.remote.names(folder)
+        names = [self._name(path) for path in present]
+        new = [name for name in names if name not in remote_names]
+        self.remote.put(new, self.root)
 
     def put_waveform(self, source: str, samples: "Waveform") -> str:
-        """Keep, on this machine, what the recording with this source key decodes to; gives the
-        content hash.
+        """Keep, on this machine, the decoded samples of the recording with this source key.
+
+        Returns their content hash.
         """
-        samples = _plain(samples)
-        content = hashlib.sha256(samples.tobytes()).hexdigest()[:32]
-        if _map(self._audio(content)) is None:
-            self._write(self._audio(content), lambda file: np.save(file, samples))
-        self._write(self._source(source), lambda file: file.write(content.encode()))
+        plain = _plain(samples)
+        digest = hashlib.sha256(plain.tobytes())
+        content = digest.hexdigest()[:HASH_DIGITS]
+        path = self._audio(content)
+        if _map(path) is None:
+            self._write(path, lambda file: np.save(file, plain))
+        encoded = content.encode()
+        self._write(self._source(source), lambda file: file.write(encoded))
         return content
 
     def content(self, source: str) -> str | None:
-        """The content hash of a recording decoded before, if its samples are still on this machine."""
+        """The content hash of a recording decoded before, if its samples are on this machine."""
+        path = self._source(source)
         try:
-            content = self._source(source).read_text("ascii")
+            content = path.read_text("ascii")
         except (OSError, ValueError):
             return None
-        return content if len(content) == 32 and _map(self._audio(content)) is not None else None
+        if len(content) != HASH_DIGITS:
+            return None
+        audio = self._audio(content)
+        return content if _map(audio) is not None else None
 
     def size(self) -> list[Usage]:
-        """What each kind takes on disk, in a fixed order."""
-        return [_usage(kind, folder) for kind, folder in self._kinds().items()]
+        """The disk space of each kind of entry, in a fixed order."""
+        kinds = self._kinds()
+        return [_usage(kind, folder) for kind, folder in kinds.items()]
 
     def clear(self, kind: str | None = None) -> None:
-        """Delete one kind of entry, `features` for those of all fingerprints, or (None) everything."""
+        """Delete one kind of entry, the features of all fingerprints (`features`), or everything
+        (None).
+        """
         kinds = self._kinds()
-        chosen = [k for k in kinds if kind is None or k == kind or k.startswith(f"{kind}/")]
-        if kind is not None and not chosen and kind not in _KINDS:
-            raise UsageError(
-                f"the cache holds no {kind!r}{suggest(kind, kinds)}; it holds: {', '.join(kinds) or 'nothing'}"
-            )
+        chosen = list(kinds)
+        if kind is not None:
+            chosen = [name for name in kinds if name == kind or name.startswith(f"{kind}/")]
+            if not chosen and kind not in _KINDS:
+                available = ", ".join(kinds) or "nothing"
+                raise UsageError(
+                    f"the cache holds no {kind!r}{suggest(kind, kinds)}; available: {available}"
+                )
         for name in chosen:
             shutil.rmtree(kinds[name], ignore_errors=True)
 
+    def _absent(self, fingerprint: str, contents: Collection[str]) -> list[str]:
+        """The contents whose feature is not on this machine."""
+        absent = []
+        for content in contents:
+            path = self._feature(fingerprint, content)
+            if _map(path) is None:
+                absent.append(content)
+        return absent
+
     def _source(self, key: str) -> Path:
-        return self.root / "sources" / key[:2] / key
+        folder = self.root / "sources"
+        return folder / key[:2] / key
 
     def _audio(self, content: str) -> Path:
-        return self.root / "audio" / content[:2] / f"{content}.npy"
+        folder = self.root / "audio"
+        return _array_file(folder, content)
 
     def _feature(self, fingerprint: str, content: str) -> Path:
-        return self.root / "features" / fingerprint / content[:2] / f"{content}.npy"
+        folder = self.root / "features"
+        return _array_file(folder / fingerprint, content)
 
     def _kinds(self) -> dict[str, Path]:
+        """The folder of each kind of entry that is there."""
         plain = [self.root / kind for kind in _KINDS if kind != "features"]
-        folders = [*plain, *sorted((self.root / "features").glob("*"))]
-        return {
-            folder.relative_to(self.root).as_posix(): folder
-            for folder in folders
-            if folder.is_dir()
-        }
+        features = self.root / "features"
+        folders = [*plain, *sorted(features.glob("*"))]
+        return {self._name(folder): folder for folder in folders if folder.is_dir()}
 
     def _name(self, path: Path) -> str:
-        """How the remote calls a file."""
-        return path.relative_to(self.root).as_posix()
+        """The name of a file or folder in the remote."""
+        relative = path.relative_to(self.root)
+        return relative.as_posix()
 
     def _read(self, path: Path) -> "Array | None":
-        """From here, else from the remote."""
+        """The array on this machine, else from the remote."""
         array = _map(path)
-        if array is None and self.remote:
-            self.remote.fetch([self._name(path)], self.root)
-            array = _map(path)
-        return array
+        if array is not None or not self.remote:
+            return array
+        name = self._name(path)
+        self.remote.fetch([name], self.root)
+        return _map(path)
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         try:
@@ -174,14 +220,14 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(unfinished, path, write)
         except OSError as error:
-            reason = f"cannot write the cache at {self.root}: {error.strerror}"
             raise BenchError(
-                f"{reason}; make room, or set SER_BENCH_HOME or --cache to another folder"
+                f"cannot write the cache at {self.root}: {error.strerror}; "
+                "make room, or set SER_BENCH_HOME or --cache to another folder"
             ) from error
 
 
 def _replace(unfinished: Path, path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write aside, then put in place at once."""
+    """Write to a temporary file and rename it."""
     with tempfile.NamedTemporaryFile(dir=unfinished, delete=False) as file:
         try:
             write(file)  # type: ignore[arg-type]
@@ -192,20 +238,28 @@ def _replace(unfinished: Path, path: Path, write: Callable[[BinaryIO], object]) 
             raise
 
 
+def _array_file(folder: Path, content: str) -> Path:
+    return folder / content[:2] / f"{content}.npy"
+
+
 def _plain(array: "Array") -> "Array":
     return np.ascontiguousarray(array, dtype="<f4")
 
 
 def _map(path: Path) -> "Array | None":
-    """A whole .npy file, mapped; None if it is absent, or not what its header says."""
+    """A .npy file, memory-mapped; None if it is absent, or not as its header describes it."""
     try:
         array = np.lib.format.open_memmap(path, mode="r")
-        whole = array.offset + array.nbytes == path.stat().st_size
+        size = path.stat().st_size
     except (OSError, ValueError):
         return None
-    return array.view(np.ndarray) if whole and array.dtype == np.float32 else None
+    complete = array.offset + array.nbytes == size
+    if not complete or array.dtype != np.float32:
+        return None
+    return array.view(np.ndarray)
 
 
 def _usage(kind: str, folder: Path) -> Usage:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in files]
     return Usage(kind, len(sizes), sum(sizes))

@@ -1,5 +1,5 @@
-"""A task's clips with their audio: decoded once, named by content, and every unusable one accounted
-for.
+"""A task's clips with their audio: decoded once, identified by content. Every unusable clip is
+reported.
 """
 
 from collections import Counter
@@ -19,7 +19,9 @@ from bench.data.cache import Cache
 from bench.errors import CorpusError
 from bench.fingerprint import digest
 
-HOURS_SLACK = 0.02  # of the expected hours; they are quoted rounded
+HOURS_SLACK = 0.02  # share of the expected hours, which are quoted rounded
+
+Decoded = tuple[str, float]  # content hash and seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +32,8 @@ class Corpus:
     clips: tuple[Clip, ...]
     content: Mapping[str, str] = field(repr=False)  # clip id -> hash of its decoded samples
     seconds: Mapping[str, float] = field(repr=False)  # clip id -> duration
-    missing: tuple[
-        tuple[Clip, str], ...
-    ] = ()  # unreadable clips that the user chose to go on without, and why
+    # unreadable clips that the user chose to skip, and why they are unreadable
+    missing: tuple[tuple[Clip, str], ...] = ()
 
     @cached_property
     def by_id(self) -> Mapping[str, Clip]:
@@ -41,36 +42,50 @@ class Corpus:
     @cached_property
     def checksum(self) -> str:
         """32 hex digits over id, labels, speaker and samples of every clip, in any order."""
-        return digest(
-            sorted(
-                [c.id, sorted(c.labels), c.speaker or "", self.content[c.id]] for c in self.clips
-            )
-        )
+        entries = []
+        for clip in self.clips:
+            labels = sorted(clip.labels)
+            entries.append([clip.id, labels, clip.speaker or "", self.content[clip.id]])
+        return digest(sorted(entries))
 
     @cached_property
     def caveats(self) -> tuple[str, ...]:
         """What is odd about the corpus as loaded; every table made with it says so."""
-        return tuple(dict.fromkeys([*self.task.notes, *self._oddities()]))
+        caveats = [
+            *self.task.notes,
+            *self._incomplete(),
+            *self._oddities(),
+        ]
+        return tuple(dict.fromkeys(caveats))
+
+    def _incomplete(self) -> Iterator[str]:
+        """How the corpus differs from a complete copy."""
+        expected = self.task.expected
+        if expected is None:
+            return
+        unreadable = [clip for clip, _ in self.missing]
+        yield from expected.differences([*self.clips, *unreadable])
+        hours = sum(self._durations) / 3600
+        if expected.hours and abs(hours / expected.hours - 1) > HOURS_SLACK:
+            yield f"{hours:.2f} hours instead of {expected.hours:.2f}"
 
     def _oddities(self) -> Iterator[str]:
-        expected, durations = self.task.expected, [self.seconds[clip.id] for clip in self.clips]
-        if expected:
-            yield from expected.differences([*self.clips, *(clip for clip, _ in self.missing)])
-            hours = sum(durations) / 3600
-            if expected.hours and abs(hours / expected.hours - 1) > HOURS_SLACK:
-                yield f"{hours:.2f} hours instead of {expected.hours:.2f}"
-        if len(set(durations)) == 1 < len(durations):
+        durations = self._durations
+        if len(durations) > 1 and len(set(durations)) == 1:
             yield f"all clips last {durations[0]:.2f} s: were they padded or cut?"
-        if silent := [
-            label
-            for label in self.task.labels
-            if not any(label in clip.labels for clip in self.clips)
-        ]:
-            yield f"no clip of {', '.join(silent)}"
+        used = {label for clip in self.clips for label in clip.labels}
+        unused = [label for label in self.task.labels if label not in used]
+        if unused:
+            yield f"no clip of {', '.join(unused)}"
+
+    @property
+    def _durations(self) -> list[float]:
+        return [self.seconds[clip.id] for clip in self.clips]
 
     def name(self, clip_id: str) -> str:
         """How an error names a clip to its user; never by its id in a private task."""
-        return _name(self.task, self.by_id[clip_id])
+        clip = self.by_id[clip_id]
+        return _name(self.task, clip)
 
 
 def load(
@@ -78,93 +93,109 @@ def load(
 ) -> Corpus:
     """The corpus of a task, its audio decoded into the cache.
 
-    `skip_bad` goes on without unusable clips; else one CorpusError counts and names them. A clip id
-    used twice and a label that the task does not have are always errors.
+    `skip_bad` leaves unusable clips out; otherwise they are an error that names them all.
+
+    Raises:
+        CorpusError: clips are unusable, an id is used twice, or a label is not one of the task's.
     """
     clips = task.clips(root)
-    _check_labels(task, clips)
+    _check_clips(task, clips)
     results = _decode_all(clips, cache, progress)
-    bad = [(i, r) for i, r in enumerate(results) if isinstance(r, AudioError)]
-    good = {
-        clip.id: r for clip, r in zip(clips, results, strict=True) if not isinstance(r, AudioError)
-    }
-    if bad and not (skip_bad and good):
-        names = [f"{_name(task, clips[i])} ({error.reason})" for i, error in bad]
-        advice = "mend them, or go on without them with --skip-bad-audio" if good else "mend them"
-        raise _error(task, f"{len(bad)} of {len(clips)} clips cannot be used", names, advice)
+    good: dict[str, Decoded] = {}
+    bad: list[tuple[Clip, str]] = []
+    for clip, result in zip(clips, results, strict=True):
+        if isinstance(result, AudioError):
+            bad.append((clip, result.reason))
+        else:
+            good[clip.id] = result
+    may_go_on = skip_bad and good
+    if bad and not may_go_on:
+        raise _unusable(task, bad, len(clips))
     return Corpus(
         task=task,
-        clips=tuple(c for c in clips if c.id in good),
-        content={id: content for id, (content, _) in good.items()},
-        seconds={id: seconds for id, (_, seconds) in good.items()},
-        missing=tuple((clips[i], error.reason) for i, error in bad),
+        clips=tuple(clip for clip in clips if clip.id in good),
+        content={clip: content for clip, (content, _) in good.items()},
+        seconds={clip: seconds for clip, (_, seconds) in good.items()},
+        missing=tuple(bad),
     )
 
 
-def _decode_all(
-    clips: Sequence[Clip], cache: Cache, progress: bool
-) -> list[tuple[str, float] | AudioError]:
+def _decode_all(clips: Sequence[Clip], cache: Cache, progress: bool) -> list[Decoded | AudioError]:
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda clip: _decode(clip, cache), clips)
-        return list(
-            tqdm(
-                results,
-                "audio",
-                len(clips),
-                unit="clip",
-                leave=False,
-                disable=None if progress else True,
-            )
+        bar = tqdm(
+            results,
+            "audio",
+            len(clips),
+            unit="clip",
+            leave=False,
+            disable=None if progress else True,
         )
+        return list(bar)
 
 
-def _decode(clip: Clip, cache: Cache) -> tuple[str, float] | AudioError:
+def _decode(clip: Clip, cache: Cache) -> Decoded | AudioError:
     """Content hash and seconds of a clip, or what is wrong with it."""
     try:
         source = source_key(clip.audio)
-        content = cache.content(source) or cache.put_waveform(source, decode(clip.audio))
+        content = cache.content(source)
+        if content is None:
+            samples = decode(clip.audio)
+            content = cache.put_waveform(source, samples)
     except AudioError as error:
         return error
-    samples = cache.waveform(content)
-    assert samples is not None
-    return content, len(samples) / SAMPLE_RATE
+    waveform = cache.waveform(content)
+    assert waveform is not None
+    return content, len(waveform) / SAMPLE_RATE
 
 
-def _check_labels(task: Task, clips: Sequence[Clip]) -> None:
+def _check_clips(task: Task, clips: Sequence[Clip]) -> None:
+    """Raise CorpusError for no clips, ids that are not unique, and labels that do not fit."""
     if not clips:
         raise _error(task, "there are no clips", [], "see its documentation for what it must hold")
     uses = Counter(clip.id for clip in clips)
-    twice = [_name(task, clip) for clip in clips if uses[clip.id] > 1]
-    if twice:
-        raise _error(
-            task, f"{len(twice)} clips share their id with another", twice, "give each its own"
-        )
-    wrong = [_label_fault(task, clip) for clip in clips if not _labels_fit(task, clip)]
-    if wrong:
-        known = "" if task.private else f"the labels are {', '.join(task.labels)}"
-        raise _error(
-            task,
-            f"{len(wrong)} clips are not labelled as the task asks",
-            wrong,
-            known or "mend their labels",
-        )
+    repeated = [_name(task, clip) for clip in clips if uses[clip.id] > 1]
+    if repeated:
+        problem = f"{len(repeated)} clips share their id with another"
+        raise _error(task, problem, repeated, "give each its own")
+    mislabelled = [_with_labels(task, clip) for clip in clips if not _labels_fit(task, clip)]
+    if mislabelled:
+        problem = f"{len(mislabelled)} clips are not labelled as the task asks"
+        labels = ", ".join(task.labels)
+        advice = "fix their labels" if task.private else f"the labels are {labels}"
+        raise _error(task, problem, mislabelled, advice)
 
 
 def _labels_fit(task: Task, clip: Clip) -> bool:
-    return set(clip.labels) <= set(task.labels) and (task.multilabel or len(clip.labels) == 1)
+    known = set(clip.labels) <= set(task.labels)
+    one = len(clip.labels) == 1
+    return known and (task.multilabel or one)
 
 
-def _label_fault(task: Task, clip: Clip) -> str:
-    labels = "" if task.private else f" ({'|'.join(clip.labels) or 'no label'})"
-    return f"{_name(task, clip)}{labels}"
+def _with_labels(task: Task, clip: Clip) -> str:
+    """A clip and its labels, which an error about a private task must not show."""
+    name = _name(task, clip)
+    if task.private:
+        return name
+    labels = "|".join(clip.labels) or "no label"
+    return f"{name} ({labels})"
 
 
 def _name(task: Task, clip: Clip) -> str:
-    return clip.where or ("a clip" if task.private else clip.id)
+    hidden = "a clip" if task.private else clip.id
+    return clip.where or hidden
 
 
-def _error(task: Task, what: str, names: Sequence[str], advice: str) -> CorpusError:
+def _unusable(task: Task, bad: Sequence[tuple[Clip, str]], total: int) -> CorpusError:
+    names = [f"{_name(task, clip)} ({reason})" for clip, reason in bad]
+    advice = "fix them"
+    if len(bad) < total:
+        advice += ", or go on without them with --skip-bad-audio"
+    return _error(task, f"{len(bad)} of {total} clips cannot be used", names, advice)
+
+
+def _error(task: Task, problem: str, names: Sequence[str], advice: str) -> CorpusError:
+    """An error that names every clip at fault."""
+    title = "the private task" if task.private else task.name
     listed = f": {', '.join(names)}" if names else ""
-    return CorpusError(
-        f"{'the private task' if task.private else task.name}: {what}{listed}; {advice}"
-    )
+    return CorpusError(f"{title}: {problem}{listed}; {advice}")

@@ -1,25 +1,25 @@
-"""The card of a corpus, as `bench prepare` prints it: what is in it, what is odd about it, what
-each protocol leaks.
+"""The card of a corpus, as `bench prepare` prints it: its contents, its oddities, and the leakage of
+each protocol.
 """
 
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 import soundfile
 
-from bench.contracts.clip import Recording
-from bench.contracts.task import Expected, Fold, Protocol
+from bench.contracts.clip import Clip, Recording
+from bench.contracts.task import Expected, Protocol
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.splits.leakage import check
 from bench.splits.protocols import split_hash
 
 INDENT = 12
+SPREAD = "{:.2f} shortest, {:.2f} at 5 %, {:.2f} median, {:.2f} at 95 %, {:.2f} longest"
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Copies:
 
 @dataclass(frozen=True)
 class Division:
-    """A protocol on this corpus: its folds as sizes, what the check found, or why it cannot be
-    used.
+    """A protocol on this corpus: the sizes of its folds and the findings of the check, or why it
+    cannot be used.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Division:
 
 @dataclass(frozen=True)
 class Card:
-    """What a corpus holds. No path, file name or speaker's name is in it, so it may be shown of a
-    private one, too.
+    """The contents of a corpus. It holds no path, file name or speaker's name, so that it may be
+    shown for a private corpus, too.
     """
 
     task: str
@@ -64,7 +64,7 @@ class Card:
     missing: Mapping[str, int]  # reason -> clips
     warnings: tuple[str, ...]
     checksum: str
-    expected: Expected | None  # what a complete copy holds, where that is known
+    expected: Expected | None  # the contents of a complete copy, where they are known
     default: str  # the default protocol
     divisions: tuple[Division, ...]
 
@@ -75,16 +75,23 @@ class Card:
 
 def card(corpus: Corpus) -> Card:
     """The card of a loaded corpus; every protocol is tried and checked."""
-    task, clips = corpus.task, corpus.clips
+    task = corpus.task
+    clips = corpus.clips
     durations = [corpus.seconds[clip.id] for clip in clips]
+    speakers = {clip.speaker for clip in clips if clip.speaker}
+    uses = Counter(label for clip in clips for label in set(clip.labels))
+    divisions = []
+    for name, protocol in task.protocols().items():
+        division = _division(name, protocol, corpus)
+        divisions.append(division)
     return Card(
         task=task.name,
         title=task.title,
         clips=len(clips),
         seconds=_spread(durations),
         hours=sum(durations) / 3600,
-        speakers=len({clip.speaker for clip in clips if clip.speaker}),
-        labels={label: sum(label in clip.labels for clip in clips) for label in task.labels},
+        speakers=len(speakers),
+        labels={label: uses[label] for label in task.labels},
         rates=_rates([clip.audio for clip in clips]),
         copies=_copies(corpus),
         missing=Counter(reason for _, reason in corpus.missing),
@@ -92,103 +99,124 @@ def card(corpus: Corpus) -> Card:
         checksum=corpus.checksum,
         expected=task.expected,
         default=task.default_protocol,
-        divisions=tuple(
-            _division(name, protocol, corpus) for name, protocol in task.protocols().items()
-        ),
+        divisions=tuple(divisions),
     )
 
 
 def _spread(durations: Sequence[float]) -> tuple[float, ...]:
+    """Shortest, 5 %, median, 95 %, longest."""
     if len(durations) < 2:
-        return (*durations,) * 5
+        return tuple(durations) * 5
     cuts = quantiles(durations, n=20, method="inclusive")
-    return min(durations), cuts[0], cuts[9], cuts[18], max(durations)
+    shortest = min(durations)
+    longest = max(durations)
+    return shortest, cuts[0], cuts[9], cuts[18], longest
 
 
 def _rates(recordings: Sequence[Recording]) -> Counter[int]:
     """Sample rates of the source files, in Hz; a file of several clips counts once."""
-    sources: dict[Any, Path | bytes] = {
-        recording.path or id(recording): _source(recording) for recording in recordings
-    }
-    rates: Counter[int] = Counter()
-    for source in sources.values():
-        rates[
-            soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else source).samplerate
-        ] += 1
-    return rates
+    sources: dict[Any, Recording] = {}
+    for recording in recordings:
+        key = recording.path or id(recording)
+        sources[key] = recording
+    return Counter(_rate(source) for source in sources.values())
 
 
-def _source(recording: Recording) -> Path | bytes:
-    return recording.path or recording.data or b""
+def _rate(recording: Recording) -> int:
+    encoded = recording.path or io.BytesIO(recording.data or b"")
+    info = soundfile.info(encoded)
+    return int(info.samplerate)
 
 
 def _copies(corpus: Corpus) -> Copies:
-    together: dict[str, list[str]] = {}
+    by_content: dict[str, list[Clip]] = {}
     for clip in corpus.clips:
-        together.setdefault(corpus.content[clip.id], []).append(clip.id)
-    groups = [[corpus.by_id[clip] for clip in ids] for ids in together.values() if len(ids) > 1]
+        group = by_content.setdefault(corpus.content[clip.id], [])
+        group.append(clip)
+    groups = [group for group in by_content.values() if len(group) > 1]
+    labels_differ = 0
+    speakers_differ = 0
+    for group in groups:
+        labels = {frozenset(clip.labels) for clip in group}
+        speakers = {clip.speaker for clip in group}
+        labels_differ += len(labels) > 1
+        speakers_differ += len(speakers) > 1
     return Copies(
         groups=len(groups),
         clips=sum(map(len, groups)),
-        labels_differ=sum(len({frozenset(clip.labels) for clip in group}) > 1 for group in groups),
-        speakers_differ=sum(len({clip.speaker for clip in group}) > 1 for group in groups),
+        labels_differ=labels_differ,
+        speakers_differ=speakers_differ,
     )
 
 
 def _division(name: str, protocol: Protocol, corpus: Corpus) -> Division:
+    summary = protocol.summary
     try:
-        folds: Sequence[Fold] = protocol.split(corpus.clips, corpus.content)
-        found = check(folds, corpus.clips, protocol, corpus.content)
+        folds = protocol.split(corpus.clips, corpus.content)
+        findings = check(folds, corpus.clips, protocol, corpus.content)
     except BenchError as error:
-        return Division(name, protocol.summary, notes=protocol.notes, violation=str(error))
-    sizes = tuple((fold.name, len(fold.train), len(fold.valid), len(fold.test)) for fold in folds)
-    return Division(name, protocol.summary, sizes, split_hash(folds), (*protocol.notes, *found))
+        return Division(name, summary, notes=protocol.notes, violation=str(error))
+    sizes = []
+    for fold in folds:
+        sizes.append((fold.name, len(fold.train), len(fold.valid), len(fold.test)))
+    notes = (*protocol.notes, *findings)
+    return Division(name, summary, tuple(sizes), split_hash(folds), notes)
 
 
 def _lines(card: Card) -> Iterator[str]:
     yield f"{card.task} · {card.title}"
-    meant = card.expected or Expected(clips=0)
-    classes = [
-        f"{label} {count:,}{_meant(meant.labels.get(label))}"
-        for label, count in card.labels.items()
-    ]
-    facts = {
-        "clips": f"{card.clips:,}{_meant(meant.clips)}",
-        "hours": f"{card.hours:.2f}{_meant(meant.hours)}",
-        "speakers": f"{card.speakers:,}{_meant(meant.speakers)}" if card.speakers else "unknown",
-        "classes": ", ".join(classes),
-        "seconds": "{:.2f} shortest, {:.2f} at 5 %, {:.2f} median, {:.2f} at 95 %, {:.2f} longest".format(
-            *card.seconds
-        ),
-        "recorded at": ", ".join(
-            f"{rate:,} Hz ({count:,} files)" for rate, count in sorted(card.rates.items())
-        ),
-        "copies": _copies_text(card.copies),
-        "missing": ", ".join(f"{count:,} clips ({why})" for why, count in card.missing.items())
-        or "none",
-        "checksum": card.checksum,
-    }
-    yield from (f"  {name:{INDENT}}{text}" for name, text in facts.items())
-    yield from (f"  WARNING     {warning}" for warning in card.warnings)
+    for name, text in _facts(card).items():
+        yield f"  {name:{INDENT}}{text}"
+    for warning in card.warnings:
+        yield f"  {'WARNING':{INDENT}}{warning}"
     for division in card.divisions:
         yield from _division_lines(division, division.name == card.default)
 
 
-def _meant(number: float | None) -> str:
-    return f" of {number:,}" if number else ""
+def _facts(card: Card) -> dict[str, str]:
+    expected = card.expected or Expected(clips=0)
+    classes = []
+    for label, count in card.labels.items():
+        classes.append(f"{label} {count:,}{_of(expected.labels.get(label))}")
+    speakers = f"{card.speakers:,}{_of(expected.speakers)}" if card.speakers else "unknown"
+    rates = [f"{rate:,} Hz ({count:,} files)" for rate, count in sorted(card.rates.items())]
+    missing = [f"{count:,} clips ({reason})" for reason, count in card.missing.items()]
+    return {
+        "clips": f"{card.clips:,}{_of(expected.clips)}",
+        "hours": f"{card.hours:.2f}{_of(expected.hours)}",
+        "speakers": speakers,
+        "classes": ", ".join(classes),
+        "seconds": SPREAD.format(*card.seconds),
+        "recorded at": ", ".join(rates),
+        "copies": _copies_text(card.copies),
+        "missing": ", ".join(missing) or "none",
+        "checksum": card.checksum,
+    }
+
+
+def _of(expected: float | None) -> str:
+    """` of 535`, where the number in a complete copy is known."""
+    return f" of {expected:,}" if expected else ""
 
 
 def _copies_text(copies: Copies) -> str:
     if not copies.groups:
         return "none: all audio is different"
-    groups = f"{copies.groups:,} group{'s' * (copies.groups > 1)} of identical audio, {copies.clips:,} clips"
-    return f"{groups}; {copies.labels_differ:,} with different labels, {copies.speakers_differ:,} with different speakers"
+    plural = "s" if copies.groups > 1 else ""
+    return (
+        f"{copies.groups:,} group{plural} of identical audio, {copies.clips:,} clips; "
+        f"{copies.labels_differ:,} with different labels, "
+        f"{copies.speakers_differ:,} with different speakers"
+    )
 
 
 def _division_lines(division: Division, default: bool) -> Iterator[str]:
-    yield f"  protocol {division.name}{' (default)' if default else ''}: {division.summary}"
+    mark = " (default)" if default else ""
+    yield f"  protocol {division.name}{mark}: {division.summary}"
     if division.violation:
-        yield f"    {'CANNOT BE USED':{INDENT}} {division.violation}"
-    for name, *sizes in division.sizes:
-        yield f"    {f'fold {name}':{INDENT}}" + "{:,} train, {:,} valid, {:,} test".format(*sizes)
-    yield from (f"    {'note':{INDENT}}{note}" for note in division.notes)
+        yield f"    CANNOT BE USED {division.violation}"
+    for name, train, valid, test in division.sizes:
+        title = f"fold {name}"
+        yield f"    {title:{INDENT}}{train:,} train, {valid:,} valid, {test:,} test"
+    for note in division.notes:
+        yield f"    {'note':{INDENT}}{note}"

@@ -1,6 +1,4 @@
-"""Names that say nothing: keyed hashes in place of the paths, file names and speakers of a private
-task.
-"""
+"""Pseudonyms: keyed hashes in place of the paths, file names and speakers of a private task."""
 
 import hashlib
 import hmac
@@ -22,43 +20,50 @@ DIGITS = 16  # hexadecimal: 64 bits
 
 
 def pseudonym(text: str, kind: str) -> str:
-    """16 hex digits that stand for `text`, the same in every run on this machine and for nobody
-    else.
+    """16 hex digits that stand for `text`, the same in every run on this machine and on no other.
 
-    HMAC-SHA256 under a random key, made on first use and kept at `privacy.key` in
-    `bench.paths.home()`, readable by its owner alone. The same text gives unrelated pseudonyms
+    HMAC-SHA256 with a random key, which is made on first use and kept at `privacy.key` in
+    `bench.paths.home()`, readable by its owner alone. The same text has unrelated pseudonyms
     under two kinds. Raises CorpusError for a damaged key.
     """
     key = _key(home() / "privacy.key")
-    return hmac.new(key, f"{kind}\0{text}".encode(), hashlib.sha256).hexdigest()[:DIGITS]
+    message = f"{kind}\0{text}".encode()
+    code = hmac.new(key, message, hashlib.sha256)
+    return code.hexdigest()[:DIGITS]
 
 
 def pseudonymous(names: Iterable[str]) -> bool:
     """Whether every name looks like a pseudonym, as all clips and speakers of a private manifest
     do.
     """
-    return all(re.fullmatch(rf"[0-9a-f]{{{DIGITS}}}", name) for name in names)
+    pattern = re.compile(rf"[0-9a-f]{{{DIGITS}}}")
+    return all(map(pattern.fullmatch, names))
 
 
 @lru_cache(maxsize=8)
 def _key(path: Path) -> bytes:
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f"{path.name}.lock")):
-            if not path.exists():
-                _write(path, secrets.token_bytes(KEY_BYTES))
+        _make(path)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise CorpusError(
-            f"{path} is damaged: restore it, or delete it, after which the clips of private tasks have new names"
+            f"{path} is damaged: restore it, or delete it; the clips of private tasks then get new "
+            "names"
         )
     return key
 
 
+def _make(path: Path) -> None:
+    """A new key, unless another process has just made one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock")
+    with FileLock(lock):
+        if not path.exists():
+            _write(path, secrets.token_bytes(KEY_BYTES))
+
+
 def _write(path: Path, key: bytes) -> None:
-    """The whole file or none: `mkstemp` makes it readable by its owner alone, a rename puts it in
-    place.
-    """
+    """Write the whole file or none. `mkstemp` makes it readable by its owner alone."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)

@@ -1,5 +1,5 @@
-"""The part of a cache that machines without a common disk share: a URL of any file system that
-fsspec knows.
+"""The part of a cache that machines without a common disk share, at a URL of any file system that
+fsspec supports.
 """
 
 import tempfile
@@ -12,26 +12,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, one_line
 
-FOLDERS = {
-    "file",
-    "sftp",
-    "smb",
-    "hdfs",
-    "webhdfs",
-    "ftp",
-}  # of fsspec: there a file is seen while it is written
-AT_ONCE = 16  # transfers
+# protocols of fsspec whose files are visible while they are written
+FOLDERS = {"file", "sftp", "smb", "hdfs", "webhdfs", "ftp"}
+AT_ONCE = 16  # parallel transfers
 
 
 @dataclass(frozen=True)
 class Remote:
     """Whole files by name (`features/<fingerprint>/...`) below a URL such as `s3://bucket/prefix`.
 
-    A name shows a whole file or none: object stores put a file at once, elsewhere it is written
-    aside and renamed. Raises UsageError for a URL that is none, BenchError where the other side
-    does not answer.
+    A name stands for a complete file: object stores put a file at once; elsewhere a temporary file
+    is renamed.
+
+    Raises:
+        UsageError: the URL is malformed. BenchError: the file system does not answer.
     """
 
     url: str
@@ -44,18 +40,25 @@ class Remote:
         """The names of all files below a folder; none where it does not exist."""
         with self._answering():
             self._system.invalidate_cache()
-            return {
-                path.removeprefix(f"{self._root}/")
-                for path in self._system.find(f"{self._root}/{folder}")
-            }
+            paths = self._system.find(f"{self._root}/{folder}")
+        prefix = f"{self._root}/"
+        return {path.removeprefix(prefix) for path in paths}
 
     def fetch(self, names: Iterable[str], root: Path) -> None:
-        """Copy files into a local folder under the same names, leaving out those that do not exist."""
-        _each(lambda name: self._fetch(name, root), names)
+        """Copy files into a local folder under the same names; names that do not exist are skipped."""
+
+        def fetch(name: str) -> None:
+            self._fetch(name, root)
+
+        _in_parallel(fetch, names)
 
     def put(self, names: Iterable[str], root: Path) -> None:
         """Copy files from a local folder."""
-        _each(lambda name: self._put(name, root / name), names)
+
+        def put(name: str) -> None:
+            self._put(name, root / name)
+
+        _in_parallel(put, names)
 
     @property
     def _system(self) -> Any:
@@ -73,27 +76,28 @@ class Remote:
         try:
             system, root = fsspec.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
-            raise UsageError(
-                f"the cache {self.url} cannot be used: {' '.join(str(error).split())}"
-            ) from error
+            raise UsageError(f"the cache {self.url} cannot be used: {one_line(error)}") from error
         return system, root.rstrip("/")
 
     @cached_property
     def _renames(self) -> bool:
+        """Whether files are put under a temporary name first."""
         protocol = self._system.protocol
-        return bool(FOLDERS.intersection([protocol] if isinstance(protocol, str) else protocol))
+        names = [protocol] if isinstance(protocol, str) else protocol
+        return not FOLDERS.isdisjoint(names)
 
     def _fetch(self, name: str, folder: Path) -> None:
         unfinished = folder / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=unfinished) as aside, self._answering():
-            part = Path(aside) / "part"
+        target = folder / name
+        with tempfile.TemporaryDirectory(dir=unfinished) as temporary, self._answering():
+            part = Path(temporary) / "part"
             try:
                 self._system.get_file(f"{self._root}/{name}", str(part))
             except FileNotFoundError:
                 return
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            part.replace(folder / name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(target)
 
     def _put(self, name: str, path: Path) -> None:
         target = f"{self._root}/{name}"
@@ -102,10 +106,10 @@ class Remote:
                 self._system.put_file(str(path), target)
                 return
             parent, _, last = target.rpartition("/")
-            aside = f"{parent}/.{last}-{uuid.uuid4().hex}"
+            temporary = f"{parent}/.{last}-{uuid.uuid4().hex}"
             self._system.makedirs(parent, exist_ok=True)
-            self._system.put_file(str(path), aside)
-            self._system.mv(aside, target)
+            self._system.put_file(str(path), temporary)
+            self._system.mv(temporary, target)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -114,13 +118,11 @@ class Remote:
         except BenchError:
             raise
         except Exception as error:  # each file system raises its own
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise BenchError(
-                f"the shared cache {self.url} does not answer: {text[:300]}"
-            ) from error
+            reason = one_line(error, 300)
+            raise BenchError(f"the shared cache {self.url} does not answer: {reason}") from error
 
 
-def _each(do: Callable[[str], None], names: Iterable[str]) -> None:
+def _in_parallel(do: Callable[[str], None], names: Iterable[str]) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(do, names):
             pass

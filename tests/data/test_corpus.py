@@ -137,7 +137,7 @@ def test_all_unusable_clips_are_named_in_one_error(tmp_path: Path, cache: Cache)
         load(Clips(clips), None, cache, progress=False)
     assert str(raised.value) == (
         f"given: 2 of 4 clips cannot be used: {tmp_path}/1.wav (missing file), {tmp_path}/2.wav (truncated: 0.27 s of "
-        "0.52 s); mend them, or go on without them with --skip-bad-audio"
+        "0.52 s); fix them, or go on without them with --skip-bad-audio"
     )
 
 
@@ -160,7 +160,7 @@ def test_a_corpus_without_one_usable_clip_cannot_be_skipped(tmp_path: Path, cach
 def test_every_unusable_clip_is_named(tmp_path: Path, cache: Cache) -> None:
     clips = [Clip(f"c{n}", Recording(tmp_path / f"{n}.wav"), ("calm",)) for n in range(25)]
     with pytest.raises(
-        CorpusError, match=r"25 of 25 .* c9 \(missing file\), .* c24 \(missing file\); mend them"
+        CorpusError, match=r"25 of 25 .* c9 \(missing file\), .* c24 \(missing file\); fix them"
     ):
         load(Clips(clips), None, cache, progress=False)
 
