@@ -17,6 +17,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 Bench = Callable[..., int]
 
+COLLECTED = pytest.StashKey[frozenset[str]]()  # the modules that were imported to collect the tests
+
 REAL_DATA = Path(
     os.environ.get("SER_BENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared")
 )
@@ -43,6 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[COLLECTED] = frozenset(sys.modules)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -13,6 +13,9 @@ from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.task import Protocol, Task
 from bench.data.cache import Cache
 from bench.data.corpus import Corpus, load
+
+if TYPE_CHECKING:
+    from bench.runs.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]  # of the project
 
@@ -51,6 +54,13 @@ def wait_until(condition: Callable[[], object], what: str, pause: float = 0.05) 
     while not condition():
         assert time.monotonic() < until, f"never seen: {what}"
         time.sleep(pause)
+
+
+def open_store(uri: str | None, folder: Path) -> "Store":
+    """The store. MLflow takes seconds to import, so tests import it when they run."""
+    from bench.runs.store import Store
+
+    return Store(uri, folder)
 
 
 def clip(path: Path) -> Clip:

@@ -7,6 +7,9 @@ import tomllib
 from importlib.metadata import packages_distributions
 from itertools import chain
 
+import pytest
+
+from tests.conftest import COLLECTED
 from tests.helpers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -83,3 +86,11 @@ def third_party() -> set[str]:
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_collecting_the_tests_imports_nothing_that_takes_seconds(
+    request: pytest.FixtureRequest,
+) -> None:
+    slow = {"mlflow", "ray", "sklearn", "optuna", "transformers", "matplotlib", "librosa"}
+    loaded = request.config.stash[COLLECTED] & slow
+    assert not loaded, f"import {', '.join(sorted(loaded))} in the tests that need it"

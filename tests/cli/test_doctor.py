@@ -22,6 +22,7 @@ from bench.contracts.weights import Checkpoint
 from bench.data.cache import Cache
 from bench.errors import UsageError
 from bench.settings import Settings
+from tests.helpers import PATIENCE
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -171,7 +172,8 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_server(server: str) -> None:
+def test_server(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", PATIENCE)
     found = doctor._tracking(f"http://name:secret@{server}/", Path())
     assert found == Finding(f"http://{server}/", "answers (200)")
     assert doctor._tracking(f"http://{server}/elsewhere", Path()).remedy.startswith(

@@ -26,10 +26,9 @@ from bench.cluster import preflight
 from bench.cluster.pool import Gpu, Need
 from bench.cluster.sizes import Sizes
 from bench.errors import BenchError
-from bench.runs.store import Store
 from bench.settings import Settings
 from tests.conftest import Bench
-from tests.helpers import PATIENCE, ROOT, wait_until, write_tones
+from tests.helpers import PATIENCE, ROOT, open_store, wait_until, write_tones
 from tests.runs.test_private import leaks, written
 from tests.runs.test_runner import rows
 from tests.search.test_tune import trials
@@ -214,7 +213,7 @@ def there(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> Grounds:
 
 def predictions(results: Path) -> dict[str, Any]:
     """By fingerprint."""
-    runs = [run for record in Store(None, results).records() for run in record.runs]
+    runs = [run for record in open_store(None, results).records() for run in record.runs]
     assert all(run.predictions for run in runs), [run.reason for run in runs]
     return {run.fingerprint: run.predictions() for run in runs if run.predictions}
 
@@ -255,7 +254,7 @@ def test_a_worker_that_always_dies_costs_its_own_run_alone_and_no_name_of_a_priv
     assert len(there.notes("break")) == 1  # what breaks by itself is not tried again
     found = {
         r.backbone: [(run.status, run.reason[:12]) for run in r.runs]
-        for r in Store(None, results).records()
+        for r in open_store(None, results).records()
     }
     assert found == {
         "mfcc-stats": [("ok", "")],
@@ -301,7 +300,7 @@ def test_a_search_spread_over_the_cluster_keeps_its_budget(
     told = trials(results)
     assert sorted(int(run.data.tags["ser.trial"]) for run in told) == [0, 1, 2, 3, 4, 5]
     assert {run.info.status for run in told} == {"FINISHED"}
-    (search,) = Store(None, results).searches()
+    (search,) = open_store(None, results).searches()
     assert search.parts[0].complete + search.parts[0].pruned == 6
     assert list(search.choices) == [""]
     assert list((results / "artifacts").rglob("search.json"))
@@ -335,7 +334,7 @@ def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
     assert process.wait(PATIENCE) == 130, told
     assert "the same command goes on from there" in told
     assert "Traceback" not in told
-    store = Store(None, results)
+    store = open_store(None, results)
     (experiment,) = store.client.search_experiments(filter_string="name = 'tones'")
     runs = store.client.search_runs([experiment.experiment_id], "tags.`ser.kind` = 'run'")
     assert [run.info.status for run in runs] == ["FINISHED"]  # the interrupted one was taken out
@@ -390,7 +389,7 @@ def test_a_cluster_that_can_never_do_it_says_so_before_anything_is_run(
     ):
         assert bench(*arguments, *flags) == 2
         assert says in capsys.readouterr().err
-    assert not Store(None, results).recorded("tones")
+    assert not open_store(None, results).recorded("tones")
 
 
 def sizes(gpu: Gpu | None, nodes: dict[str, float], **settings: Any) -> Sizes:

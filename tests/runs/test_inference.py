@@ -19,8 +19,7 @@ from bench.contracts.feature import SAMPLE_RATE
 from bench.runs.inference import audio_files, cuts
 from bench.runs.lookup import find
 from bench.runs.saved_network import ABOUT, STATE
-from bench.runs.store import Store
-from tests.helpers import write_tones
+from tests.helpers import open_store, write_tones
 
 Bench = Callable[..., int]
 Rows = list[dict[str, str]]
@@ -66,7 +65,7 @@ def bench(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def fingerprint(trained: Path, fold: int = 0) -> str:
-    return find(Store(None, trained / "results"), "mfcc-stats@tones").runs[fold].fingerprint
+    return find(open_store(None, trained / "results"), "mfcc-stats@tones").runs[fold].fingerprint
 
 
 def rows(text: str) -> Rows:
@@ -76,7 +75,7 @@ def rows(text: str) -> Rows:
 def test_a_saved_network_predicts_its_own_test_clips_as_recorded(
     bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorded = find(Store(None, trained / "results"), "mfcc-stats@tones")
+    recorded = find(open_store(None, trained / "results"), "mfcc-stats@tones")
     assert len(recorded.runs) == 2
     for each in recorded.runs:
         assert each.predictions
@@ -147,7 +146,7 @@ def test_saving_runs_again_what_was_recorded_without_and_only_that(
         bench("predict", "mfcc-stats@tones", trained / "corpus") == 2
     )  # two pairings are called that now
     assert "means 2 pairings" in capsys.readouterr().err
-    store = Store(None, trained / "results")
+    store = open_store(None, trained / "results")
     (plain,) = [r for p in store.records() for r in p.runs if not r.network]
     assert bench("predict", plain.id, trained / "corpus") == 2
     assert "--save-weights" in capsys.readouterr().err
@@ -191,7 +190,7 @@ def test_a_network_of_other_ingredients_is_refused(
 ) -> None:
     from bench.runs.saved_network import NetworkError, rebuild
 
-    run = find(Store(None, trained / "results"), fingerprint(trained)).runs[0]
+    run = find(open_store(None, trained / "results"), fingerprint(trained)).runs[0]
     assert run.network
     folder = run.network(tmp_path)
     assert {p.name for p in folder.iterdir()} == {STATE, ABOUT}

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from bench.runs.store import Store
 from tests.conftest import Bench
-from tests.helpers import PATIENCE
+from tests.helpers import PATIENCE, open_store
 
 QUICK = ("--set", "epochs=4", "--results", "results")
 
@@ -211,12 +210,12 @@ def test_an_interrupted_command_is_finished_by_the_next(
     rest = process.stderr.read()
     assert process.wait(PATIENCE) == (130 if how is signal.SIGINT else -signal.SIGKILL), rest
     assert ("the same command goes on from there" in rest) == (how is signal.SIGINT)
-    before = Store(None, results).recorded("tones")
+    before = open_store(None, results).recorded("tones")
     assert 1 <= len(before) < 5
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"{5 - len(before)} recorded now, {len(before)} recorded before" in done.stderr
-    (record,) = Store(None, results).records()
+    (record,) = open_store(None, results).records()
     assert [r.status for r in record.runs] == ["ok"] * 5
 
 
@@ -241,7 +240,7 @@ def test_two_commands_at_once_share_the_work(manifest: Path, results: Path, tmp_
     ]
     told = [process.communicate(timeout=PATIENCE)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told
-    (record,) = Store(None, results).records()
+    (record,) = open_store(None, results).records()
     assert sorted((r.fold, r.seed) for r in record.runs) == sorted(
         {(r.fold, r.seed) for r in record.runs}
     )

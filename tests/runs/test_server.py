@@ -10,13 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from bench.runs.mlflow_client import StoreError
-from bench.runs.store import Store
 from tests.conftest import Bench
-from tests.helpers import PATIENCE
+from tests.helpers import PATIENCE, open_store
 from tests.servers import TrackingServer
 
 QUICK = ("-b", "mfcc-stats", "--folds", "2")
@@ -96,6 +93,8 @@ def test_what_a_search_chose_is_found_from_anywhere(
     )
     found = rows(capsys, 5)
     assert {row["recipe"] for row in found} == {"", "tuned (4 trials)"}
+    import psycopg
+
     with psycopg.connect(studies.replace("+psycopg", "")) as database:
         assert database.execute(
             "SELECT count(*) FROM trials WHERE state = 'COMPLETE'"
@@ -182,11 +181,13 @@ def test_lost_artifacts_are_told_of_and_cost_their_own_row(
 
 
 def test_no_password_is_told(server: TrackingServer, tmp_path: Path) -> None:
+    from bench.runs.store import StoreError
+
     with pytest.raises(StoreError, match="does not answer") as error:
-        Store("http://anna:secret@127.0.0.1:9", tmp_path)
+        open_store("http://anna:secret@127.0.0.1:9", tmp_path)
     assert "anna" not in str(error.value)
     assert "secret" not in str(error.value)
-    assert Store(server.url.replace("//", "//anna:secret@"), tmp_path).name == server.url
+    assert open_store(server.url.replace("//", "//anna:secret@"), tmp_path).name == server.url
 
 
 def bench_run(server: TrackingServer, manifest: Path, *more: str) -> list[str]:
@@ -214,5 +215,5 @@ def start(command: list[str], folder: Path, **environment: str) -> subprocess.Po
 
 
 def records(server: TrackingServer, folder: Path, epochs: int) -> list[Any]:
-    found = Store(server.url, folder / "looking").records(["tones"])
+    found = open_store(server.url, folder / "looking").records(["tones"])
     return [record for record in found if record.settings.get("epochs") == str(epochs)]

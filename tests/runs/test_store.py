@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ import pytest
 from bench.errors import UsageError
 from bench.runs.records import PairingRecord
 from bench.runs.search_record import SearchRecord
-from bench.runs.store import Store, StoreError
 from bench.scoring.predictions import Predictions
-from tests.helpers import PATIENCE
+from tests.helpers import PATIENCE, open_store
 from tests.servers import DumbServer, TrackingServer, free_port, wait_for
+
+if TYPE_CHECKING:
+    from bench.runs.store import Store
 
 RECORD = PairingRecord(
     task="toy",
@@ -46,7 +49,7 @@ PREDICTIONS = Predictions(
 
 
 def record_run(
-    store: Store, parent: str, fingerprint: str = "f1", fold: str = "fold 1", wa: float = 1.0
+    store: "Store", parent: str, fingerprint: str = "f1", fold: str = "fold 1", wa: float = 1.0
 ) -> None:
     log = store.start("toy", parent, fingerprint, fold, 0, {"epochs": 3}, {"corpus": "abc"})
     log.epoch(1, {"train loss": 0.5, "UA": 0.25})
@@ -59,8 +62,8 @@ def record_run(
 
 
 @pytest.fixture
-def store(results: Path) -> Store:
-    return Store(None, results)
+def store(results: Path) -> "Store":
+    return open_store(None, results)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     running.kill(signal.SIGTERM)
 
 
-def test_what_is_recorded_comes_back(store: Store) -> None:
+def test_what_is_recorded_comes_back(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent)
     (found,) = store.records()
@@ -94,7 +97,7 @@ def test_what_is_recorded_comes_back(store: Store) -> None:
     assert store.recorded("toy") == {"f1"}
 
 
-def test_a_person_finds_parameters_scores_epochs_and_artifacts_in_mlflow(store: Store) -> None:
+def test_a_person_finds_parameters_scores_epochs_and_artifacts_in_mlflow(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent)
     experiment = store.client.get_experiment_by_name("toy")
@@ -108,7 +111,7 @@ def test_a_person_finds_parameters_scores_epochs_and_artifacts_in_mlflow(store: 
     assert child.data.tags["ser.corpus"] == "abc"
 
 
-def test_metrics_are_there_while_the_run_is_under_way_but_it_does_not_count(store: Store) -> None:
+def test_metrics_are_there_while_the_run_is_under_way_but_it_does_not_count(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     log = store.start("toy", parent, "f1", "fold 1", 0, {}, {})
     log.epoch(1, {"train loss": 0.5})
@@ -117,7 +120,7 @@ def test_metrics_are_there_while_the_run_is_under_way_but_it_does_not_count(stor
     assert store.records()[0].runs == ()
 
 
-def test_a_run_cut_short_is_replaced_by_the_next(store: Store) -> None:
+def test_a_run_cut_short_is_replaced_by_the_next(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     store.start("toy", parent, "f1", "fold 1", 0, {}, {})  # killed here
     record_run(store, parent)
@@ -125,7 +128,7 @@ def test_a_run_cut_short_is_replaced_by_the_next(store: Store) -> None:
     assert len(store.client.search_runs([experiment], "tags.`ser.kind` = 'run'")) == 1
 
 
-def test_a_failure_is_kept_with_its_reason_and_tried_again(store: Store) -> None:
+def test_a_failure_is_kept_with_its_reason_and_tried_again(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     store.start("toy", parent, "f1", "fold 1", 0, {}, {}).fail("no memory", "Traceback ...")
     (run,) = store.records()[0].runs
@@ -135,14 +138,14 @@ def test_a_failure_is_kept_with_its_reason_and_tried_again(store: Store) -> None
     assert [r.status for r in store.records()[0].runs] == ["ok"]
 
 
-def test_a_failed_repetition_loses_nothing_recorded(store: Store) -> None:
+def test_a_failed_repetition_loses_nothing_recorded(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent)
     store.start("toy", parent, "f1", "fold 1", 0, {}, {}).fail("no memory")
     assert store.recorded("toy") == {"f1"}
 
 
-def test_a_pairing_is_one_parent_whose_record_is_renewed(store: Store) -> None:
+def test_a_pairing_is_one_parent_whose_record_is_renewed(store: "Store") -> None:
     first = store.open_pairing(RECORD, "key", failed="no weights")
     assert store.records()[0].runs[0].reason == "no weights"
     assert store.open_pairing(replace(RECORD, folds_asked=5), "key") == first
@@ -154,29 +157,31 @@ def test_a_pairing_is_one_parent_whose_record_is_renewed(store: Store) -> None:
 
 
 def test_a_server_serves_as_well(server: str, tmp_path: Path) -> None:
-    store = Store(server, tmp_path / "results")
+    store = open_store(server, tmp_path / "results")
     record_run(store, store.open_pairing(RECORD, "key"))
-    (found,) = Store(server, tmp_path / "elsewhere").records()
+    (found,) = open_store(server, tmp_path / "elsewhere").records()
     assert found.runs[0].predictions
     assert found.runs[0].predictions().clips == PREDICTIONS.clips
 
 
 def test_a_store_that_does_not_answer_is_a_sentence_soon(tmp_path: Path) -> None:
+    from bench.runs.store import StoreError
+
     with pytest.raises(StoreError, match=r"http://127.0.0.1:9 does not answer"):
-        Store("http://127.0.0.1:9", tmp_path)
+        open_store("http://127.0.0.1:9", tmp_path)
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
     with DumbServer() as dumb, pytest.raises(StoreError, match=rf"{dumb.url} does not answer"):
-        Store(dumb.url, tmp_path)
+        open_store(dumb.url, tmp_path)
     assert 1 <= dumb.requests <= 2  # MLflow alone repeats a request 7 times, over minutes
 
 
 def test_results_that_cannot_be_a_folder_are_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"file cannot be used: .*name another with --results"):
-        Store(None, tmp_path / "file")
+        open_store(None, tmp_path / "file")
 
 
-def test_the_pages_open_on_loopback(store: Store, results: Path, tmp_path: Path) -> None:
+def test_the_pages_open_on_loopback(store: "Store", results: Path, tmp_path: Path) -> None:
     record_run(store, store.open_pairing(RECORD, "key"))
     port = free_port()
     command = [sys.executable, "-m", "bench", "ui", "--port", str(port), "--results", str(results)]
@@ -214,7 +219,7 @@ def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == 0, process.stderr and process.stderr.read().decode()
 
 
-def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: Store) -> None:
+def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: "Store") -> None:
     first = store.open_pairing(RECORD, "key")
     content = {
         t: v for t, v in store.client.get_run(first).data.tags.items() if t.startswith("ser.")
@@ -229,7 +234,7 @@ def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: Store) 
     assert store.open_pairing(RECORD, "key") == first
 
 
-def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
+def test_two_parents_of_one_search_are_one_search(store: "Store") -> None:
     first = store.open_search("toy", "name", "key", "label")
     twin = store.client.create_run(
         store.runs.experiment("toy"),
@@ -243,7 +248,7 @@ def test_two_parents_of_one_search_are_one_search(store: Store) -> None:
     assert store.open_search("toy", "name", "key", "label") == first
 
 
-def test_what_is_recorded_is_not_abandoned(store: Store) -> None:
+def test_what_is_recorded_is_not_abandoned(store: "Store") -> None:
     parent = store.open_search("toy", "name", "key", "label")
     done, interrupted = (
         store.start("toy", parent, mark, "1", 0, {}, {}, kind="trial") for mark in "ab"

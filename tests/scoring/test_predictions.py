@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bench.scoring.predictions import Predictions
@@ -45,6 +44,8 @@ def test_parquet_keeps_everything(tmp_path: Path, changes: dict[str, Any]) -> No
 
 def test_parquet_is_a_plain_table(tmp_path: Path) -> None:
     made(**SEVERAL).to_parquet(tmp_path / "p.parquet")
+    import pandas as pd
+
     table = pd.read_parquet(tmp_path / "p.parquet")
     assert list(table.columns) == ["clip", "speaker", "truth", "zorn", "Überraschung", "ruhe"]
     assert list(table["truth"]) == ["zorn|Überraschung", ""]
@@ -60,6 +61,8 @@ def test_parquet_keeps_a_test_part_without_clips(tmp_path: Path) -> None:
 
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    import pandas as pd
+
     pd.DataFrame({"clip": ["a"]}).to_parquet(tmp_path / "p.parquet")
     with pytest.raises(ValueError, match="not a table of predictions"):
         Predictions.from_parquet(tmp_path / "p.parquet")

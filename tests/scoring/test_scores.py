@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from bench.scoring.predictions import Predictions
 from bench.scoring.scores import concatenate, confusion, outcomes, scores, ua
@@ -42,6 +41,8 @@ def drawn(seed: int, clips: int = 57, multilabel: bool = False) -> Predictions:
 
 def by_sklearn(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
     """Class indices, or in a multi-label task an indicator matrix."""
+    from sklearn import metrics
+
     several = truth.ndim == 2
     expected = {
         "WA": metrics.accuracy_score(truth, predicted),
@@ -63,6 +64,8 @@ def by_sklearn(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[s
 
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_equal_scikit_learn(seed: int) -> None:
+    from sklearn import metrics
+
     p = drawn(seed)
     assert scores(p) == pytest.approx(
         by_sklearn(p.truth.argmax(1), p.probabilities.argmax(1)), abs=1e-12
@@ -80,6 +83,8 @@ def test_multilabel_scores_equal_scikit_learn(seed: int) -> None:
 
 
 def test_confusion_equals_scikit_learn() -> None:
+    from sklearn import metrics
+
     p = drawn(0)
     expected = metrics.confusion_matrix(p.truth.argmax(1), p.probabilities.argmax(1))
     assert (confusion(p) == expected).all()

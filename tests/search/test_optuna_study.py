@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bench.contracts.space import Choice, Range
 from bench.runs.search_record import TrialRecord
-from bench.search import optuna_study as studies
-from bench.search.optuna_study import Study, StudyError, best_trial
 from bench.settings import Tuning
 from tests.helpers import PATIENCE, ROOT, wait_until
+
+if TYPE_CHECKING:
+    from bench.search.optuna_study import Study
 
 SPACE = {
     "rate": Range(1e-4, 1.0, log=True),
@@ -30,11 +31,13 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
-def opened(url: str, trials: int = 6, **tuning: Any) -> Study:
+def opened(url: str, trials: int = 6, **tuning: Any) -> "Study":
+    from bench.search.optuna_study import Study
+
     return Study(url, "one", SPACE, FIRST, Tuning(trials=trials, **tuning))
 
 
-def finish(study: Study, count: int = 100) -> list[dict[str, Any]]:
+def finish(study: "Study", count: int = 100) -> list[dict[str, Any]]:
     """Run up to `count` trials, one by one; their values."""
     values = []
     while count and (trials := study.claim(1)):
@@ -100,7 +103,7 @@ def heartbeat_age(folder: Path) -> float:
 def test_a_dead_workers_trial_is_run_again_by_a_living_one(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "GRACE", PATIENCE)
+    monkeypatch.setattr("bench.search.optuna_study.GRACE", PATIENCE)
     dead, living = opened(url, 3), opened(url, 3)
     (left,) = dead.claim(1)  # and no heartbeat after it
     assert len(finish(living)) == 2
@@ -116,8 +119,8 @@ def test_a_dead_workers_trial_is_run_again_by_a_living_one(
 def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "GRACE", PATIENCE)
-    monkeypatch.setattr(studies, "BEAT", 0.1)
+    monkeypatch.setattr("bench.search.optuna_study.GRACE", PATIENCE)
+    monkeypatch.setattr("bench.search.optuna_study.BEAT", 0.1)
     busy, other = opened(url, 2), opened(url, 2)
     trials = busy.claim(1)
     with busy.alive(trials):
@@ -148,6 +151,8 @@ def test_a_hopeless_trial_is_given_up(url: str, pruner: str) -> None:
 
 
 def test_the_winner_has_the_highest_score_and_of_equals_the_lowest_loss() -> None:
+    from bench.search.optuna_study import StudyError, best_trial
+
     done = [
         TrialRecord(0, {}, "complete", 0.5, 0.1, 1.0),
         TrialRecord(1, {}, "complete", 0.6, 0.9, 1.0),
@@ -173,6 +178,8 @@ def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> N
 
 
 def test_a_database_that_does_not_answer_is_one_sentence_without_its_password() -> None:
+    from bench.search.optuna_study import StudyError
+
     with pytest.raises(StudyError) as told:
         opened("postgresql+psycopg://bench:secret@127.0.0.1:1/none")
     assert "127.0.0.1:1/none does not answer" in str(told.value)

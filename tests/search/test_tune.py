@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from bench.data.cache import Cache
-from bench.runs.store import Store
 from tests.conftest import Bench
-from tests.helpers import wait_until
+from tests.helpers import open_store, wait_until
 
 QUICK = ("--set", "epochs=3", "--results", "results")
 FAST = ("-b", "mfcc-stats", "--trials", "5", *QUICK)
@@ -29,7 +28,7 @@ def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
 
 def trials(results: Path, task: str = "tones") -> list[Any]:
     """The trials as MLflow has them."""
-    store = Store(None, results)
+    store = open_store(None, results)
     found = store.client.search_runs(
         [store.runs.experiment(task)], "tags.`ser.kind` = 'trial'", max_results=1000
     )
@@ -62,7 +61,7 @@ def test_default_and_tuned_rows_stand_side_by_side(
     assert len({run.data.params["learning_rate"] for run in told}) == 5
     plots = {path.name for path in (results / "tuning").rglob("*.png")}
     assert plots >= {"history.png", "slices.png", "parallel.png"}
-    store = Store(None, results)
+    store = open_store(None, results)
     kept = {
         file.path
         for file in store.client.list_artifacts(told[0].data.tags["mlflow.parentRunId"], "plots")
@@ -123,7 +122,7 @@ def test_each_fold_has_a_search_and_a_winner_of_its_own_in_probe_mode(
     assert rows(capsys)["tuned (12 trials)"]["folds"] == 2
     told = trials(results)
     assert len(told) == 24
-    (search,) = Store(None, results).searches()
+    (search,) = open_store(None, results).searches()
     assert [part.fold for part in search.parts] == ["1", "2"]
     for part in search.parts:
         mine = [run for run in told if run.data.tags["ser.fold"] == part.fold]
@@ -138,7 +137,7 @@ def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
     same.
     """
     assert bench("tune", "-t", manifest, *FAST) == 0
-    store = Store(None, results)
+    store = open_store(None, results)
     (zero,) = [run for run in trials(results) if run.data.tags["ser.trial"] == "0"]
     query = "tags.`ser.kind` = 'run' and tags.`ser.fold` = '1'"
     every = store.client.search_runs([store.runs.experiment("tones")], query)
@@ -175,7 +174,7 @@ def test_a_search_over_several_folds_takes_their_mean(
         "monitor=UA",
     )
     assert bench("tune", *common, "--search-folds", "2", "--search-only") == 0
-    store = Store(None, results)
+    store = open_store(None, results)
     for run in trials(results):
         history = store.client.get_metric_history(run.info.run_id, "valid UA")
         scores = [m.value for m in sorted(history, key=lambda m: m.step)]
@@ -205,7 +204,7 @@ def test_hopeless_trials_are_pruned_and_say_so(
         "results",
     )
     assert bench("tune", *common, "--trials", "12", "--search-only") == 0
-    (search,) = Store(None, results).searches()
+    (search,) = open_store(None, results).searches()
     (part,) = search.parts
     assert part.complete + part.pruned == 12
     assert part.pruned > 0
@@ -220,7 +219,7 @@ def test_a_diverging_trial_counts_and_harms_nobody(
 ) -> None:
     (tmp_path / "bench.toml").write_text("[space]\nlearning_rate = [1e-2, 1e38]\n")
     assert bench("tune", "-t", manifest, *FAST, "--search-only") == 0
-    (search,) = Store(None, results).searches()
+    (search,) = open_store(None, results).searches()
     (part,) = search.parts
     assert part.failed > 0
     assert part.complete + part.failed == 5

@@ -17,11 +17,11 @@ from bench.cli import app
 from bench.contracts.clip import Clip
 from bench.contracts.task import Task
 from bench.errors import CorpusError
-from bench.runs.store import Store
 from bench.scoring.scores import THRESHOLD, decisions, scores
 from bench.scoring.thresholds import CHOSEN
 from bench.splits.leakage import check
 from tasks.hotline_fine import LABELS
+from tests.helpers import open_store
 
 PLANTED = "Zhang"
 
@@ -137,7 +137,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
 
 
 def test_a_run_s_thresholds_are_stored_and_decide(recorded: Path) -> None:
-    (record,) = Store(None, recorded).records()
+    (record,) = open_store(None, recorded).records()
     found = [run.predictions() for run in record.runs if run.predictions]
     assert len(found) == 2
     for predictions in found:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -147,6 +146,8 @@ def test_the_probe_recipe_equals_logistic_regression() -> None:
     found = probe({"states": pad(list(unseen[:, None]))}).argmax(1)
     mean, deviation = states.mean(0), states.std(0)
     penalty = 1 / (probe_recipe().weight_decay * len(states))
+    from sklearn.linear_model import LogisticRegression
+
     oracle = LogisticRegression(C=penalty, max_iter=500).fit(
         ((states - mean) / deviation)[:, 0].numpy(), target
     )

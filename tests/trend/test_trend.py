@@ -16,13 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from bench.cli import app
 from bench.data.privacy import pseudonym
 from bench.errors import CorpusError
 from bench.runs.records import PairingRecord
-from bench.runs.store import Store
 from bench.scoring.predictions import Predictions
 from bench.trend import source
 from bench.trend.analysis import ALL, FULL, analyse
@@ -37,7 +35,7 @@ from bench.trend.groups import (
     spearman,
 )
 from bench.trend.measures import ecr, nss
-from tests.helpers import write_tones
+from tests.helpers import open_store, write_tones
 
 Bench = Callable[..., int]
 
@@ -211,6 +209,8 @@ def test_comparison_worked_out_by_hand() -> None:
 
 
 def test_tests_agree_with_scipy_and_with_enumeration() -> None:
+    from scipy import stats
+
     random = np.random.default_rng(5)
     for n, m in ((5, 4), (12, 9)):
         a, b = random.gamma(2, 10, n).round(), random.gamma(2, 14, m).round()
@@ -567,7 +567,7 @@ def record(
     results: Path, seeds: int = 2, task: str = "toy", labels: tuple[str, ...] = LABELS
 ) -> None:
     """A pairing of two folds as the harness leaves it; the task names no positive class."""
-    store = Store(None, results)
+    store = open_store(None, results)
     folds = {"folds_asked": 2, "folds_expected": 2, "seeds": seeds}
     about = PairingRecord(task, "byol-s", "probe", "speaker", "full", labels=labels, **folds)
     parent = store.open_pairing(about, "key")
@@ -734,7 +734,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
 def private(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The arguments of a trend of private calls."""
     monkeypatch.setenv("SER_BENCH_HOME", str(recorded / "home"))
-    task = Store(None, recorded / "results").records()[0].task
+    task = open_store(None, recorded / "results").records()[0].task
     return [
         f"mfcc-stats@{task}",
         "--calls",
