@@ -9,8 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 import backbones
 import bench
 from bench import registry
@@ -61,11 +59,14 @@ def system(options: Any, recipe: Recipe) -> System:
     return System(setup, recipe, {"mfcc": Mfcc()})
 
 
-@pytest.mark.parametrize("kind", [*dict.fromkeys(built_in()), Recipe, PairingRecord])
-def test_our_classes_say_which_fields_they_were_released_with(kind: type) -> None:
-    for owner in kind.__mro__:
-        fields = inspect.get_annotations(owner).keys() - {"version", "cached", "pooled"}
-        assert not fields or "founding" in vars(owner), owner
+def test_our_classes_say_which_fields_they_were_released_with() -> None:
+    missing = []
+    for kind in [*dict.fromkeys(built_in()), Recipe, PairingRecord]:
+        for owner in kind.__mro__:
+            fields = inspect.get_annotations(owner).keys() - {"version", "cached", "pooled"}
+            if fields and "founding" not in vars(owner):
+                missing.append(owner)
+    assert missing == []
 
 
 def test_features_of_ours_have_a_name_each() -> None:
