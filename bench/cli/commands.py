@@ -44,7 +44,7 @@ def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: 
 
 def trend(request: "Request", settings: Settings, format: Formats, output: Path | None) -> None:
     """The trend of a checked request: its tables, and the files that it names."""
-    from bench.trend import build, view
+    from bench.trend import build, records, view
 
     if request.run:
         from bench.runs.lookup import find
@@ -55,7 +55,7 @@ def trend(request: "Request", settings: Settings, format: Formats, output: Path 
     else:
         found = build.of_table(request)
     if request.segments:
-        write(view.segments(found), request.segments)
+        write(records.segments(found), request.segments)
     if request.figure:
         from bench.trend.figure import trend_figure
 

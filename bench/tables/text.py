@@ -25,7 +25,7 @@ def draw(table: Table, width: int, colour: bool = False) -> str:
     table = _printable(table) if colour else _starred(_printable(table))
     table, hidden = _narrowed(table, width)
     table = _cut(table, width)
-    legend = [said for said in table.legend if said.partition(":")[0] not in hidden]
+    legend = [said for said in table.legend if not _is_about(said, hidden)]
     if table.best:
         legend.append(f"{'bold' if colour else '*'}: {table.best}")
     if hidden:
@@ -35,6 +35,12 @@ def draw(table: Table, width: int, colour: bool = False) -> str:
     for note in below:
         lines += wrapped(note, width)
     return "\n".join(lines) + "\n"
+
+
+def _is_about(entry: str, headers: Sequence[str]) -> bool:
+    """Whether an entry of the legend explains one of these columns."""
+    name = entry.partition(":")[0]
+    return name in [header.partition(" [")[0] for header in headers]
 
 
 def _printable(table: Table) -> Table:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from math import inf
 from typing import Literal
 
@@ -59,9 +58,15 @@ class Contrast:
     calls: int
     other_calls: int
     found: Comparison
-    holm: tuple[float | None, ...] | None = (
-        None  # TESTS, corrected for all pairs; None with one pair
-    )
+    # of TESTS, corrected for all pairs of groups; None with a single pair
+    holm: tuple[float | None, ...] | None = None
+
+    @property
+    def p(self) -> tuple[float | None, ...]:
+        """The p-values of TESTS, corrected where there are several pairs of groups."""
+        if self.holm:
+            return self.holm
+        return tuple(getattr(self.found, test) for test in TESTS)
 
 
 @dataclass(frozen=True)
@@ -99,25 +104,35 @@ class Analysis:
 def analyse(calls: Sequence[Call], minutes: float = 30.0, binarised: bool = False) -> Analysis:
     """Every figure of `bench trend` about calls whose segments all have a probability.
 
-    The first stage holds the segments that begin within the first `minutes` of their call; there is
-    none where start times are not known. Raises ValueError without calls.
+    The first stage holds the segments that begin within the first `minutes` of their call; it is
+    left out where start times are not known.
+
+    Raises:
+        ValueError: there are no calls.
     """
     if not calls:
         raise ValueError("there are no calls to analyse")
-    timed = all(segment.start is not None for call in calls for segment in call.segments)
-    stages = (*([first(minutes)] if timed else []), FULL)
-    measured = tuple(
-        _measured(c, s, minutes if s != FULL else inf, binarised) for s in stages for c in calls
-    )
-    bare = Analysis(stages, minutes, binarised, measured, (), (), ())
-    cells: list[tuple[str, Measure]] = [
-        (stage, measure) for stage in stages for measure in MEASURES
-    ]
+    lengths = {FULL: inf}
+    if _timed(calls):
+        lengths = {first(minutes): minutes, **lengths}
+    measured = []
+    for stage, length in lengths.items():
+        measured += [_measured(call, stage, length, binarised) for call in calls]
+    bare = Analysis(tuple(lengths), minutes, binarised, tuple(measured), (), (), ())
+    questions = list(product(lengths, MEASURES))
+    contrasts: list[Contrast] = []
+    relations: list[Relation] = []
+    for stage, measure in questions:
+        contrasts += _contrasts(bare, stage, measure)
+        relations += _relations(bare, stage, measure)
+    summaries = []
+    for group in bare.groups:
+        summaries += [_summary(bare, group, stage, measure) for stage, measure in questions]
     return replace(
         bare,
-        summaries=tuple(_summary(bare, group, *cell) for group in bare.groups for cell in cells),
-        contrasts=tuple(contrast for cell in cells for contrast in _contrasts(bare, *cell)),
-        relations=tuple(r for cell in cells for r in _relations(bare, *cell)),
+        summaries=tuple(summaries),
+        contrasts=tuple(contrasts),
+        relations=tuple(relations),
     )
 
 
@@ -126,62 +141,103 @@ def first(minutes: float) -> str:
     return f"first {minutes:g} min"
 
 
+def _timed(calls: Sequence[Call]) -> bool:
+    starts: list[float | None] = []
+    for call in calls:
+        starts += [segment.start for segment in call.segments]
+    return None not in starts
+
+
 def _measured(call: Call, stage: str, minutes: float, binarised: bool) -> Measured:
-    within = [s for s in call.segments if s.start is None or s.start < 60 * minutes]
-    probabilities = [s.probability for s in within if s.probability is not None]
-    assert len(probabilities) == len(within), "calls come scored"
-    return Measured(call, stage, len(within), nss(probabilities), ecr(probabilities, binarised))
+    probabilities = []
+    for segment in call.segments:
+        if segment.start is None or segment.start < 60 * minutes:
+            assert segment.probability is not None, "calls come scored"
+            probabilities.append(segment.probability)
+    return Measured(
+        call=call,
+        stage=stage,
+        segments=len(probabilities),
+        nss=nss(probabilities),
+        ecr=ecr(probabilities, binarised),
+    )
 
 
-def _summary(a: Analysis, group: str, stage: str, measure: Measure) -> Summary:
-    members = a.of(stage, group)
+def _summary(analysis: Analysis, group: str, stage: str, measure: Measure) -> Summary:
+    members = analysis.of(stage, group)
     values = _values(members, measure)
+    calls = len(values)
+    segments = np.mean([member.segments for member in members])
+    low, high = RANGES[measure]
     return Summary(
         group=group,
         stage=stage,
         measure=measure,
-        calls=len(values),
-        segments=float(np.mean([m.segments for m in members])),
-        mean=float(values.mean()) if len(values) else None,
-        sd=float(values.std(ddof=1)) if len(values) > 1 else None,
-        interval=interval(values, *RANGES[measure]),
+        calls=calls,
+        segments=float(segments),
+        mean=float(values.mean()) if calls else None,
+        sd=float(values.std(ddof=1)) if calls > 1 else None,
+        interval=interval(values, low, high),
     )
 
 
-def _contrasts(a: Analysis, stage: str, measure: Measure) -> list[Contrast]:
+def _contrasts(analysis: Analysis, stage: str, measure: Measure) -> list[Contrast]:
     """Every pair of groups that have two calls or more."""
-    values = {group: _values(a.of(stage, group), measure) for group in a.groups}
-    found = [
-        Contrast(
-            g, h, stage, measure, len(values[g]), len(values[h]), compare(values[g], values[h])
-        )
-        for g, h in combinations(a.groups, 2)
-        if min(len(values[g]), len(values[h])) > 1
-    ]
-    if len(a.groups) < 3:
-        return found
-    corrected = zip(*(holm([getattr(c.found, test) for c in found]) for test in TESTS), strict=True)
-    return [replace(contrast, holm=tuple(p)) for contrast, p in zip(found, corrected, strict=True)]
+    values = {}
+    for group in analysis.groups:
+        values[group] = _values(analysis.of(stage, group), measure)
+    contrasts = []
+    for group, other in combinations(analysis.groups, 2):
+        a = values[group]
+        b = values[other]
+        if min(len(a), len(b)) < 2:
+            continue
+        found = compare(a, b)
+        contrasts.append(Contrast(group, other, stage, measure, len(a), len(b), found))
+    return contrasts if len(analysis.groups) < 3 else _corrected(contrasts)
 
 
-def _relations(a: Analysis, stage: str, measure: Measure) -> Iterator[Relation]:
-    relation = partial(_relation, stage=stage, measure=measure)
-    of_groups = [(group, a.of(stage, group)) for group in a.groups] if len(a.groups) > 1 else []
-    yield from filter(
-        None, (relation(name, members) for name, members in [(ALL, a.of(stage)), *of_groups])
-    )
+def _corrected(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """The contrasts with the p-values of each test corrected for their number."""
+    by_test = []
+    for test in TESTS:
+        by_test.append(holm([getattr(contrast.found, test) for contrast in contrasts]))
+    corrected = []
+    for contrast, *p_values in zip(contrasts, *by_test, strict=True):
+        corrected.append(replace(contrast, holm=tuple(p_values)))
+    return corrected
+
+
+def _relations(analysis: Analysis, stage: str, measure: Measure) -> Iterator[Relation]:
+    """Over all calls and, if there are several, within each group."""
+    members = [(ALL, analysis.of(stage))]
+    if len(analysis.groups) > 1:
+        members += [(group, analysis.of(stage, group)) for group in analysis.groups]
+    for group, measured in members:
+        relation = _relation(group, measured, stage, measure)
+        if relation:
+            yield relation
 
 
 def _relation(
     group: str, members: Sequence[Measured], stage: str, measure: Measure
 ) -> Relation | None:
-    pairs = [(m.call.scale, m.value(measure)) for m in members]
-    known = np.array(
-        [(x, y) for x, y in pairs if x is not None and y is not None], dtype=np.float64
-    ).reshape(-1, 2)
-    found = spearman(known[:, 0], known[:, 1])
-    return Relation(group, stage, measure, len(known), *found) if found else None
+    scales = []
+    values = []
+    for member in members:
+        value = member.value(measure)
+        if member.call.scale is not None and value is not None:
+            scales.append(member.call.scale)
+            values.append(value)
+    found = spearman(np.array(scales, np.float64), np.array(values, np.float64))
+    if found is None:
+        return None
+    rho, bounds, p = found
+    return Relation(group, stage, measure, len(values), rho, bounds, p)
 
 
 def _values(members: Sequence[Measured], measure: Measure) -> Values:
-    return np.array([v for m in members if (v := m.value(measure)) is not None], dtype=np.float64)
+    """The measure of the members that have it."""
+    values = [member.value(measure) for member in members]
+    known = [value for value in values if value is not None]
+    return np.array(known, dtype=np.float64)

@@ -3,9 +3,10 @@
 from bench.runs.lookup import Recorded
 from bench.trend.analysis import analyse
 from bench.trend.calls import read
+from bench.trend.matching import Scored, complete, score
 from bench.trend.request import Request
-from bench.trend.source import NEGATIVE, Scored, Tested, complete, score, tested
-from bench.trend.view import Trend
+from bench.trend.source import NEGATIVE, Tested, tested
+from bench.trend.trend import Trend
 
 
 def of_run(request: Request, recorded: Recorded) -> Trend:

@@ -42,9 +42,10 @@ def read(path: Path, private: bool = False, column: str | None = None) -> list[C
     the same in all rows of a call. A manifest of calls has `segment`, the clip's id; a table of
     probabilities has them in `column`.
 
-    Raises CorpusError naming the rows that cannot be used: numbers that are none, a call with two
-    groups or scores, segments listed twice, times that are unsorted or overlap. No text of a
-    `private` file is in it.
+    Raises:
+        CorpusError: rows that cannot be used, by number: text instead of a number, a call with two
+            groups or scores, a segment listed twice, times that are not sorted or overlap. No text
+            of a `private` file is quoted.
     """
     title = "the table of calls" if private else f"the table of calls {path}"
     required = ["call", column.lower() if column else "segment"]
@@ -104,25 +105,29 @@ def _times(values: Mapping[str, str]) -> tuple[float | None, float | None]:
     return start, end
 
 
-def _between(rows: Sequence[_Row], header: Sequence[str]) -> list[str]:
+def _between(rows: Sequence[_Row], columns: Sequence[str]) -> list[str]:
     """What is wrong between rows."""
-    faults = [
-        f
-        for name in ("start", "order")
-        if name in header
-        for f in _gaps(rows, name, "start" in header)
-    ]
+    faults = []
+    timed = "start" in columns
+    if timed:
+        faults += _gaps("start", rows, [row.segment.start for row in rows])
+    elif "order" in columns:
+        faults += _gaps("order", rows, [row.segment.order for row in rows])
     for members in _by_call(rows).values():
-        faults += [*_divided(members), *_repeated(members)]
-        segments = [row.segment for row in members]
-        faults += [] if faults else _disordered(segments)
+        faults += _divided(members)
+        faults += _repeated(members)
+        if not faults:
+            faults += _disordered([row.segment for row in members])
     return faults
 
 
-def _gaps(rows: Sequence[_Row], name: str, timed: bool) -> Iterator[str]:
-    empty = [row.segment.row for row in rows if getattr(row.segment, name) is None]
-    if empty and (name == "start" or not timed):
-        yield f"row {empty[0]}: no {name} ({len(empty)} such rows)"
+def _gaps(column: str, rows: Sequence[_Row], values: Sequence[float | None]) -> list[str]:
+    """The first row without a value in a column that all rows need."""
+    empty = values.count(None)
+    if not empty:
+        return []
+    first = rows[values.index(None)]
+    return [f"row {first.segment.row}: no {column} ({empty} such rows)"]
 
 
 def _divided(members: Sequence[_Row]) -> Iterator[str]:
@@ -131,45 +136,69 @@ def _divided(members: Sequence[_Row]) -> Iterator[str]:
     scored = next((row for row in members if row.scale is not None), first)
     for row in members:
         if row.group != first.group:
-            yield f"row {row.segment.row}: another group than row {first.segment.row}, which is of the same call"
-        if row.scale not in (None, scored.scale):
-            yield f"row {row.segment.row}: another scale than row {scored.segment.row}, which is of the same call"
+            yield _other("group", row, first)
+        if row.scale is not None and row.scale != scored.scale:
+            yield _other("scale", row, scored)
+
+
+def _other(column: str, row: _Row, earlier: _Row) -> str:
+    number = row.segment.row
+    return f"row {number}: another {column} than row {earlier.segment.row} of the same call"
 
 
 def _repeated(members: Sequence[_Row]) -> Iterator[str]:
+    """Rows of a call that name a segment or a place that an earlier one has."""
     first: dict[object, int] = {}
-    for s in (row.segment for row in members):
-        for what in (
-            s.name and ("segment", s.name, s.start, s.end),
-            s.order is not None and ("order", s.order),
-        ):
-            if what and first.setdefault(what, s.row) != s.row:
-                yield f"row {s.row}: the same {what[0]} as row {first[what]}, which is of the same call"
+    for row in members:
+        segment = row.segment
+        for column, value in _identities(segment):
+            earlier = first.setdefault((column, value), segment.row)
+            if earlier != segment.row:
+                yield f"row {segment.row}: the same {column} as row {earlier} of the same call"
+
+
+def _identities(segment: Segment) -> Iterator[tuple[str, object]]:
+    """What no other segment of the call may have, and its column."""
+    if segment.name:
+        yield "segment", (segment.name, segment.start, segment.end)
+    if segment.order is not None:
+        yield "order", segment.order
 
 
 def _disordered(segments: Sequence[Segment]) -> Iterator[str]:
     """Times that go back or overlap, and places that contradict them."""
-    for a, b in pairwise(segments):
-        if a.start is None or b.start is None:
-            continue
-        if b.start <= a.start:
-            yield f"row {b.row}: does not begin after row {a.row} of the same call: sort the rows by time"
-        elif a.end is not None and b.start < a.end - OVERLAP:
-            yield f"row {b.row}: begins before row {a.row} of the same call has ended"
-        elif a.order is not None and b.order is not None and b.order < a.order:
-            yield f"row {b.row}: comes before row {a.row} by order, and after it by start"
+    for earlier, later in pairwise(segments):
+        fault = _out_of_order(earlier, later)
+        if fault:
+            yield f"row {later.row}: {fault}"
+
+
+def _out_of_order(earlier: Segment, later: Segment) -> str:
+    """What is wrong with a segment and the one in the row before it; empty if nothing is."""
+    row = f"row {earlier.row}"
+    if earlier.start is None or later.start is None:
+        return ""
+    if later.start <= earlier.start:
+        return f"does not begin after {row} of the same call: sort the rows by time"
+    if earlier.end is not None and later.start < earlier.end - OVERLAP:
+        return f"begins before {row} of the same call has ended"
+    if earlier.order is None or later.order is None or earlier.order <= later.order:
+        return ""
+    return f"comes before {row} by order, and after it by start"
 
 
 def _call(members: Sequence[_Row]) -> Call:
+    first = members[0]
     segments = [row.segment for row in members]
-    if segments[0].start is None:
+    if first.segment.start is None:
         segments.sort(key=lambda segment: segment.order or 0.0)
-    scale = next((row.scale for row in members if row.scale is not None), None)
-    return Call(members[0].call, members[0].group, scale, tuple(segments))
+    scales = [row.scale for row in members if row.scale is not None]
+    scale = scales[0] if scales else None
+    return Call(first.call, first.group, scale, tuple(segments))
 
 
 def _by_call(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
-    found: dict[str, list[_Row]] = {}
+    calls: dict[str, list[_Row]] = {}
     for row in rows:
-        found.setdefault(row.call, []).append(row)
-    return found
+        calls.setdefault(row.call, []).append(row)
+    return calls

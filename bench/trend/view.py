@@ -1,201 +1,51 @@
-"""A trend for people (tables as Wang et al.'s Table VII, and the tests behind it) and for programs
-(CSV, JSON).
-"""
+"""A trend for people: tables like Table VII of Wang et al., and the tests behind it."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bench.tables.formats import Format, as_csv, draw
+from bench.tables.formats import Format, as_csv, as_json, draw
 from bench.tables.numbers import NOTHING
-from bench.tables.table import Cell, Column, Table
-from bench.trend import notes
-from bench.trend.analysis import Analysis, Contrast, Measured, Relation, Summary
-from bench.trend.calls import Call
+from bench.tables.table import Column, Table, cells
+from bench.trend import notes, records
+from bench.trend.analysis import Analysis, Contrast, Relation, Summary
 from bench.trend.groups import DRAWS, PERMUTATIONS, Interval
-from bench.trend.measures import decisions
-from bench.trend.source import Scored, Tested
+from bench.trend.trend import Trend
 
-
-@dataclass(frozen=True)
-class Trend:
-    """All that there is to show."""
-
-    analysis: Analysis
-    scored: Scored
-    label: str  # the class that is counted
-    run: Tested | None  # None: probabilities from a table
-    private: bool
-
-    @property
-    def title(self) -> str:
-        return f"{self.run.title if self.run else 'a table of probabilities'} · segments of {self.label}"
+DIGITS = {"NSS": 1, "ECR": 3}  # of a measure's mean
 
 
 def render(
     trend: Trend, format: Format = "text", colour: bool = False, width: int | None = None
 ) -> str:
-    """The tables; as CSV one line per figure's row; as JSON with every call and segment, too.
+    """The tables; as CSV one line per row of a table; as JSON with every call and segment, too.
 
     The text format fits `width` columns, by default those of the terminal.
     """
     if format == "json":
-        return json.dumps(record(trend), ensure_ascii=False, indent=2, allow_nan=False)
+        return as_json(records.record(trend))
     if format == "csv":
-        return as_csv(_lines(trend.analysis))
-    return draw(
-        [_measures(trend), *_tests(trend.analysis), *_relations(trend.analysis)],
-        format,
-        colour,
-        width,
-    )
+        return as_csv(records.lines(trend.analysis))
+    return draw(tables(trend), format, colour, width)
 
 
-def record(trend: Trend) -> dict[str, Any]:
-    """Everything as one JSON object: None for what there is not. Of private calls no scale score of
-    a single call.
-    """
-    a = trend.analysis
-    return {
-        "title": trend.title,
-        "class": trend.label,
-        "ecr": "binarised" if a.binarised else "probabilities",
-        "first_minutes": a.minutes if len(a.stages) > 1 else None,
-        "groups": [_summary(s) for s in a.summaries],
-        "comparisons": [_contrast(c) for c in a.contrasts],
-        "correlations": [_relation(r) for r in a.relations],
-        "calls": [_call(call, trend) for call in trend.scored.calls],
-        "notes": [
-            *_footnotes(trend),
-            *notes.of_tests(a),
-            *(notes.of_relations(a) if a.relations else []),
-        ],
-    }
+def tables(trend: Trend) -> list[Table]:
+    """The measures; the tests, if groups can be compared; the correlations, if there are scores."""
+    shown = [_measures(trend)]
+    if trend.analysis.contrasts:
+        shown.append(_tests(trend.analysis))
+    if trend.analysis.relations:
+        shown.append(_relations(trend.analysis))
+    return shown
 
 
-def segments(trend: Trend) -> str:
-    """A CSV line per segment: a table of probabilities as `--probabilities` reads it, decisions
-    beside them.
-    """
-    return as_csv(
-        [
-            {**_about(call, trend), **_segment(s, trend)}
-            for call in trend.scored.calls
-            for s in call.segments
-        ]
-    )
+# --- cells ---
 
 
-# --- tables ---
-
-
-def _measures(trend: Trend) -> Table:
-    a = trend.analysis
-    ecr = {(s.group, s.stage): s for s in a.summaries if s.measure == "ECR"}
-    rows = [s for s in a.summaries if s.measure == "NSS"]
-    columns: list[Column[Summary]] = [
-        Column("group", lambda s: s.group, number=False),
-        Column("stage", lambda s: s.stage, number=False),
-        Column("calls", lambda s: str(s.calls)),
-        Column("segments per call", lambda s: f"{s.segments:.1f}"),
-        Column("NSS [95 %]", lambda s: _mean(s, 1)),
-        Column("ECR [95 %]", lambda s: _mean(ecr[s.group, s.stage], 3)),
-    ]
-    what = "decisions (0 or 1), as in the released script" if a.binarised else "probabilities"
-    legend = (
-        "NSS: negative segments per call; ECR: mean change of the probability from segment to segment (Eq. 7 of Wang "
-        f"et al., arXiv 2501.08696), of {what}",
-        f"mean over calls [low, high]: 95 % bootstrap-t interval, {DRAWS:,} draws of calls",
-    )
-    return _table(trend.title, columns, rows, _footnotes(trend), legend)
-
-
-def _tests(a: Analysis) -> list[Table]:
-    if not a.contrasts:
-        return []
-    pairs = list(dict.fromkeys((c.group, c.other) for c in a.contrasts))
-    alone = " against ".join(pairs[0]) if len(pairs) == 1 else "every pair of groups"
-    named: list[Column[Contrast]] = [
-        Column("group", lambda c: c.group, number=False),
-        Column("against", lambda c: c.other, number=False),
-    ]
-    columns: list[Column[Contrast]] = [
-        *(named if len(pairs) > 1 else []),
-        Column("stage", lambda c: c.stage, number=False),
-        Column("measure", lambda c: c.measure, number=False),
-        Column("difference [95 %]", _difference),
-        Column("t", lambda c: _number(c.found.t, 2), spare=2),
-        Column("df", lambda c: _number(c.found.df, 1), spare=1),
-        Column("p Welch", lambda c: _p(c, 0)),
-        Column("U", lambda c: f"{c.found.u:g}", spare=2),
-        Column("p Mann-Whitney", lambda c: _p(c, 1)),
-        Column("p permuted", lambda c: _p(c, 2)),
-        Column("g [95 %]", lambda c: f"{_number(c.found.g, 2)}{_bounds(c.found.g_interval, 2)}"),
-        Column("delta", lambda c: _number(c.found.delta, 2), spare=3),
-    ]
-    legend = (
-        f"difference of means, Welch's interval; permuted: of Welch's t, all or {PERMUTATIONS:,} ways; every "
-        "test two-sided",
-        "U: of the first group",
-        "g: Hedges' g, the difference in pooled standard deviations, less its bias",
-        "delta: Cliff's delta, the share of pairs of calls in which the first is higher, less the others",
-    )
-    return [_table(f"tests · {alone}", columns, a.contrasts, notes.of_tests(a), legend)]
-
-
-def _relations(a: Analysis) -> list[Table]:
-    columns: list[Column[Relation]] = [
-        Column("group", lambda r: r.group, number=False),
-        Column("stage", lambda r: r.stage, number=False),
-        Column("measure", lambda r: r.measure, number=False),
-        Column("calls", lambda r: str(r.calls)),
-        Column("rho [95 %]", lambda r: f"{r.rho:.2f}{_bounds(r.interval, 2)}"),
-        Column("p", lambda r: _small(r.p)),
-    ]
-    legend = ("rho: Spearman's rank correlation, with Bonett and Wright's interval",)
-    title = "correlation with the scale score"
-    return (
-        [_table(title, columns, a.relations, notes.of_relations(a), legend)] if a.relations else []
-    )
-
-
-def _footnotes(trend: Trend) -> list[str]:
-    a = trend.analysis
-    return [
-        *notes.of_measures(a, trend.scored, trend.label, trend.run),
-        *([] if a.contrasts else notes.of_tests(a)),
-    ]
-
-
-def _table(
-    title: str,
-    columns: Sequence[Column[Any]],
-    rows: Sequence[Any],
-    footnotes: Sequence[str],
-    legend: tuple[str, ...],
-) -> Table:
-    body = tuple(tuple(Cell(column.text(row)) for column in columns) for row in rows)
-    marks = f" [1–{len(footnotes)}]" if len(footnotes) > 1 else " [1]" * len(footnotes)
-    return Table(title + marks, tuple(columns), body, tuple(footnotes), legend)
-
-
-def _mean(s: Summary, digits: int) -> str:
-    return f"{_number(s.mean, digits)}{_bounds(s.interval, digits)}"
-
-
-def _difference(c: Contrast) -> str:
-    digits = 1 if c.measure == "NSS" else 3
-    return f"{c.found.difference:+.{digits}f}{_bounds(c.found.difference_interval, digits)}"
-
-
-def _p(c: Contrast, test: int) -> str:
-    raw = (c.found.p_welch, c.found.p_mann_whitney, c.found.p_permutation)
-    return _small((c.holm or raw)[test])
-
-
-def _small(p: float | None) -> str:
-    return NOTHING if p is None else f"{p:.3f}" if p >= 0.0005 else "<0.001"
+def _p(p: float | None) -> str:
+    if p is None:
+        return NOTHING
+    return f"{p:.3f}" if p >= 0.0005 else "<0.001"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -203,71 +53,160 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _bounds(interval: Interval | None, digits: int) -> str:
-    return f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if interval else ""
+    if interval is None:
+        return ""
+    low, high = interval
+    return f" [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-# --- records ---
+def _mean(summary: Summary) -> str:
+    digits = DIGITS[summary.measure]
+    return _number(summary.mean, digits) + _bounds(summary.interval, digits)
 
 
-def _lines(a: Analysis) -> list[dict[str, Any]]:
-    """Rows of three kinds in one table; each kind fills its own columns."""
-    kinds: list[tuple[str, Sequence[Any], Callable[[Any], dict[str, Any]]]] = [
-        ("group", a.summaries, _summary),
-        ("comparison", a.contrasts, _contrast),
-        ("correlation", a.relations, _relation),
-    ]
-    return [{"kind": kind, **of(row)} for kind, rows, of in kinds for row in rows]
+def _difference(contrast: Contrast) -> str:
+    digits = DIGITS[contrast.measure]
+    value = f"{contrast.found.difference:+.{digits}f}"
+    return value + _bounds(contrast.found.difference_interval, digits)
 
 
-def _summary(s: Summary) -> dict[str, Any]:
-    return _with_bounds(asdict(s), "interval", "")
+def _effect(contrast: Contrast) -> str:
+    return _number(contrast.found.g, 2) + _bounds(contrast.found.g_interval, 2)
 
 
-def _contrast(c: Contrast) -> dict[str, Any]:
-    content = {k: v for k, v in asdict(c).items() if k not in ("found", "holm")}
-    found = _with_bounds(
-        _with_bounds(asdict(c.found), "difference_interval", "difference_"), "g_interval", "g_"
+def _rho(relation: Relation) -> str:
+    return f"{relation.rho:.2f}" + _bounds(relation.interval, 2)
+
+
+# --- measures ---
+
+
+@dataclass(frozen=True)
+class _Both:
+    """What a line of the table of measures shows: a group in a stage."""
+
+    nss: Summary
+    ecr: Summary
+
+
+MEASURES: tuple[Column[_Both], ...] = (
+    Column("group", lambda line: line.nss.group, number=False, elastic=True),
+    Column("stage", lambda line: line.nss.stage, number=False),
+    Column("calls", lambda line: line.nss.calls),
+    Column("segments per call", lambda line: line.nss.segments, "{:.1f}".format, spare=1),
+    Column("NSS [95 %]", lambda line: _mean(line.nss)),
+    Column("ECR [95 %]", lambda line: _mean(line.ecr)),
+)
+
+
+def _measures(trend: Trend) -> Table:
+    lines = _lines(trend.analysis.summaries)
+    counted = "probabilities"
+    if trend.analysis.binarised:
+        counted = "decisions (0 or 1), as in the released script"
+    equation = "Eq. 7 of Wang et al., arXiv 2501.08696"
+    legend = (
+        "NSS: number of negative segments per call",
+        f"ECR: mean change from one segment to the next ({equation}), of {counted}",
+        f"mean over calls [low, high]: 95 % bootstrap-t interval from {DRAWS:,} draws of calls",
     )
-    tests = ("p_welch_holm", "p_mann_whitney_holm", "p_permutation_holm")
-    return {**content, **found, **dict(zip(tests, c.holm or (None,) * len(tests), strict=True))}
+    return _table(trend.title, MEASURES, lines, notes.under_measures(trend), legend)
 
 
-def _relation(r: Relation) -> dict[str, Any]:
-    return _with_bounds(asdict(r), "interval", "")
+def _lines(summaries: Sequence[Summary]) -> list[_Both]:
+    ecr = {}
+    for summary in summaries:
+        if summary.measure == "ECR":
+            ecr[summary.group, summary.stage] = summary
+    lines = []
+    for summary in summaries:
+        if summary.measure == "NSS":
+            lines.append(_Both(summary, ecr[summary.group, summary.stage]))
+    return lines
 
 
-def _with_bounds(content: dict[str, Any], key: str, prefix: str) -> dict[str, Any]:
-    low, high = content.pop(key) or (None, None)
-    return {**content, f"{prefix}low": low, f"{prefix}high": high}
+# --- tests ---
+
+PAIR: tuple[Column[Contrast], ...] = (
+    Column("group", lambda contrast: contrast.group, number=False, elastic=True),
+    Column("against", lambda contrast: contrast.other, number=False, elastic=True),
+)
+TESTS: tuple[Column[Contrast], ...] = (
+    Column("stage", lambda contrast: contrast.stage, number=False),
+    Column("measure", lambda contrast: contrast.measure, number=False),
+    Column("difference [95 %]", _difference),
+    Column("t", lambda contrast: _number(contrast.found.t, 2), spare=3),
+    Column("df", lambda contrast: _number(contrast.found.df, 1), spare=1),
+    Column("p Welch", lambda contrast: contrast.p[0], _p),
+    Column("U", lambda contrast: contrast.found.u, "{:g}".format, spare=2),
+    Column("p Mann-Whitney", lambda contrast: contrast.p[1], _p, spare=6),
+    Column("p permuted", lambda contrast: contrast.p[2], _p, spare=7),
+    Column("g [95 %]", _effect, spare=5),
+    Column("delta", lambda contrast: _number(contrast.found.delta, 2), spare=4),
+)
+TESTS_LEGEND = (
+    "difference: of the means, with Welch's interval; all tests are two-sided",
+    f"p permuted: Welch's t over all divisions of the calls, or {PERMUTATIONS:,} random ones",
+    "U: of the first group",
+    "g: Hedges' g, the difference in pooled standard deviations, corrected for bias",
+    "delta: Cliff's delta, the share of pairs of calls in which the first group is higher, "
+    "minus the share in which it is lower",
+)
 
 
-def _call(call: Call, trend: Trend) -> dict[str, Any]:
-    measured = [m for m in trend.analysis.measured if m.call is call]
-    stages = [_stage(m) for m in measured]
-    return {
-        **_about(call, trend),
-        "stages": stages,
-        "segments": [_segment(s, trend) for s in call.segments],
-    }
+def _tests(analysis: Analysis) -> Table:
+    pairs = {(contrast.group, contrast.other) for contrast in analysis.contrasts}
+    if len(pairs) == 1:
+        [(group, other)] = pairs
+        title = f"tests · {group} against {other}"
+        columns = TESTS
+    else:
+        title = "tests · every pair of groups"
+        columns = PAIR + TESTS
+    footnotes = notes.under_tests(analysis)
+    return _table(title, columns, analysis.contrasts, footnotes, TESTS_LEGEND)
 
 
-def _stage(m: Measured) -> dict[str, Any]:
-    return {"stage": m.stage, "segments": m.segments, "nss": m.nss, "ecr": m.ecr}
+# --- correlations ---
+
+RELATIONS: tuple[Column[Relation], ...] = (
+    Column("group", lambda relation: relation.group, number=False, elastic=True),
+    Column("stage", lambda relation: relation.stage, number=False),
+    Column("measure", lambda relation: relation.measure, number=False),
+    Column("calls", lambda relation: relation.calls),
+    Column("rho [95 %]", _rho),
+    Column("p", lambda relation: relation.p, _p),
+)
 
 
-def _about(call: Call, trend: Trend) -> dict[str, Any]:
-    scale = {} if trend.private or call.scale is None else {"scale": call.scale}
-    return {"call": call.name, "group": call.group, **scale}
+def _relations(analysis: Analysis) -> Table:
+    title = "correlation with the scale score"
+    footnotes = notes.under_relations(analysis)
+    legend = ("rho: Spearman's rank correlation, with the interval of Bonett and Wright",)
+    return _table(title, RELATIONS, analysis.relations, footnotes, legend)
 
 
-def _segment(s: Any, trend: Trend) -> dict[str, Any]:
-    places = {
-        name: value for name in ("start", "end", "order") if (value := getattr(s, name)) is not None
-    }
-    named = {"segment": s.name} if s.name else {}
-    return {
-        **named,
-        **places,
-        trend.label: s.probability,
-        "counted": int(decisions([s.probability])[0]),
-    }
+# --- every table ---
+
+
+def _table(
+    title: str,
+    columns: Sequence[Column[Any]],
+    lines: Sequence[Any],
+    footnotes: Sequence[str],
+    legend: tuple[str, ...],
+) -> Table:
+    return Table(
+        title=title + _marks(len(footnotes)),
+        columns=tuple(columns),
+        body=tuple(cells(columns, line) for line in lines),
+        footnotes=tuple(footnotes),
+        legend=legend,
+    )
+
+
+def _marks(footnotes: int) -> str:
+    """The numbers of all footnotes."""
+    if not footnotes:
+        return ""
+    return " [1]" if footnotes == 1 else f" [1–{footnotes}]"

@@ -22,7 +22,7 @@ from bench.data.privacy import pseudonym
 from bench.errors import CorpusError
 from bench.runs.records import PairingRecord
 from bench.scoring.predictions import Predictions
-from bench.trend import source
+from bench.trend import matching, source
 from bench.trend.analysis import ALL, FULL, analyse
 from bench.trend.calls import read
 from bench.trend.groups import (
@@ -161,15 +161,10 @@ def test_one_segment_has_no_ecr_and_is_not_dropped_silently(
     bench: Bench, example: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notes = printed(bench, capsys, "--probabilities", example)["notes"]
-    assert (
-        "full: 1 call with fewer than two segments, so without ECR; left out of ECR alone" in notes
-    )
-    assert (
-        "first 30 min: 3 calls with fewer than two segments, so without ECR; left out of ECR alone"
-        in notes
-    )
+    assert "full: 1 call with fewer than two segments, which only NSS includes" in notes
+    assert "first 30 min: 3 calls with fewer than two segments, which only NSS includes" in notes
     assert any(
-        "1 comparisons are left out" in note for note in notes
+        "1 comparison left out" in note for note in notes
     )  # ECR of a single call of risk at first
 
 
@@ -386,8 +381,7 @@ def test_rows_in_an_order_need_no_times(
     assert found["first_minutes"] is None
     assert {s["stage"] for s in found["groups"]} == {FULL}
     assert (
-        "without start times, only the order of segments, there are no first 30 minutes"
-        in found["notes"]
+        "there are no first 30 minutes, since only the order of segments is known" in found["notes"]
     )
     assert any(note.startswith("one group") for note in found["notes"])
     assert found["comparisons"] == []
@@ -407,7 +401,7 @@ def test_probabilities_that_are_missing(
     assert [c["call"] for c in found["calls"]] == ["a"]
     (note,) = [n for n in found["notes"] if "without a prediction" in n]
     assert note.startswith(
-        "2 segments of 2 calls without a prediction left out on request, 1 call of which nothing"
+        "2 segments of 2 calls without a prediction left out as requested, among them every segment"
     )
     write(path, "call,order,negative", [["a", 1, 1.5]])
     assert bench("trend", "--probabilities", path) == 1
@@ -429,7 +423,7 @@ def test_three_groups_are_corrected_and_a_group_of_one_call_is_told(
     pairs = [c for c in found["comparisons"] if c["measure"] == "ECR"]
     assert [(c["group"], c["other"]) for c in pairs] == [("x", "y"), ("x", "z"), ("y", "z")]
     assert [c["p_welch_holm"] for c in pairs] == pytest.approx(holm([c["p_welch"] for c in pairs]))
-    assert any("6 comparisons are left out" in note for note in found["notes"])
+    assert any("6 comparisons left out" in note for note in found["notes"])
     assert bench("trend", "--probabilities", path, "--format", "text") == 0
     assert "Holm" in capsys.readouterr().out
 
@@ -673,7 +667,7 @@ def test_a_segment_of_a_longer_recording_is_named_as_in_its_manifest(tmp_path: P
         [["a", "c/a.wav@2.5-4", 2], ["a", "c/a.wav@0-2.5", 1]],
     )
     for path in (by_times, by_name):
-        (call,) = source.score(read(path), run).calls
+        (call,) = matching.score(read(path), run).calls
         assert [segment.probability for segment in call.segments] == [0.1, 0.9]
 
 

@@ -1,0 +1,23 @@
+"""A trend: what was measured of calls, and where their probabilities came from."""
+
+from dataclasses import dataclass
+
+from bench.trend.analysis import Analysis
+from bench.trend.matching import Scored
+from bench.trend.source import Tested
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Everything that there is to show."""
+
+    analysis: Analysis
+    scored: Scored
+    label: str  # the class that is counted
+    run: Tested | None  # None: probabilities from a table
+    private: bool
+
+    @property
+    def title(self) -> str:
+        source = self.run.title if self.run else "a table of probabilities"
+        return f"{source} · segments of {self.label}"
