@@ -4,7 +4,6 @@ on its batch.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from bench.contracts.batch import Inputs, Padded, pad
 from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
+from bench.encoders.frozen import frozen_network
 from bench.encoders.hub import local_folder
 from bench.errors import WeightsError
 from bench.features.signal import LogMelSpectrogram
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 LOGMEL = LogMelSpectrogram()  # 64 HTK mels, 60-7800 Hz: what the released weights were trained on
 Norm = Literal["clip", "audioset"]
 
-FROZEN_SEED = (
-    0  # of a frozen network with random weights: the same in every run, whatever the run's own seed
-)
 AUDIOSET_MEAN, AUDIOSET_DEVIATION = (
     -5.49,
     5.04,
@@ -91,7 +88,8 @@ class ByolEmbedding(Feature):
         return [np.array(e[None, None]) for e in embeddings]
 
     def _network(self) -> "AudioNTT":
-        return _frozen(self.weights, self.of.logmel.mels, self.channels, self.dim)
+        network: AudioNTT = _frozen(self.weights, self.of.logmel.mels, self.channels, self.dim)
+        return network
 
 
 class FineTuned(nn.Module):
@@ -207,11 +205,9 @@ def load(weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512) -
     return network
 
 
-@lru_cache(maxsize=1)
+@frozen_network
 def _frozen(weights: Weights, mels: int, channels: int, dim: int) -> AudioNTT:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(FROZEN_SEED)
-        return load(weights, mels, channels, dim).eval().requires_grad_(False)
+    return load(weights, mels, channels, dim).eval()
 
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:

@@ -106,7 +106,5 @@ class FusionBackbone(SpeechEncoder):
 
     def _encoder(self, setup: Setup) -> "TrainedEncoder":
         from backbones._ssl_net import TrainedEncoder
-        from bench.encoders.wav2vec2 import drop
 
-        drop()  # features are extracted by now: the network they used makes room
         return TrainedEncoder(*self._trained(setup))

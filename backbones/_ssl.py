@@ -95,10 +95,9 @@ class SpeechEncoder(Backbone):
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._ssl_net import TransformerClassifier
-        from bench.encoders.wav2vec2 import drop, read_config
+        from bench.encoders.wav2vec2 import read_config
         from bench.training.layers import LayerProbe
 
-        drop()  # features are extracted by now: the network they used makes room
         if setup.mode == "probe":
             config = read_config(*self._source(setup))
             return LayerProbe(

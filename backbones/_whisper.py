@@ -92,11 +92,9 @@ class Whisper(Backbone):
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._whisper_net import DecoderClassifier, EncoderClassifier
-        from bench.encoders.whisper import frozen
         from bench.encoders.whisper_checkpoint import load
         from bench.training.layers import LayerProbe, recompute
 
-        frozen.cache_clear()  # features are extracted by now: an encoder they used makes room
         dims = self._dims(setup)
         if setup.mode == "probe":
             return LayerProbe("states", dims.encoder_layers + 1, dims.width, setup.classes)

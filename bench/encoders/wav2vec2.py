@@ -9,7 +9,6 @@ through alone and unpadded, which is right for both.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
+from bench.encoders.frozen import frozen_network
 from bench.errors import WeightsError
 from bench.features.signal import at_least, cut, normalised_waveform
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
 Kind = Literal["wav2vec2", "hubert", "wavlm"]
-
-FROZEN_SEED = 0  # of frozen random weights: the same in every run, whatever the run's own seed
 
 
 @dataclass(frozen=True)
@@ -135,26 +133,16 @@ def project(encoder: Any, frames: Tensor) -> Tensor:
     )  # HuBERT's returns no second value
 
 
-@lru_cache(maxsize=1)
+@frozen_network
 def frozen(weights: Weights, architecture: Architecture | None) -> Any:
-    """The network of the features below; the latest one is kept until `drop()`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(FROZEN_SEED)
-        return load(weights, architecture).requires_grad_(False)
+    """The network of the features below."""
+    return load(weights, architecture)
 
 
-@lru_cache(maxsize=1)
+@frozen_network
 def front_end(weights: Weights, architecture: Architecture | None) -> Any:
     """The frozen network's front end alone, so that the rest leaves the memory."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(FROZEN_SEED)
-        return load(weights, architecture).feature_extractor.requires_grad_(False)
-
-
-def drop() -> None:
-    """Forget the networks that features have used."""
-    frozen.cache_clear()
-    front_end.cache_clear()
+    return load(weights, architecture).feature_extractor
 
 
 @dataclass(frozen=True)

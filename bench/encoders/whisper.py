@@ -9,7 +9,6 @@ whose states are joined.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch.nn import functional as F
 from bench.contracts.batch import Padded, pad
 from bench.contracts.feature import SAMPLE_RATE, Feature
 from bench.contracts.weights import Weights
+from bench.encoders.frozen import frozen_network
 from bench.encoders.whisper_checkpoint import Dims, create, load
 from bench.features.signal import HOP, LogMel, cut
 
@@ -30,9 +30,6 @@ Padding = Literal["own", "30s"]
 
 WINDOW = 30.0  # s, on which Whisper was trained
 STRIDE = 2  # mel frames per encoder position
-FROZEN_SEED = (
-    0  # of a frozen encoder with random weights: the same in every run, whatever the run's own seed
-)
 
 
 def encode(encoder: Any, mel: Padded) -> Padded:
@@ -123,14 +120,10 @@ class OwnFrames(Feature):
         ]
 
 
-@lru_cache(maxsize=1)
+@frozen_network
 def frozen(weights: Weights, dims: Dims) -> Any:
-    """The encoder of the features below; the latest one is kept, until `frozen.cache_clear()`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            FROZEN_SEED
-        )  # torch.manual_seed would touch the GPU's, too
-        return load("encoder", weights, dims).requires_grad_(False)
+    """The encoder of the features below."""
+    return load("encoder", weights, dims)
 
 
 @dataclass(frozen=True)

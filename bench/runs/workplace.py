@@ -56,9 +56,11 @@ class Material:
         self.extracted: dict[str, Extracted] = {}
 
     def examples(self, system: System, clips: Sequence[str]) -> "Examples":
+        from bench.encoders.frozen import release
         from bench.training.batching import Examples
 
         features = {name: self._feature(feature) for name, feature in system.features.items()}
+        release()  # what extracted them makes room for the network to be trained
         setup = system.setup
         return Examples(
             [self.corpus.by_id[i] for i in clips], setup.labels, setup.multilabel, features

@@ -15,6 +15,7 @@ from bench.contracts.backbone import Setup
 from bench.contracts.batch import Padded, pad
 from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.weights import Weights, resolve
+from bench.encoders.frozen import release
 from bench.errors import WeightsError
 from bench.testing import check_backbone
 
@@ -149,12 +150,10 @@ def test_silence_has_an_embedding(norm: Any) -> None:
 
 
 def test_random_weights_are_the_same_in_every_run_and_leave_the_seed_alone() -> None:
-    from backbones._byol import _frozen
-
     clips, feature = noise(0.3), ByolEmbedding(RANDOM, channels=4, dim=16)
     torch.manual_seed(1)
     first = feature.extract(clips, CPU)[0]
-    _frozen.cache_clear()
+    release()
     torch.manual_seed(2)
     expected = torch.rand(1, generator=torch.Generator().manual_seed(2))
     np.testing.assert_array_equal(feature.extract(clips, CPU)[0], first)

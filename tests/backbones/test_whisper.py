@@ -17,6 +17,7 @@ from bench.contracts.backbone import Setup
 from bench.contracts.batch import Inputs, Padded, pad
 from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights, resolve
+from bench.encoders.frozen import release
 from bench.encoders.whisper import (
     WhisperMeans,
     WhisperStates,
@@ -197,7 +198,7 @@ def test_probing_hears_all_of_a_clip_longer_than_30_seconds() -> None:
 def test_random_frozen_weights_are_the_same_in_every_run() -> None:
     feature, clips = WhisperMeans(RANDOM, DIMS, padding="own"), [waveform(0.3)]
     first = feature.extract(clips, CPU)[0]
-    frozen.cache_clear()
+    release()
     torch.manual_seed(77)
     untouched = torch.random.get_rng_state()
     np.testing.assert_array_equal(feature.extract(clips, CPU)[0], first)

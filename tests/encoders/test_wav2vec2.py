@@ -14,6 +14,7 @@ import torch
 
 from bench.contracts.weights import RANDOM, Weights, resolve
 from bench.encoders import wav2vec2
+from bench.encoders.frozen import release
 from bench.encoders.wav2vec2 import (
     ARCHITECTURES,
     LARGE,
@@ -159,26 +160,26 @@ def test_random_frozen_weights_are_the_same_in_every_run() -> None:
     clips = [waveform(0.3)]
     for feature in (ConvFrontEnd(RANDOM, TINY["hubert"]), EncoderMeans(RANDOM, TINY["hubert"])):
         first = feature.extract(clips, CPU)[0]
-        wav2vec2.drop()
+        release()
         torch.manual_seed(77)
         untouched = torch.random.get_rng_state()
         np.testing.assert_array_equal(feature.extract(clips, CPU)[0], first)
         assert torch.equal(torch.random.get_rng_state(), untouched)
 
 
-def test_networks_are_kept_until_they_are_dropped() -> None:
-    wav2vec2.drop()
+def test_networks_are_kept_until_they_are_released() -> None:
+    release()
     first = wav2vec2.frozen(RANDOM, TINY["wavlm"])
     assert wav2vec2.frozen(RANDOM, TINY["wavlm"]) is first
     assert not any(p.requires_grad for p in first.parameters())
-    wav2vec2.drop()
+    release()
     assert wav2vec2.frozen.cache_info().currsize == wav2vec2.front_end.cache_info().currsize == 0
 
 
 def test_parameters_are_counted_without_the_weights(checkpoint: tuple[Path, Any]) -> None:
     folder, network = checkpoint
     weights = resolve(str(folder), None)
-    wav2vec2.drop()
+    release()
     assert EncoderMeans(weights).parameters == sum(p.numel() for p in network.parameters())
     assert ConvFrontEnd(weights).parameters == sum(
         p.numel() for p in network.feature_extractor.parameters()
