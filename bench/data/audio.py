@@ -1,4 +1,4 @@
-"""Any recording as the harness hears it: 16 kHz, mono, float32."""
+"""Any recording as the harness reads it: 16 kHz, mono, float32."""
 
 import hashlib
 import io
@@ -23,27 +23,18 @@ if TYPE_CHECKING:
 
     from bench.contracts.feature import Waveform
 
-# what the same bytes may decode differently by
+# the versions that decoded samples depend on
 DECODER = f"1/{soundfile.__libsndfile_version__}/{soxr.__libsoxr_version__}"
-# s; a segment may end this far beyond its recording (times rounded to centiseconds), and is cut
-# there
+# s; a segment may end this far after its recording (times are rounded), and is cut at its end
 SLACK = 0.01
 
-_UNKNOWN = 2**62  # frames; from here on the decoder means "not told"
-_MP3_FRAME = (
-    1152  # samples; without an index the decoder's count is a guess that may be one frame too many
-)
-_EXACT = {
-    "PCM_S8",
-    "PCM_U8",
-    "PCM_16",
-    "PCM_24",
-    "PCM_32",
-    "FLOAT",
-    "DOUBLE",
-    "ULAW",
-    "ALAW",
-}  # seeking hits the sample
+NO_HEADER = "samples without a header"
+
+_UNKNOWN = 2**62  # frames; from here on the decoder does not know the length
+# samples; without an index the decoder's count is a guess that may be one frame too high
+_MP3_FRAME = 1152
+# subtypes in which seeking hits the sample
+_EXACT = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
 _opening = threading.Lock()  # the library's text for a failed open is one global variable
 
 
@@ -60,9 +51,11 @@ class AudioError(BenchError):
 def decode(recording: Recording) -> "Waveform":
     """The mean of the recording's channels at 16 kHz, between its start and end.
 
-    Reads WAV, FLAC, Ogg (Vorbis, Opus) and MP3, at any rate. Raises AudioError if the file is
-    missing, empty, truncated or unreadable, if the segment lies outside it, or if its samples are
-    none or not finite.
+    Reads WAV, FLAC, Ogg (Vorbis, Opus) and MP3, at any rate.
+
+    Raises:
+        AudioError: the file is missing, empty, truncated or unreadable, the segment lies outside
+            it, or there are no samples or some that are not finite.
     """
     _require_bytes(recording)
     samples, rate = _read(recording)
@@ -76,23 +69,23 @@ def decode(recording: Recording) -> "Waveform":
 
 
 def source_key(recording: Recording) -> str:
-    """32 hex digits over the encoded bytes, the segment and the decoder; neither name nor time of
-    the file counts.
+    """32 hex digits over the encoded bytes, the segment and the decoder; the file's name and time
+    do not count.
     """
-    found = _require_bytes(recording)
-    if recording.path is None or found is None:
+    status = _require_bytes(recording)
+    if recording.path is None or status is None:
         encoded = hashlib.sha256(recording.data or b"").hexdigest()
     else:
-        encoded = _file_digest(recording.path, found.st_size, found.st_mtime_ns)
-    return hashlib.sha256(
-        f"{encoded} {recording.start} {recording.end} {DECODER}".encode()
-    ).hexdigest()[:32]
+        encoded = _file_digest(recording.path, status.st_size, status.st_mtime_ns)
+    content = f"{encoded} {recording.start} {recording.end} {DECODER}"
+    digest = hashlib.sha256(content.encode())
+    return digest.hexdigest()[:32]
 
 
 @lru_cache(maxsize=4096)
 def _file_digest(path: Path, size: int, changed: int) -> str:
-    """Hash of a file, read once for all segments of it; size and time only tell that it changed
-    meanwhile.
+    """Hash of a file, which is read once for all its segments; a new size or time shows that it
+    has changed.
     """
     try:
         with path.open("rb") as file:
@@ -108,55 +101,65 @@ def _require_bytes(recording: Recording) -> os.stat_result | None:
             raise AudioError("empty file")
         return None
     try:
-        found = recording.path.stat()
+        status = recording.path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing file") from None
     except OSError as error:
         raise AudioError(f"unreadable: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise AudioError("unreadable: not a file")
-    if found.st_size == 0:
+    if status.st_size == 0:
         raise AudioError("empty file")
-    return found
+    return status
 
 
 def _read(recording: Recording) -> "tuple[NDArray[np.float32], int]":
     """(samples,) at the file's own rate, and that rate in Hz."""
     with _open(recording) as file:
         if file.frames >= _UNKNOWN:
-            raise AudioError("unreadable: a stream that does not tell its length")
-        with _encoded(recording) as encoded:
-            if problem := fault(encoded, file.format, file.frames, file.samplerate):
-                raise AudioError(problem)
+            raise AudioError("unreadable: a stream that does not state its length")
+        _require_whole(recording, file)
         first, last = _segment(recording, file.frames, file.samplerate)
-        return _frames(file, first, last), file.samplerate
+        samples = _frames(file, first, last)
+        return samples, file.samplerate
 
 
 def _open(recording: Recording) -> Any:
+    source = recording.path or _Memory(recording.data or b"")
     try:
         with _opening:
-            return soundfile.SoundFile(recording.path or _Memory(recording.data or b""))
+            return soundfile.SoundFile(source)
     except soundfile.LibsndfileError as error:
-        raise AudioError(f"unreadable: {error.error_string.strip(' .')}") from None
-    except (
-        OSError,
-        TypeError,
-    ) as error:  # TypeError: named `.raw`, for which nothing tells the rate
-        raise AudioError(
-            f"unreadable: {getattr(error, 'strerror', None) or 'samples without a header'}"
-        ) from None
+        reason = error.error_string.strip(" .")
+    except OSError as error:
+        reason = error.strerror or NO_HEADER
+    except TypeError:  # a file named `.raw`, whose rate is unknown
+        reason = NO_HEADER
+    raise AudioError(f"unreadable: {reason}")
 
 
-def _encoded(recording: Recording) -> BinaryIO:
-    return recording.path.open("rb") if recording.path else io.BytesIO(recording.data or b"")
+def _require_whole(recording: Recording, file: Any) -> None:
+    if recording.path:
+        encoded: BinaryIO = recording.path.open("rb")
+    else:
+        encoded = io.BytesIO(recording.data or b"")
+    with encoded:
+        problem = fault(encoded, file.format, file.frames, file.samplerate)
+    if problem:
+        raise AudioError(problem)
 
 
 class _Memory(io.BytesIO):
-    """Bytes for a decoder, which may seek before their start when they are damaged."""
+    """Bytes for a decoder, which may seek before their start if they are damaged."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        start = (0, self.tell(), len(self.getbuffer()))[whence]
-        return super().seek(max(0, start + offset))
+        starts = {
+            os.SEEK_SET: 0,
+            os.SEEK_CUR: self.tell(),
+            os.SEEK_END: len(self.getbuffer()),
+        }
+        position = starts[whence] + offset
+        return super().seek(max(0, position))
 
 
 def _segment(recording: Recording, frames: int, rate: int) -> tuple[int, int]:
@@ -166,9 +169,13 @@ def _segment(recording: Recording, frames: int, rate: int) -> tuple[int, int]:
     length = frames / rate
     start = recording.start or 0.0
     end = length if recording.end is None else recording.end
-    if not (0 <= start < end <= length + SLACK and start < length):
+    ordered = 0 <= start < end
+    inside = start < length and end <= length + SLACK
+    if not (ordered and inside):
         raise AudioError(f"segment {start:.2f}-{end:.2f} s is not within the file's {length:.2f} s")
-    return round(start * rate), min(round(end * rate), frames)
+    first = round(start * rate)
+    last = round(end * rate)
+    return first, min(last, frames)
 
 
 def _frames(file: Any, first: int, last: int) -> "NDArray[np.float32]":
@@ -180,11 +187,13 @@ def _frames(file: Any, first: int, last: int) -> "NDArray[np.float32]":
         file.seek(begin)
         block = file.read(last - begin, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"truncated or damaged: {error.error_string.removeprefix('Error : ').strip(' .')}"
-        ) from None
-    if len(block) < last - begin - (_MP3_FRAME if file.format == "MP3" else 0):
-        raise AudioError(
-            f"truncated: {(begin + len(block)) / file.samplerate:.2f} s of {last / file.samplerate:.2f} s"
-        )
-    return np.asarray(block[first - begin :].mean(axis=1))
+        reason = error.error_string.removeprefix("Error : ")
+        raise AudioError(f"truncated or damaged: {reason.strip(' .')}") from None
+    tolerance = _MP3_FRAME if file.format == "MP3" else 0
+    reached = begin + len(block)
+    if reached < last - tolerance:
+        seconds = reached / file.samplerate
+        promised = last / file.samplerate
+        raise AudioError(f"truncated: {seconds:.2f} s of {promised:.2f} s")
+    segment = block[first - begin :]
+    return np.asarray(segment.mean(axis=1))

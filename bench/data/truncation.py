@@ -1,62 +1,67 @@
-"""Encoded audio that ends too soon: what a container's own headers promise, against the bytes that
-are there.
+"""Encoded audio that ends too soon: the length that a container's headers state, against the bytes
+that are present.
 
-The decoder gives the samples it finds and reports no fault, so a recording cut in half would pass
-as a short one.
+The decoder returns the samples that are present and reports no error, so that a recording cut in
+half would pass as a short one.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-# bytes; a data size from here on is a writer's "unknown" (or too long to have been checked)
+# bytes; from here on a data size means that the writer did not know it
 _STREAMED = 0x7FFFF000
 _OGG_PAGE = 65_307  # bytes of the longest page
 _LAYER_3_KBPS = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
 }
+# Hz, by MPEG version
 _RATES = {
     0b11: (44_100, 48_000, 32_000),
     0b10: (22_050, 24_000, 16_000),
     0b00: (11_025, 12_000, 8_000),
-}  # Hz
+}
+_MPEG_1 = 0b11
+_RESERVED = 0b01  # MPEG version
+_LAYER_3 = 0b01
+_SYNC = 0x7FF  # the eleven bits that begin an MP3 frame
+_ID3_HEADER = 10  # bytes
+_OGG_HEADER = 27  # bytes, before the sizes of the page's segments
+_OGG_LAST = 4  # flag of the page that ends a stream
 
 
 def fault(file: BinaryIO, format: str, frames: int, rate: int) -> str | None:
-    """Why the recording cannot be whole, in a few words, or None.
+    """Why the recording cannot be complete, in a few words, or None.
 
-    `format`, `frames` and `rate` (Hz) are what the decoder makes of the file. WAV, Ogg and MP3 are
-    judged here; a FLAC decoder notices by itself.
+    `format`, `frames` and `rate` (Hz) are the decoder's. WAV, Ogg and MP3 are checked here; FLAC
+    decoders detect truncation themselves.
     """
     if format in ("WAV", "WAVEX"):
         return _wav_fault(file)
-    if format == "OGG":
-        return (
-            None
-            if _ogg_ends(file)
-            else f"truncated: the stream breaks off after {frames / rate:.2f} s"
-        )
+    if format == "OGG" and not _ogg_ends(file):
+        return f"truncated: the stream breaks off after {frames / rate:.2f} s"
     if format == "MP3":
         return _mp3_fault(file.read(), frames)
     return None
 
 
 def _wav_fault(file: BinaryIO) -> str | None:
-    order = ">" if file.read(12).startswith(b"RIFX") else "<"
+    riff = file.read(12)
+    order = ">" if riff.startswith(b"RIFX") else "<"
     bytes_per_second = 0
     while len(header := file.read(8)) == 8:
         name, size = struct.unpack(f"{order}4sI", header)
         start = file.tell()
         if name == b"fmt ":
-            (bytes_per_second,) = struct.unpack(f"{order}8xI", file.read(12).ljust(12, b"\0"))
+            content = file.read(12)
+            (bytes_per_second,) = struct.unpack(f"{order}8xI", content.ljust(12, b"\0"))
         if name == b"data":
-            present = file.seek(0, 2) - start
-            return (
-                None
-                if size >= _STREAMED or present >= size
-                else _shortfall(present, size, bytes_per_second)
-            )
+            present = file.seek(0, os.SEEK_END) - start
+            if size >= _STREAMED or present >= size:
+                return None
+            return _shortfall(present, size, bytes_per_second)
         file.seek(start + size + size % 2)
     return None
 
@@ -64,18 +69,27 @@ def _wav_fault(file: BinaryIO) -> str | None:
 def _shortfall(present: int, promised: int, per_second: int) -> str:
     if per_second == 0:
         return f"truncated: {present} of {promised} bytes"
-    return f"truncated: {present / per_second:.2f} s of {promised / per_second:.2f} s"
+    seconds = present / per_second
+    promised_seconds = promised / per_second
+    return f"truncated: {seconds:.2f} s of {promised_seconds:.2f} s"
 
 
 def _ogg_ends(file: BinaryIO) -> bool:
-    """True if the last page is whole and marked as the end of its stream."""
-    file.seek(max(0, file.seek(0, 2) - _OGG_PAGE))
+    """Whether the last page is complete and marked as the end of its stream."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _OGG_PAGE))
     tail = file.read()
-    page = tail[tail.rfind(b"OggS\0") :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
+    start = tail.rfind(b"OggS\0")
+    page = tail[start:]
+    if len(page) < _OGG_HEADER:
         return False
-    whole = 27 + page[26] + sum(page[27 : 27 + page[26]])
-    return bool(page[5] & 4) and len(page) >= whole
+    segments = page[_OGG_HEADER - 1]
+    header = _OGG_HEADER + segments
+    if len(page) < header:
+        return False
+    sizes = page[_OGG_HEADER:header]
+    marked = bool(page[5] & _OGG_LAST)
+    return marked and len(page) >= header + sum(sizes)
 
 
 class _Mp3Frame(NamedTuple):
@@ -89,57 +103,82 @@ def _mp3_fault(data: bytes, decoded: int) -> str | None:
     frames = list(_mp3_frames(data))
     if not frames:
         return None
-    first, last = frames[0], frames[-1]
-    whole = len(frames) - (last.end > len(data))
+    first = frames[0]
+    last = frames[-1]
+    broken = last.end > len(data)
+    whole = len(frames) - broken
     promised = _mp3_index(data[first.start : first.end])
     if promised is not None:
-        return (
-            None
-            if whole > promised
-            else _shortfall((whole - 1) * first.samples, promised * first.samples, first.rate)
-        )
-    if whole < len(frames):
-        return (
-            f"truncated: the last frame breaks off after {whole * first.samples / first.rate:.2f} s"
-        )
-    # without an index the decoder guesses the length, from the first frame's bit rate, and stops
+        present = whole - 1  # the index is a frame itself
+        if present >= promised:
+            return None
+        samples = first.samples
+        return _shortfall(present * samples, promised * samples, first.rate)
+    present = whole * first.samples
+    if broken:
+        return f"truncated: the last frame breaks off after {present / first.rate:.2f} s"
+    # without an index the decoder guesses the length from the first frame's bit rate, and stops
     # there
-    if abs(whole * first.samples - decoded) > 2 * first.samples:
+    if abs(present - decoded) > 2 * first.samples:
         return "unreadable: an MP3 of variable bit rate without an index"
     return None
 
 
 def _mp3_index(frame: bytes) -> int | None:
-    """Audio frames that follow, where the first frame is an index (Xing's or Fraunhofer's) and no
-    audio.
+    """The number of audio frames that follow, if the first frame is an index (Xing's or
+    Fraunhofer's) without audio.
     """
     for name in (b"Xing", b"Info"):
         at = frame.find(name, 4, 48)
-        if at > 0 and len(frame) >= at + 12 and frame[at + 7] & 1:
-            return int.from_bytes(frame[at + 8 : at + 12], "big")
+        count = frame[at + 8 : at + 12]
+        if at > 0 and len(count) == 4 and frame[at + 7] & 1:
+            return int.from_bytes(count, "big")
     if frame[36:40] == b"VBRI":
         return int.from_bytes(frame[50:54], "big")
     return None
 
 
 def _mp3_frames(data: bytes) -> Iterator[_Mp3Frame]:
-    """The frames in a row from the first one on; the last may end beyond the data."""
-    at = 0
-    if data.startswith(b"ID3") and len(data) >= 10:
-        at = 10 + sum(
-            (byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True)
-        )
-    while at < len(data) and (frame := _mp3_frame(data, at)):
+    """The consecutive frames from the first one on; the last may end after the data."""
+    at = _after_id3(data)
+    while at < len(data):
+        frame = _mp3_frame(data, at)
+        if frame is None:
+            return
         yield frame
         at = frame.end
 
 
+def _after_id3(data: bytes) -> int:
+    """The length of the ID3 tag at the start, in bytes; 0 if there is none."""
+    if not data.startswith(b"ID3") or len(data) < _ID3_HEADER:
+        return 0
+    size = 0
+    for byte in data[6:_ID3_HEADER]:  # seven bits each
+        size = (size << 7) + (byte & 0x7F)
+    return _ID3_HEADER + size
+
+
 def _mp3_frame(data: bytes, at: int) -> _Mp3Frame | None:
-    head = int.from_bytes(data[at : at + 4], "big")
-    version, layer, kbps, rate = head >> 19 & 3, head >> 17 & 3, head >> 12 & 15, head >> 10 & 3
-    if head >> 21 != 0x7FF or version == 0b01 or layer != 0b01 or kbps in (0, 15) or rate == 3:
+    """The frame of layer 3 whose header is at this byte, or None."""
+    header = int.from_bytes(data[at : at + 4], "big")
+    sync = header >> 21
+    version = header >> 19 & 3
+    layer = header >> 17 & 3
+    bit_rate = header >> 12 & 15
+    sample_rate = header >> 10 & 3
+    padding = header >> 9 & 1
+    if sync != _SYNC or version == _RESERVED or layer != _LAYER_3:
         return None
-    generation = 1 if version == 0b11 else 2
-    hertz = _RATES[version][rate]
-    length = 144_000 // generation * _LAYER_3_KBPS[generation][kbps] // hertz + (head >> 9 & 1)
-    return _Mp3Frame(at, at + length, 1152 // generation, hertz)
+    if bit_rate in (0, 15) or sample_rate == 3:
+        return None
+    generation = 1 if version == _MPEG_1 else 2
+    kbps = _LAYER_3_KBPS[generation][bit_rate]
+    rate = _RATES[version][sample_rate]
+    length = 144_000 // generation * kbps // rate + padding
+    return _Mp3Frame(
+        start=at,
+        end=at + length,
+        samples=1152 // generation,
+        rate=rate,
+    )
