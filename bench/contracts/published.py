@@ -83,8 +83,10 @@ def published(task_file: str) -> Publications:
     Raises:
         UsageError: the file is missing, or something in it is; names the file and the key.
     """
-    task = Path(task_file)
-    return read(task.parent / "published" / f"{task.stem.replace('_', '-')}.toml")
+    path = Path(task_file)
+    task = path.stem.replace("_", "-")
+    folder = path.parent / "published"
+    return read(folder / f"{task}.toml")
 
 
 def read(path: Path) -> Publications:
@@ -95,11 +97,11 @@ def read(path: Path) -> Publications:
         raise UsageError(f"{path} cannot be read: {error}") from error
     file = build(_File, content, str(path))
     for key, citation in file.sources.items():
-        _require(isinstance(citation, str) and citation, "must be a text", path, f"sources.{key}")
-    test_parts = {
-        key: _test_part(values, f"{path}, test_parts.{key}")
-        for key, values in file.test_parts.items()
-    }
+        is_text = isinstance(citation, str) and citation
+        _require(is_text, "must be a text", path, f"sources.{key}")
+    test_parts = {}
+    for key, values in file.test_parts.items():
+        test_parts[key] = _test_part(values, f"{path}, test_parts.{key}")
     rows: list[Published] = []
     for number, values in enumerate(file.tables, start=1):
         where = f"{path}, table {number}"
@@ -109,13 +111,15 @@ def read(path: Path) -> Publications:
 
 
 def _test_part(values: Any, where: str) -> ClipCounts:
-    _require(isinstance(values, Mapping), "must be a table", where)
+    is_table = isinstance(values, Mapping)
+    _require(is_table, "must be a table", where)
     part = build(_TestPart, values, where)
     for label, count in part.classes.items():
         whole = isinstance(count, int) and count >= 0
         _require(whole, f"must be a whole number, not {count!r}", where, f"classes.{label}")
     total = sum(part.classes.values())
-    _require(total in (0, part.clips), f"add up to {total}, not {part.clips}", where, "classes")
+    complete = total in (0, part.clips)
+    _require(complete, f"add up to {total}, not {part.clips}", where, "classes")
     return ClipCounts(part.clips, part.classes, part.folds)
 
 
@@ -131,28 +135,35 @@ def _rows(
     _require(table.protocol, "must be given", where, "protocol")
     _require(table.rows, "must be given", where, "rows")
     for column, score in table.columns.items():
-        _require(isinstance(score, str), "must be a text", where, f"columns.{column}")
+        is_text = isinstance(score, str)
+        _require(is_text, "must be a text", where, f"columns.{column}")
     source = sources[table.source]
     citation = f"{source}, {table.where}" if table.where else source
+    test_part = test_parts.get(table.test_part)
     rows = []
     for number, values in enumerate(table.rows, start=1):
         place = f"{where}, row {number}"
         row = build(_Row, values, place)
-        _require(row.system, "must be given", place, "system")
-        _require(row.printed, "must be given", place, "printed")
-        figures = _figures(row, table, place)
-        rows.append(
-            Published(
-                system=row.system,
-                scores={figure.score: figure.value for figure in figures if figure.score},
-                protocol=table.protocol,
-                source=citation,
-                note=_note(row, table),
-                figures=figures,
-                test_part=test_parts.get(table.test_part),
-            )
-        )
+        rows.append(_published(row, table, citation, test_part, place))
     return rows
+
+
+def _published(
+    row: _Row, table: _Table, citation: str, test_part: ClipCounts | None, where: str
+) -> Published:
+    _require(row.system, "must be given", where, "system")
+    _require(row.printed, "must be given", where, "printed")
+    figures = _figures(row, table, where)
+    scores = {figure.score: figure.value for figure in figures if figure.score}
+    return Published(
+        system=row.system,
+        scores=scores,
+        protocol=table.protocol,
+        source=citation,
+        note=_note(row, table),
+        figures=figures,
+        test_part=test_part,
+    )
 
 
 def _figures(row: _Row, table: _Table, where: str) -> tuple[Figure, ...]:
@@ -183,17 +194,21 @@ def _fraction(text: Any, unit: str, where: str, key: str) -> float:
 
 def _note(row: _Row, table: _Table) -> str:
     note = row.note or table.note
-    parts = [note] if table.checked else [note, UNCHECKED]
-    return "; ".join(part for part in parts if part)
+    if table.checked:
+        return note
+    return f"{note}; {UNCHECKED}" if note else UNCHECKED
 
 
 def _require_key(key: str, known: Mapping[str, Any], where: str, name: str) -> None:
-    choices = ", ".join(known) or "none"
-    problem = f"{key!r} is unknown{suggest(key, known)}; available: {choices}"
+    available = ", ".join(known) or "none"
+    correction = suggest(key, known)
+    problem = f"{key!r} is unknown{correction}; available: {available}"
     _require(key in known, problem, where, name)
 
 
 def _require(met: object, problem: str, where: object, key: str = "") -> None:
     """Raise UsageError with the file and the key, unless the condition is met."""
-    if not met:
-        raise UsageError(f"{key} {problem} ({where})" if key else f"{problem} ({where})")
+    if met:
+        return
+    sentence = f"{key} {problem}" if key else problem
+    raise UsageError(f"{sentence} ({where})")

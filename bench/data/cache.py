@@ -194,10 +194,14 @@ class Cache:
 
     def _kinds(self) -> dict[str, Path]:
         """The folder of each kind of entry that is there."""
-        plain = [self.root / kind for kind in _KINDS if kind != "features"]
+        folders = []
+        for kind in _KINDS:
+            if kind != "features":
+                folders.append(self.root / kind)
         features = self.root / "features"
-        folders = [*plain, *sorted(features.glob("*"))]
-        return {self._name(folder): folder for folder in folders if folder.is_dir()}
+        folders += sorted(features.glob("*"))
+        present = [folder for folder in folders if folder.is_dir()]
+        return {self._name(folder): folder for folder in present}
 
     def _name(self, path: Path) -> str:
         """The name of a file or folder in the remote."""
@@ -239,7 +243,8 @@ def _replace(unfinished: Path, path: Path, write: Callable[[BinaryIO], object]) 
 
 
 def _array_file(folder: Path, content: str) -> Path:
-    return folder / content[:2] / f"{content}.npy"
+    name = f"{content}.npy"
+    return folder / content[:2] / name
 
 
 def _plain(array: "Array") -> "Array":
@@ -260,6 +265,11 @@ def _map(path: Path) -> "Array | None":
 
 
 def _usage(kind: str, folder: Path) -> Usage:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    sizes = [path.stat().st_size for path in files]
-    return Usage(kind, len(sizes), sum(sizes))
+    files = 0
+    total = 0
+    for path in folder.rglob("*"):
+        if path.is_file():
+            status = path.stat()
+            files += 1
+            total += status.st_size
+    return Usage(kind, files, total)

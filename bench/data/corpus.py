@@ -167,9 +167,10 @@ def _check_clips(task: Task, clips: Sequence[Clip]) -> None:
 
 
 def _labels_fit(task: Task, clip: Clip) -> bool:
-    known = set(clip.labels) <= set(task.labels)
-    one = len(clip.labels) == 1
-    return known and (task.multilabel or one)
+    if not task.multilabel and len(clip.labels) != 1:
+        return False
+    known = set(task.labels)
+    return known.issuperset(clip.labels)
 
 
 def _with_labels(task: Task, clip: Clip) -> str:
@@ -197,5 +198,7 @@ def _unusable(task: Task, bad: Sequence[tuple[Clip, str]], total: int) -> Corpus
 def _error(task: Task, problem: str, names: Sequence[str], advice: str) -> CorpusError:
     """An error that names every clip at fault."""
     title = "the private task" if task.private else task.name
-    listed = f": {', '.join(names)}" if names else ""
-    return CorpusError(f"{title}: {problem}{listed}; {advice}")
+    listed = ", ".join(names)
+    if listed:
+        problem = f"{problem}: {listed}"
+    return CorpusError(f"{title}: {problem}; {advice}")

@@ -175,9 +175,6 @@ def _lines(card: Card) -> Iterator[str]:
 
 def _facts(card: Card) -> dict[str, str]:
     expected = card.expected or Expected(clips=0)
-    classes = []
-    for label, count in card.labels.items():
-        classes.append(f"{label} {count:,}{_of(expected.labels.get(label))}")
     speakers = f"{card.speakers:,}{_of(expected.speakers)}" if card.speakers else "unknown"
     rates = [f"{rate:,} Hz ({count:,} files)" for rate, count in sorted(card.rates.items())]
     missing = [f"{count:,} clips ({reason})" for reason, count in card.missing.items()]
@@ -185,13 +182,21 @@ def _facts(card: Card) -> dict[str, str]:
         "clips": f"{card.clips:,}{_of(expected.clips)}",
         "hours": f"{card.hours:.2f}{_of(expected.hours)}",
         "speakers": speakers,
-        "classes": ", ".join(classes),
+        "classes": _classes_text(card.labels, expected.labels),
         "seconds": SPREAD.format(*card.seconds),
         "recorded at": ", ".join(rates),
         "copies": _copies_text(card.copies),
         "missing": ", ".join(missing) or "none",
         "checksum": card.checksum,
     }
+
+
+def _classes_text(counts: Mapping[str, int], expected: Mapping[str, int]) -> str:
+    texts = []
+    for label, count in counts.items():
+        complete = _of(expected.get(label))
+        texts.append(f"{label} {count:,}{complete}")
+    return ", ".join(texts)
 
 
 def _of(expected: float | None) -> str:

@@ -43,18 +43,14 @@ def read_table(
         CorpusError: the file cannot be read, lacks a required column, or has a known one twice.
     """
     lines = _lines(path, title)
-    header = [name.strip().lower() for name in lines[0]] if lines else []
-    missing = [name for name in required if name not in header]
-    if missing:
-        names = " and no column ".join(missing)
-        raise CorpusError(f"{title} has no column {names}: name them in its first row")
-    repeated = [name for name in known if header.count(name) > 1]
-    if repeated:
-        names = ", ".join(repeated)
-        raise CorpusError(f"{title} has two columns called {names}: keep one")
-    numbered = enumerate(lines[1:], start=HEADER_ROW + 1)
-    filled = [(number, cells) for number, cells in numbered if any(map(str.strip, cells))]
-    return Table(title, private, tuple(header), tuple(filled))
+    header = lines[0] if lines else []
+    columns = tuple(name.strip().lower() for name in header)
+    _check_columns(columns, title, required, known)
+    rows = []
+    for number, cells in enumerate(lines[1:], start=HEADER_ROW + 1):
+        if any(map(str.strip, cells)):
+            rows.append((number, cells))
+    return Table(title, private, columns, tuple(rows))
 
 
 def parse_rows(
@@ -114,6 +110,19 @@ def _lines(path: Path, title: str) -> list[list[str]]:
         raise CorpusError(f"{title} is not a CSV or TSV file: {error}") from None
     except OSError as error:
         raise CorpusError(f"{title} cannot be read: {error.strerror}") from None
+
+
+def _check_columns(
+    columns: Sequence[str], title: str, required: Sequence[str], known: Sequence[str]
+) -> None:
+    missing = [name for name in required if name not in columns]
+    if missing:
+        names = " and no column ".join(missing)
+        raise CorpusError(f"{title} has no column {names}: name them in its first row")
+    repeated = [name for name in known if columns.count(name) > 1]
+    if repeated:
+        names = ", ".join(repeated)
+        raise CorpusError(f"{title} has two columns called {names}: keep one")
 
 
 def _by_column(table: Table, cells: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Any corpus that its owner describes by a table: a task made of a manifest, public or private."""
+"""A task made from a manifest: any corpus that its owner describes by a table, public or private."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -8,20 +8,21 @@ from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Protocol, Task
 from bench.data.manifest_file import Manifest, Row, read
 from bench.data.privacy import pseudonym
-from bench.errors import CorpusError, UsageError, suggest
+from bench.errors import LISTED, CorpusError, UsageError, suggest
+from bench.options import stem
 from bench.scoring import predictions
 from bench.splits.protocols import predefined, speaker_kfold, stratified_kfold, without_copies
 
-LEAST_SPEAKERS = 3  # one each to train, validate and test
+LEAST_SPEAKERS = 3  # one each for training, validation and test
 SPARE = "; 15 % of the training part validates, and clips whose audio is also tested do not train"
 
 
 class ManifestTask(Task):
-    """A manifest's clips. Everything about it is read when the task is made, for its labels stand
-    in the manifest.
+    """The clips of a manifest. The manifest is read when the task is made, because it defines the
+    labels.
 
-    Of a private manifest nothing leaves this class but numbers: clips and speakers are pseudonyms,
-    classes are called `class 1` and so on, in the order of the labels.
+    Of a private manifest only numbers leave this class: clips and speakers are pseudonyms, and
+    classes are called `class 1`, `class 2` ..., in the order of the labels.
     """
 
     title = "a corpus of one's own"
@@ -30,154 +31,212 @@ class ManifestTask(Task):
     obtain = "give the path of its manifest"
 
     def __init__(self, path: Path, taken_names: Collection[str] = ()) -> None:
-        """Raises CorpusError or UsageError for a manifest, or a companion, that cannot be used."""
+        """Read a manifest. `taken_names` are those of other tasks.
+
+        Raises:
+            CorpusError: the manifest cannot be used. UsageError: its companion cannot.
+        """
         self.manifest = read(path)
         companion = self.manifest.companion
         self.private = companion.private
         super().__init__(_name(self.manifest, taken_names))
-        texts = _labels(self.manifest)
-        self._called = {
-            text: f"class {i}" if self.private else text for i, text in enumerate(texts, start=1)
-        }
-        self.labels = tuple(self._called.values())
-        self.positive = _positive(companion.positive, self._called)
-        self.multilabel = companion.multilabel or any(
-            len(row.labels) > 1 for row in self.manifest.rows
-        )
+        self._class_names = _class_names(_labels(self.manifest), self.private)
+        self.labels = tuple(self._class_names.values())
+        self.positive = _positive(companion.positive, self._class_names)
+        several = any(len(row.labels) > 1 for row in self.manifest.rows)
+        self.multilabel = companion.multilabel or several
         self.languages = _languages(self.manifest)
-        self.default_protocol = companion.protocol or next(iter(self.protocols()))
-        if self.default_protocol not in self.protocols():
-            raise UsageError(
-                f"the manifest's companion asks for the protocol {companion.protocol}"
-                f"{suggest(companion.protocol, self.protocols())}; there are {', '.join(self.protocols())}"
-            )
+        self.default_protocol = _default_protocol(companion.protocol, list(self.protocols()))
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every row; the audio is looked for where the manifest was read, whatever `root`."""
-        return make_clips(self.manifest, self._called, self.private, self.multilabel)
+        """Every row; paths are relative to the manifest, whatever `root`."""
+        return make_clips(
+            self.manifest,
+            self._class_names,
+            self.private,
+            self.multilabel,
+        )
 
     def protocols(self) -> Mapping[str, Protocol]:
-        rows, k = self.manifest.rows, self.manifest.companion.k
-        speakers = {row.speaker for row in rows} - {None}
+        rows = self.manifest.rows
+        k = self.manifest.companion.k
         offered = {}
+        speakers = {row.speaker for row in rows if row.speaker is not None}
         if len(speakers) >= LEAST_SPEAKERS:
-            folds = min(k, len(speakers))
-            offered["speaker"] = Protocol(
-                f"{folds} folds of whole speakers, balanced by class{SPARE}",
-                without_copies(speaker_kfold(folds)),
-                speaker_disjoint=True,
-                audio_disjoint=True,
-            )
+            offered["speaker"] = _speaker_protocol(min(k, len(speakers)))
         if rows[0].split:
-            summary = "the manifest's own parts; without valid, 15 % of train validates"
-            offered["split"] = Protocol(
-                summary, predefined(), speaker_disjoint=False, audio_disjoint=False
-            )
-        commonest = max(Counter(label for row in rows for label in row.labels).values())
-        folds = max(2, min(k, commonest))
-        offered["random"] = Protocol(
-            f"{folds} random folds, balanced by class{SPARE}",
-            without_copies(stratified_kfold(folds)),
-            speaker_disjoint=False,
-            audio_disjoint=True,
-            notes=("random folds: no speaker is kept out of the training part",),
-        )
+            offered["split"] = _split_protocol()
+        uses = Counter(label for row in rows for label in row.labels)
+        commonest = max(uses.values())
+        folds = min(k, commonest)
+        offered["random"] = _random_protocol(max(2, folds))
         return offered
 
 
 def make_clips(
     manifest: Manifest, called: Mapping[str, str], private: bool, multilabel: bool = False
 ) -> list[Clip]:
-    """The clips of a manifest, their labels renamed by `called`. Raises CorpusError for labels that
-    are not in it.
+    """The clips of a manifest; `called` maps the texts of its labels to the names of classes.
+
+    Raises:
+        CorpusError: a label is not in `called`, or a clip needs exactly one and has another number.
     """
-    unknown = [row for row in manifest.rows if not set(row.labels) <= set(called)]
-    number = [row for row in manifest.rows if not multilabel and len(row.labels) != 1]
-    for rows, what in ((unknown, "an unknown label"), (number, "not exactly one label")):
-        if rows:
-            texts = (
-                ""
-                if private
-                else f" ({', '.join('|'.join(row.labels) or 'none' for row in rows[:5])})"
-            )
-            named = ", ".join(str(row.number) for row in rows[:10])
-            raise CorpusError(
-                f"the manifest has {len(rows)} rows with {what}, among them row {named}{texts}; the labels are "
-                f"{', '.join(called.values())}, and [map] of its companion gives other texts their label"
-            )
-    return [_clip(row, manifest.path.parent, called, private) for row in manifest.rows]
+    known = set(called)
+    unknown = [row for row in manifest.rows if not known.issuperset(row.labels)]
+    if unknown:
+        raise _mislabelled(unknown, "an unknown label", called, private)
+    if not multilabel:
+        odd = [row for row in manifest.rows if len(row.labels) != 1]
+        if odd:
+            raise _mislabelled(odd, "not exactly one label", called, private)
+    folder = manifest.path.parent
+    return [_clip(row, folder, called, private) for row in manifest.rows]
+
+
+def _mislabelled(
+    rows: Sequence[Row], problem: str, called: Mapping[str, str], private: bool
+) -> CorpusError:
+    numbers = ", ".join(str(row.number) for row in rows[:LISTED])
+    texts = ["|".join(row.labels) or "none" for row in rows[:5]]
+    quoted = "" if private else f" ({', '.join(texts)})"
+    labels = ", ".join(called.values())
+    return CorpusError(
+        f"the manifest has {len(rows)} rows with {problem}, among them row {numbers}{quoted}; "
+        f"the labels are {labels}, and [map] of its companion gives other texts their label"
+    )
 
 
 def _clip(row: Row, folder: Path, called: Mapping[str, str], private: bool) -> Clip:
     labels = tuple(called[text] for text in row.labels)
     audio = Recording(folder / row.path, start=row.start, end=row.end)
+    where = f"row {row.number} of the manifest"
     if private:
-        speaker = pseudonym(row.speaker, "speaker") if row.speaker else None
-        name = pseudonym(row.recording, "clip")
         return Clip(
-            name,
-            audio,
-            labels,
-            speaker,
-            row.split,
-            row.language,
-            f"row {row.number} of the manifest",
+            id=pseudonym(row.recording, "clip"),
+            audio=audio,
+            labels=labels,
+            speaker=pseudonym(row.speaker, "speaker") if row.speaker else None,
+            split=row.split,
+            language=row.language,
+            where=where,
         )
-    where = f"row {row.number} of the manifest ({row.recording})"
-    return Clip(row.recording, audio, labels, row.speaker, row.split, row.language, where, row.rest)
+    return Clip(
+        id=row.recording,
+        audio=audio,
+        labels=labels,
+        speaker=row.speaker,
+        split=row.split,
+        language=row.language,
+        where=f"{where} ({row.recording})",
+        meta=row.rest,
+    )
+
+
+def _speaker_protocol(folds: int) -> Protocol:
+    return Protocol(
+        f"{folds} folds of whole speakers, balanced by class{SPARE}",
+        without_copies(speaker_kfold(folds)),
+        speaker_disjoint=True,
+        audio_disjoint=True,
+    )
+
+
+def _split_protocol() -> Protocol:
+    return Protocol(
+        "the manifest's own parts; without valid, 15 % of train validates",
+        predefined(),
+        speaker_disjoint=False,
+        audio_disjoint=False,
+    )
+
+
+def _random_protocol(folds: int) -> Protocol:
+    return Protocol(
+        f"{folds} random folds, balanced by class{SPARE}",
+        without_copies(stratified_kfold(folds)),
+        speaker_disjoint=False,
+        audio_disjoint=True,
+        notes=("random folds: no speaker is kept out of the training part",),
+    )
+
+
+def _default_protocol(chosen: str, offered: Sequence[str]) -> str:
+    """The companion's choice, else the first protocol."""
+    if not chosen:
+        return offered[0]
+    if chosen not in offered:
+        raise UsageError(
+            f"the manifest's companion asks for the protocol {chosen}{suggest(chosen, offered)}; "
+            f"available: {', '.join(offered)}"
+        )
+    return chosen
 
 
 def _name(manifest: Manifest, taken_names: Collection[str]) -> str:
-    """The name of the companion, or the file's own; one that no other task has."""
+    """The companion's name for the task, or the file's; one that no other task has."""
     companion = manifest.companion
-    if not companion.name and companion.private:
-        return f"private-{pseudonym(str(manifest.path.resolve()), 'manifest')[:8]}"
+    if companion.private and not companion.name:
+        path = manifest.path.resolve()
+        return f"private-{pseudonym(str(path), 'manifest')[:8]}"
     name = companion.name or manifest.path.stem
-    if name.partition(":")[0] in taken_names:
-        taken = (
-            "has the name of a task"
-            if companion.private
-            else f"would be called {name}, which is another task"
-        )
+    if stem(name) in taken_names:
+        problem = f"would be called {name}, which is another task"
+        if companion.private:
+            problem = "has the name of a task"
         raise UsageError(
-            f"the manifest {taken}: give it a `name` of its own in its companion .toml"
+            f"the manifest {problem}: give it a `name` of its own in its companion .toml"
         )
     return name
 
 
 def _labels(manifest: Manifest) -> Sequence[str]:
-    """The labels in order: as the companion gives them, else sorted. Raises CorpusError where they
-    make no task.
+    """The labels in the companion's order, else sorted.
+
+    Raises:
+        CorpusError: there are fewer than two, one is named twice, or a name is reserved.
     """
-    given, called = (
-        manifest.companion.labels,
-        "the manifest" if manifest.companion.private else str(manifest.path),
-    )
-    labels = given or sorted({label for row in manifest.rows for label in row.labels})
+    private = manifest.companion.private
+    title = "the manifest" if private else str(manifest.path)
+    used = {label for row in manifest.rows for label in row.labels}
+    labels = manifest.companion.labels or sorted(used)
     if len(set(labels)) < max(2, len(labels)):
-        raise CorpusError(f"{called}: a task needs two labels or more, each named once")
-    if not manifest.companion.private and (
-        taken := [t for t in labels if t in predictions.COLUMNS or predictions.SEPARATOR in t]
-    ):
+        raise CorpusError(f"{title}: a task needs two labels or more, each named once")
+    reserved = [label for label in labels if _is_reserved(label)]
+    if reserved and not private:
+        names = ", ".join(reserved)
         raise CorpusError(
-            f"{called}: no label may be called {', '.join(taken)}: rename it with [map] of the companion"
+            f"{title}: no label may be called {names}: rename it with [map] of the companion"
         )
     return labels
 
 
-def _positive(text: str, called: Mapping[str, str]) -> str | None:
-    if text and text not in called:
+def _is_reserved(label: str) -> bool:
+    """Whether a table of predictions could not have a column of this name."""
+    if label in predictions.COLUMNS:
+        return True
+    return predictions.SEPARATOR in label
+
+
+def _class_names(labels: Sequence[str], private: bool) -> dict[str, str]:
+    """What the task calls each label."""
+    if not private:
+        return {label: label for label in labels}
+    return {label: f"class {number}" for number, label in enumerate(labels, start=1)}
+
+
+def _positive(label: str, class_names: Mapping[str, str]) -> str | None:
+    if not label:
+        return None
+    if label not in class_names:
         raise UsageError(
             "the manifest's companion names a positive class that is not among the labels"
         )
-    return called[text] if text else None
+    return class_names[label]
 
 
 def _languages(manifest: Manifest) -> tuple[str, ...]:
     """The companion's language, else those of the rows, the commonest first."""
+    if manifest.companion.language:
+        return (manifest.companion.language,)
     uses = Counter(row.language for row in manifest.rows if row.language)
-    return (
-        (manifest.companion.language,)
-        if manifest.companion.language
-        else tuple(name for name, _ in uses.most_common())
-    )
+    return tuple(language for language, _ in uses.most_common())

@@ -116,7 +116,9 @@ def _companion(path: Path, private: bool) -> Companion:
 
 
 def _companion_file(path: Path) -> Path | None:
-    candidates = (path.with_suffix(".toml"), path.with_name(f"{path.name}.toml"))
+    replaced = path.with_suffix(".toml")
+    appended = path.with_name(f"{path.name}.toml")
+    candidates = (replaced, appended)
     files = [candidate for candidate in candidates if candidate.is_file()]
     if len(files) > 1:
         raise UsageError("the manifest has two companions, with its suffix and without: keep one")
@@ -188,6 +190,6 @@ def _partly_filled(rows: Sequence[Row]) -> Iterator[str]:
     """Columns that only some rows fill."""
     for column in ("speaker", "split"):
         empty = [row.number for row in rows if getattr(row, column) is None]
-        if 0 < len(empty) < len(rows):
-            count = len(empty)
+        count = len(empty)
+        if 0 < count < len(rows):
             yield f"row {empty[0]}: no {column}, which other rows have ({count} such rows)"

@@ -154,7 +154,7 @@ COMPANIONS = {
     "positive": ('positive = "maybe"', "names a positive class that is not among the labels"),
     "protocol": (
         'protocol = "speakers"',
-        "asks for the protocol speakers (did you mean speaker?); there are speaker",
+        "asks for the protocol speakers (did you mean speaker?); available: speaker",
     ),
     "folds": ("k = 1", "k must be at least 2"),
     "name": ('name = "visec"', "would be called visec, which is another task"),
