@@ -1,5 +1,5 @@
-"""Where the harness keeps what can be made again: decoded audio, features, made corpora (and the
-privacy key).
+"""The harness's own folder: decoded audio, features and generated corpora, all of which can be
+made again, and the key of private ids.
 """
 
 import os
@@ -7,9 +7,12 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """`$SER_BENCH_HOME`, else `$XDG_CACHE_HOME/ser-bench`, else `~/.cache/ser-bench`. Not created
-    here.
+    """`$SER_BENCH_HOME`, or else `ser-bench` in the user's cache folder. Not created here.
+
+    The cache folder is `$XDG_CACHE_HOME`, or else `~/.cache`.
     """
-    if named := os.environ.get("SER_BENCH_HOME"):
+    named = os.environ.get("SER_BENCH_HOME")
+    if named:
         return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ser-bench"
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "ser-bench"
