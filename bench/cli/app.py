@@ -135,9 +135,9 @@ def ui(
 ) -> None:
     """Serve the MLflow pages of the recorded runs, to this machine only."""
     settings = gather(given)
-    from bench.cli.ui import TRAINING, serve
+    from bench.cli.ui import address, serve
 
-    jobs.say(f"http://127.0.0.1:{port}/{TRAINING}")
+    jobs.say(address(port))
     serve(settings.tracking_uri, settings.results, port)
 
 
