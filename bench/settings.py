@@ -129,7 +129,7 @@ class Settings:
     skip_bad_audio: bool = option(
         False, "continue without unreadable clips; every table counts them", group=REPEATED
     )
-    quiet: bool = option(False, "no progress, errors only", group=REPEATED)
+    quiet: bool = option(False, "no progress, errors only", group=REPEATED, flag="-q")
     verbose: bool = option(False, "everything that libraries log", group=REPEATED, flag="-v")
     space: Mapping[str, Any] = option(dict, "changes of the search spaces (`[space]`)")
     tune: Mapping[str, Any] = option(dict, "the fields of Tuning (`[tune]`)")

@@ -178,10 +178,13 @@ def bench_in(folder: Path, *words: str, before: str = "") -> "subprocess.Complet
 
 
 def test_somebody_else_s_module_does_not_hide_our_tasks(tmp_path: Path) -> None:
-    foreign(tmp_path)
+    other = foreign(tmp_path)
     listed = bench_in(tmp_path, "list", "tasks")
     assert listed.returncode == 0, listed.stderr
     assert "ravdess" in listed.stdout
+    assert listed.stderr.splitlines() == [
+        f"bench: {other.resolve()} is ignored: tasks is the name of a package of ser-bench"
+    ]
 
 
 def test_doctor_names_somebody_else_s_module(

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench import interface, jobs
-from bench.cli import commands
-from bench.cli.commands import Formats
-from bench.cli.flags import split, takes
+from bench import registry
+from bench.cli.flags import Formats, choice, split, takes
 from bench.errors import BenchError
 from bench.settings import Tuning, gather
 from bench.version import __version__
@@ -28,9 +26,9 @@ STORE = ("results", "tracking_uri")
 PRINTED = "What is printed"
 INTERRUPTED = 130  # exit code
 
-Format = Annotated[
-    Formats, typer.Option("--format", help="how the table is written", rich_help_panel=PRINTED)
-]
+ListFormats = Literal["text", "json"]
+PredictionFormats = Literal["csv", "json"]
+Format = Annotated[Formats, choice("how the table is written", Formats, "text", PRINTED)]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -75,6 +73,8 @@ def run(given: dict[str, Any], format: Format = "text") -> int:
 
     Without a backbone and a task, this is the main job of bench.toml.
     """
+    from bench.cli import commands
+
     return commands.run(given, format)
 
 
@@ -83,14 +83,18 @@ def run(given: dict[str, Any], format: Format = "text") -> int:
 def tune(
     given: dict[str, Any],
     show: Annotated[
-        bool, typer.Option("--show", help="print what recorded searches chose, and stop")
+        bool,
+        typer.Option("--show", metavar="", help="print what recorded searches chose, and stop"),
     ] = False,
     search_only: Annotated[
-        bool, typer.Option("--search-only", help="do not run what the searches chose")
+        bool,
+        typer.Option("--search-only", metavar="", help="do not run what the searches chose"),
     ] = False,
     format: Format = "text",
 ) -> int:
     """Search recipes on validation speakers with one budget for all, and run what was chosen."""
+    from bench.cli import commands
+
     return commands.tune({**given, "show": show, "search_only": search_only}, format)
 
 
@@ -101,7 +105,7 @@ def list_(
         typer.Argument(help="backbones, tasks, features, or a name; all three without"),
     ] = None,
     format: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="how the list is written")
+        ListFormats, choice("how the list is written", ListFormats, "text", PRINTED)
     ] = "text",
 ) -> None:
     """List what is available, third-party plugins with their origin, or show one plugin in full."""
@@ -117,6 +121,8 @@ def prepare(
     task: Annotated[list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")],
 ) -> None:
     """Check or fetch a corpus and print its card: clips, speakers, duplicates, leakage."""
+    from bench import interface
+
     print(interface.prepare(task, **given))
 
 
@@ -124,6 +130,8 @@ def prepare(
 @takes(only=("backbone", "task", *STORE))
 def table(given: dict[str, Any], format: Format = "text", output: Output = None) -> None:
     """Print comparison tables of what is recorded, with published figures beside it."""
+    from bench.cli import commands
+
     commands.table(given, format, output)
 
 
@@ -131,13 +139,22 @@ def table(given: dict[str, Any], format: Format = "text", output: Output = None)
 @takes(only=STORE)
 def ui(
     given: dict[str, Any],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="port on this machine")] = 5000,
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="port on this machine (default: 5000)",
+            show_default=False,
+        ),
+    ] = 5000,
 ) -> None:
     """Serve the MLflow pages of the recorded runs, to this machine only."""
     settings = gather(given)
     from bench.cli.ui import address, serve
 
-    jobs.say(address(port))
+    typer.echo(address(port), err=True)
     serve(settings.tracking_uri, settings.results, port)
 
 
@@ -150,7 +167,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what this machine can run, what is missing, and how to get it."""
-    from bench import registry
+    from bench import jobs
     from bench.cli import doctor as checks
 
     settings = gather(given)
@@ -173,6 +190,7 @@ def predict(
     window: Annotated[
         float | None,
         typer.Option(
+            metavar="SECONDS",
             min=0,
             help="seconds of the windows that audio is cut into; 0: not cut (default: 10 s where "
             "it is longer than 30 s)",
@@ -180,14 +198,20 @@ def predict(
     ] = None,
     hop: Annotated[
         float | None,
-        typer.Option(min=0.01, help="seconds from window to window (default: the window)"),
+        typer.Option(
+            metavar="SECONDS",
+            min=0.01,
+            help="seconds from window to window (default: the window)",
+        ),
     ] = None,
     format: Annotated[
-        Literal["csv", "json"], typer.Option("--format", help="how the table is written")
+        PredictionFormats, choice("how the table is written", PredictionFormats, "csv", PRINTED)
     ] = "csv",
     output: Output = None,
 ) -> int:
     """Print probabilities for new audio, from a network kept by `bench run --save-weights`."""
+    from bench.cli import commands
+
     asked = {"run": recorded, "audio": audio, "window": window, "hop": hop}
     return commands.predict({**asked, **given}, format, output)
 
@@ -220,18 +244,35 @@ def trend(
             help="the class that is counted (default: the task's positive class, or negative)",
         ),
     ] = None,
-    first: Annotated[float, typer.Option(min=0.01, help="minutes of the first stage")] = 30.0,
+    first: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0.01,
+            help="minutes of the first stage (default: 30)",
+            show_default=False,
+        ),
+    ] = 30.0,
     ecr: Annotated[
         Literal["probabilities", "binarised"],
-        typer.Option(help="what changes: as in Eq. 7, or as in the authors' script"),
+        typer.Option(
+            metavar="WHAT",
+            help="what changes: probabilities, as in Eq. 7, or binarised, as in the authors' "
+            "script (default: probabilities)",
+            show_default=False,
+        ),
     ] = "probabilities",
     skip_missing: Annotated[
         bool,
-        typer.Option("--skip-missing", help="continue without segments that lack a prediction"),
+        typer.Option(
+            "--skip-missing", metavar="", help="continue without segments that lack a prediction"
+        ),
     ] = False,
     private: Annotated[
         bool,
-        typer.Option("--private", help="show pseudonyms, as is always done for a private task"),
+        typer.Option(
+            "--private", metavar="", help="show pseudonyms, as is always done for a private task"
+        ),
     ] = False,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="trend lines, as .png, .svg or .pdf")
@@ -252,6 +293,7 @@ def trend(
     output: Output = None,
 ) -> None:
     """Print how often and how changeably calls are negative, and whether groups of calls differ."""
+    from bench.cli import commands
     from bench.trend.request import Request
 
     request = Request(
@@ -272,14 +314,19 @@ def trend(
 
 
 @app.callback(invoke_without_command=True)
-def version(
-    show: Annotated[
-        bool, typer.Option("--version", help="print the version and stop", is_eager=True)
+def before_any_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", metavar="", help="print the version and stop", is_eager=True),
     ] = False,
 ) -> None:
-    if show:
+    if version:
         print(__version__)
         raise typer.Exit
+    for package in registry.FOLDERS.values():
+        other = registry.namesake(package)
+        if other:
+            _complain(f"{other} is ignored: {package} is the name of a package of ser-bench", 0)
 
 
 def _usage_error(error: Any) -> int:
@@ -291,5 +338,5 @@ def _usage_error(error: Any) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    jobs.say(f"bench: {text}")
+    typer.echo(f"bench: {text}", err=True)
     return code

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import interface, terminal
+from bench.cli.flags import Formats
 from bench.jobs import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.trend.request import Request
-
-Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 
 
 def run(options: Mapping[str, Any], format: Formats) -> int:

@@ -5,7 +5,7 @@ import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
@@ -16,7 +16,9 @@ from bench.settings import Settings, Tuning, assignments
 Command = Callable[..., int | None]
 Field = dataclasses.Field[Any]
 
-METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
+Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
+
+METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT", bool: ""}
 KIND_OF_PLUGIN: Mapping[str, registry.Kind] = {"backbone": "backbone", "task": "task"}
 
 
@@ -48,6 +50,25 @@ def takes(
     return decorate
 
 
+def choice(help: str, allowed: Any, default: str, group: str) -> Any:
+    """The option `--format`, which takes one of the values of a `Literal`.
+
+    Args:
+        help: what it means, in one line.
+        allowed: the `Literal`.
+        default: the value that it has where it is not given.
+        group: the heading under which `--help` lists it.
+    """
+    listed = ", ".join(choices(allowed))
+    return typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=f"{help}: {listed} (default: {default})",
+        show_default=False,
+        rich_help_panel=group,
+    )
+
+
 def split(names: Sequence[str] | None) -> list[str]:
     """`-b a,b -b c` as three names."""
     parts = [part.strip() for name in names or () for part in name.split(",")]
@@ -76,8 +97,9 @@ def _given(typed: Mapping[str, Any]) -> dict[str, Any]:
 def _parameter(field: Field) -> inspect.Parameter:
     """The flag of a field. Its value stays text: the options of `bench` check all alike."""
     hint = without_none(HINTS[field.name])
-    is_list = field.name in KIND_OF_PLUGIN or _is_table(hint)
-    kind: Any = list[str] if is_list else str
+    kind: Any = bool if hint is bool else str
+    if field.name in KIND_OF_PLUGIN or _is_table(hint):
+        kind = list[str]
     flag = typer.Option(
         *_declarations(field),
         help=_help(field),
@@ -86,9 +108,6 @@ def _parameter(field: Field) -> inspect.Parameter:
         rich_help_panel=field.metadata["group"],
         autocompletion=_completion(field.name, hint),
     )
-    if hint is bool:
-        kind = bool
-        flag.metavar = None
     annotation = Annotated[kind | None, flag]
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(field.name, keyword, default=None, annotation=annotation)
