@@ -14,9 +14,11 @@ from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.contracts.weights import Checkpoint
 from bench.errors import UsageError, suggest
-from bench.options import choices
+from bench.options import choices, stem
 
 Record = dict[str, Any]
+Definition = tuple[str, ast.ClassDef]  # a module's dotted name, and a class in it
+KINDS: tuple[registry.Kind, ...] = ("backbone", "task")
 ANY_LANGUAGE = "*"
 ROOT = Path(__file__).parents[1]
 FEATURE_FOLDERS = ("bench/features", "bench/encoders", "backbones")
@@ -24,12 +26,12 @@ FEATURE_FOLDERS = ("bench/features", "bench/encoders", "backbones")
 
 def backbones() -> list[Record]:
     """One record per backbone; one that cannot be loaded has an `error` and nothing else."""
-    return list(_records("backbone"))
+    return _records("backbone")
 
 
 def tasks() -> list[Record]:
     """One record per task; one that cannot be loaded has an `error` and nothing else."""
-    return list(_records("task"))
+    return _records("task")
 
 
 def features() -> list[Record]:
@@ -37,48 +39,54 @@ def features() -> list[Record]:
 
     Read from the source, since importing the modules would import torch.
     """
-    classes = [found for folder in FEATURE_FOLDERS for found in _classes(ROOT / folder)]
-    names = {"Feature"}
-    size = 0
-    while len(names) > size:  # until every subclass of a subclass is found
-        size = len(names)
-        names |= {node.name for _, node in classes if names & _bases(node)}
-    public = [pair for pair in classes if pair[1].name in names - {"Feature"}]
-    return [
-        {"name": node.name, "module": module, "summary": _summary(node)}
-        for module, node in public
-        if not node.name.startswith("_")
-    ]
+    classes: list[Definition] = []
+    for folder in FEATURE_FOLDERS:
+        classes += _classes(ROOT / folder)
+    names = _subclasses("Feature", classes)
+    records = []
+    for module, node in classes:
+        if node.name in names and not node.name.startswith("_"):
+            records.append({"name": node.name, "module": module, "summary": _summary(node)})
+    return records
 
 
 def find(name: str) -> tuple[str, Record]:
     """The kind (`backbone`, `task` or `feature`) and the record of one plugin.
 
+    Args:
+        name: of a backbone or a task, with or without a variant; of a feature's class.
+
     Raises:
         UsageError: if nothing has that name.
     """
-    kinds = {"backbone": backbones, "task": tasks, "feature": features}
     known: list[str] = []
-    for kind, records in kinds.items():
-        for record in records():
-            if record["name"] == name:
-                return kind, record
-            known.append(record["name"])
+    for kind in KINDS:
+        entries = registry.entries(kind)
+        if stem(name) in entries:
+            return kind, _record(entries[stem(name)], kind)
+        known += entries
+    for record in features():
+        if record["name"] == name:
+            return "feature", record
+        known.append(record["name"])
     raise UsageError(
         f"nothing is called {name}{suggest(name, known)}: `bench list` takes backbones, tasks, "
         "features, or the name of one"
     )
 
 
-def _records(kind: registry.Kind) -> Iterable[Record]:
-    for entry in registry.entries(kind).values():
-        identity = {"name": entry.name, "origin": entry.origin}
-        try:
-            plugin = registry.load(entry, kind)
-        except UsageError as error:
-            yield {**identity, "error": str(error)}
-            continue
-        yield {**identity, **_facts(plugin, entry.name), "error": ""}
+def _records(kind: registry.Kind) -> list[Record]:
+    return [_record(entry, kind) for entry in registry.entries(kind).values()]
+
+
+def _record(entry: registry.Entry, kind: registry.Kind) -> Record:
+    identity = {"name": entry.name, "origin": entry.origin}
+    try:
+        plugin = registry.load(entry, kind)
+    except UsageError as error:
+        return {**identity, "error": str(error)}
+    facts = _facts(plugin, entry.name)
+    return {**identity, **facts, "error": ""}
 
 
 def _facts(plugin: type[Backbone] | type[Task], name: str) -> Record:
@@ -114,16 +122,16 @@ def _parameters(checkpoints: Iterable[Checkpoint]) -> int | None:
 def _options(kind: type) -> dict[str, Record]:
     """Name -> what it means, its default, and what it may be."""
     hints = get_type_hints(kind)
-    return {
-        field.name: {
+    options = {}
+    for field in dataclasses.fields(kind):
+        options[field.name] = {
             "help": field.metadata.get("help", ""),
             "default": field.default,
             "choices": list(choices(hints[field.name])),
             "low": field.metadata.get("low"),
             "high": field.metadata.get("high"),
         }
-        for field in dataclasses.fields(kind)
-    }
+    return options
 
 
 def _task(task: Task) -> Record:
@@ -142,13 +150,24 @@ def _task(task: Task) -> Record:
     }
 
 
-def _classes(folder: Path) -> Iterator[tuple[str, ast.ClassDef]]:
-    """The classes of a folder's modules, each with the module's dotted name."""
-    for path in sorted(folder.glob("*.py")):
+def _classes(folder: Path) -> Iterator[Definition]:
+    """The classes of a folder's modules."""
+    for path in sorted(folder.rglob("*.py")):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        source = path.read_text(encoding="utf-8")
+        for node in ast.parse(source).body:
             if isinstance(node, ast.ClassDef):
                 yield module, node
+
+
+def _subclasses(base: str, classes: Iterable[Definition]) -> set[str]:
+    """The names of the classes that are derived from `base`, directly or not."""
+    names = {base}
+    size = 0
+    while len(names) > size:  # until every subclass of a subclass is found
+        size = len(names)
+        names |= {node.name for _, node in classes if names & _bases(node)}
+    return names - {base}
 
 
 def _bases(node: ast.ClassDef) -> set[str]:

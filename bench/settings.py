@@ -170,7 +170,7 @@ class Tuning:
 MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
 TABLES = ("run", "job", "data", "weights", "set", "tune", "space")
 NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set", "tune", "space")
-MERGED = ("data", "weights", "set", "tune")  # tables to which flags add single keys
+MERGED = ("weights", "set", "tune")  # tables to which flags add single keys
 
 
 def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
@@ -179,7 +179,7 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     A flag that is None or empty is not given.
 
     Raises:
-        UsageError: for a wrong value, naming where it was given; for a backbone without a task.
+        UsageError: for a wrong value, naming where it was given.
     """
     given = {name: value for name, value in flags.items() if _is_given(value)}
     change(Settings(), given, "on the command line", _spelled)  # so that an error names the place
@@ -189,12 +189,10 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     run = _with_main_job(given, stored)
     values = {**_relative_to(folder, run), **given}
     for table in MERGED:
-        values[table] = {**_flat(stored.get(table, {})), **given.get(table, {})}
-    typed = given.get("data", {})
-    values["data"] = {
-        task: _corpus_path(folder, place, is_typed=task in typed)
-        for task, place in values["data"].items()
-    }
+        in_file = _flat(stored.get(table, {}))
+        values[table] = {**in_file, **given.get(table, {})}
+    in_file = _flat(stored.get("data", {}))
+    values["data"] = _corpora(folder, in_file, given.get("data", {}))
     values["space"] = stored.get("space", {})
     return build(Settings, values, f"in {path}", _spelled)
 
@@ -243,6 +241,15 @@ def assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
+def check_task_named(settings: Settings) -> None:
+    """Raise UsageError where a backbone is named without a task."""
+    if not settings.task:
+        raise UsageError(
+            "no task is named: add `-t TASK` (`bench list tasks` shows what is available), or a "
+            f"`task` under [run] in {FILE_NAME}"
+        )
+
+
 def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
     """Where the user said the corpus is; `demo` serves for `demo:pitch`, too."""
     return data.get(task.name) or data.get(stem(task.name))
@@ -256,13 +263,8 @@ def _with_main_job(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[
     """The table [run], and [job] where neither a backbone nor a task is named."""
     run = dict(stored.get("run", {}))
     named = {**run, **given}
-    if "task" in named:
+    if "backbone" in named or "task" in named:
         return {"backbone": ["all"], **run}
-    if "backbone" in named:
-        raise UsageError(
-            "no task is named: add `-t TASK` (`bench list tasks` shows what is available), or a "
-            f"`task` under [run] in {FILE_NAME}"
-        )
     return {**run, **MAIN_JOB, **stored.get("job", {})}
 
 
@@ -277,10 +279,16 @@ def _relative_to(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     return paths
 
 
-def _corpus_path(folder: Path, place: str | Path, is_typed: bool) -> Path:
-    """A path of `bench.toml` is relative to that file, a typed one to the working directory."""
-    path = Path(place).expanduser()
-    return path if is_typed else folder / path
+def _corpora(
+    folder: Path, stored: Mapping[str, str], typed: Mapping[str, str | Path]
+) -> dict[str, Path]:
+    """Task -> corpus. A path of `bench.toml` is relative to that file, a typed one to the working
+    directory.
+    """
+    corpora = {task: folder / Path(place).expanduser() for task, place in stored.items()}
+    for task, place in typed.items():
+        corpora[task] = Path(place).expanduser()
+    return corpora
 
 
 def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:

@@ -8,6 +8,7 @@ from bench.contracts.recipe import Recipe
 from bench.errors import UsageError
 from bench.options import change
 from bench.settings import assignments, gather
+from tests.conftest import Bench
 
 
 def write(folder: Path, text: str) -> Path:
@@ -109,3 +110,14 @@ def test_a_mistake_is_told_where_it_was_made(tmp_path: Path) -> None:
         UsageError, match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)"
     ):
         gather({"mode": "probe"}, write(tmp_path, "[run]\nseeds = 'two'\n"))
+
+
+def test_only_what_runs_pairings_needs_a_task(
+    bench: Bench, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(tmp_path, '[run]\nbackbone = ["mfcc-stats"]\n')
+    assert bench("run") == 2
+    assert "no task is named: add `-t TASK`" in capsys.readouterr().err
+    for command in (("table",), ("tune", "--show", "-b", "hubert")):
+        assert bench(*command) == 2
+        assert " is recorded in " in capsys.readouterr().err

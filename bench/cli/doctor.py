@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bench import registry
+from bench import registry, terminal
 from bench.catalogue import ANY_LANGUAGE
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
@@ -72,14 +72,24 @@ def text(findings: Findings) -> str:
     """Findings to read in a terminal; `!` marks what needs fixing."""
     lines = ["! needs fixing; the command is after the arrow"]
     for section, members in findings.items():
-        width = max((len(finding.what) for finding in members), default=0)
         lines += ["", section]
+        widest = max((len(finding.what) for finding in members), default=0)
         for finding in members:
-            mark = "!" if finding.remedy else " "
-            lines.append(f"{mark} {finding.what:{width}}  {finding.state}")
-            if finding.remedy:
-                lines.append(f"  {'':{width}}  -> {finding.remedy}")
+            lines += _lines(finding, widest)
     return "\n".join(lines)
+
+
+def _lines(finding: Finding, widest: int) -> list[str]:
+    """A finding over as many lines as it needs; a command stays whole, so that it can be copied."""
+    mark = "!" if finding.remedy else " "
+    indent = " " * (widest + 4)
+    columns = terminal.width() - len(indent)
+    first, *others = terminal.wrapped(finding.state, columns, indent="")
+    lines = [f"{mark} {finding.what:{widest}}  {first}"]
+    lines += [indent + line for line in others]
+    if finding.remedy:
+        lines.append(f"    -> {finding.remedy}")
+    return lines
 
 
 def clear(cache: "Cache", kind: str) -> str:

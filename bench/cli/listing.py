@@ -42,7 +42,8 @@ def show(what: str | None = None, format: str = "text") -> str:
     records = {section: RECORDS[section]() for section in sections}
     if format == "json":
         return _json(records[what] if what else records)
-    return "\n\n".join(_section(section, records[section]) for section in sections)
+    texts = [_section(section, members) for section, members in records.items()]
+    return "\n\n".join(texts)
 
 
 def _one(name: str, format: str) -> str:
@@ -50,10 +51,8 @@ def _one(name: str, format: str) -> str:
     kind, record = catalogue.find(name)
     if format == "json":
         return _json({"kind": kind, **record})
-    if record.get("error"):
-        return _block(record)
-    lines = {"backbone": _full_backbone, "task": _task, "feature": _feature}[kind]
-    return _block(record, lines(record))
+    full = {"backbone": _full_backbone, "task": _full_task, "feature": _full_feature}
+    return _block(record, full[kind])
 
 
 def _json(value: object) -> str:
@@ -61,11 +60,8 @@ def _json(value: object) -> str:
 
 
 def _section(section: str, records: list[Record]) -> str:
-    lines = {"backbones": _backbone, "tasks": _task, "features": _feature}[section]
-    blocks = [
-        _block(record) if record.get("error") else _block(record, lines(record))
-        for record in records
-    ]
+    brief = {"backbones": _backbone, "tasks": _task, "features": _feature}[section]
+    blocks = [_block(record, brief) for record in records]
     legend = ["* the default protocol"] if section == "tasks" else []
     return "\n\n".join([TITLES[section], *blocks, *legend])
 
@@ -105,8 +101,29 @@ def _task(record: Record) -> Lines:
     yield from _provenance(record)
 
 
+def _full_task(record: Record) -> Lines:
+    yield from _task(record)
+    yield "url", record["url"]
+    yield "private", "its ids are hashed, and no path is recorded" if record["private"] else ""
+
+
 def _feature(record: Record) -> Lines:
     yield "", record["summary"]
+
+
+def _full_feature(record: Record) -> Lines:
+    yield from _feature(record)
+    yield "module", record["module"]
+
+
+def _broken(record: Record) -> Lines:
+    yield "broken", record["error"]
+    yield from _origin(record)
+
+
+def _origin(record: Record) -> Lines:
+    if record["origin"] != BUILT_IN:
+        yield "from", record["origin"]
 
 
 def _variants(record: Record) -> Lines:
@@ -117,7 +134,7 @@ def _variants(record: Record) -> Lines:
 def _provenance(record: Record) -> Lines:
     yield "licence", record["licence"]
     yield "cite", record["citation"]
-    yield "from", "" if record["origin"] == BUILT_IN else record["origin"]
+    yield from _origin(record)
 
 
 def _checkpoint(language: str, checkpoint: Mapping[str, Any]) -> str:
@@ -130,7 +147,8 @@ def _option(option: Record) -> str:
     """What an option means, its default, and what it may be."""
     facts = [f"default {option['default']}"]
     if option["choices"]:
-        facts.append(f"one of {', '.join(map(str, option['choices']))}")
+        allowed = ", ".join(map(str, option["choices"]))
+        facts.append(f"one of {allowed}")
     if option["low"] is not None:
         facts.append(f"at least {option['low']}")
     if option["high"] is not None:
@@ -138,16 +156,15 @@ def _option(option: Record) -> str:
     return f"{option['help']} ({'; '.join(facts)})"
 
 
-def _block(record: Record, lines: Lines = ()) -> str:
+def _block(record: Record, describe: Callable[[Record], Lines]) -> str:
     """A name, and below it what is known, fitted to the terminal."""
-    shown = lines or [
-        ("broken", record["error"]),
-        ("from", "" if record["origin"] == BUILT_IN else record["origin"]),
-    ]
+    if record.get("error"):
+        describe = _broken
+    columns = width() - len(INDENT)
     block = [f"  {record['name']}"]
-    for label, text in shown:
-        if text:
-            prefix = f"{label}: " if label else ""
-            fitted = wrapped(f"{prefix}{text}", width() - len(INDENT), indent="  ")
-            block += [f"{INDENT}{line}" for line in fitted]
+    for label, text in describe(record):
+        if not text:
+            continue
+        line = f"{label}: {text}" if label else text
+        block += [f"{INDENT}{part}" for part in wrapped(line, columns, indent="  ")]
     return "\n".join(block)

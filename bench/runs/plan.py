@@ -28,7 +28,7 @@ from bench.runs.system import (
     recipe_of,
     setup_of,
 )
-from bench.settings import Settings
+from bench.settings import Settings, check_task_named
 
 if TYPE_CHECKING:
     from bench.data.corpus import Corpus
@@ -69,6 +69,7 @@ def select(settings: Settings, own: Selection | None = None) -> Selection:
     `own`: what the user passed as objects; the settings name them beside registered plugins.
     Raises UsageError.
     """
+    check_task_named(settings)
     own = own or Selection((), ())
     own_backbones = {backbone.name for backbone in own.backbones}
     own_tasks = {task.name for task in own.tasks}

@@ -195,6 +195,17 @@ def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
     assert any(line.startswith("  torch ") for line in lines)
 
 
+def test_long_findings_are_wrapped_and_commands_stay_whole() -> None:
+    users = ", ".join(f"backbone-{number}" for number in range(40))
+    remedy = f"hf download organisation/name --revision {COMMIT * 3}"
+    shown = doctor.text({"weights": [Finding("organisation/name", users, remedy)]})
+    lines = shown.splitlines()
+    assert f"    -> {remedy}" in lines
+    others = [line for line in lines if "->" not in line]
+    assert max(map(len, others)) <= 120
+    assert " ".join(" ".join(others).split()).endswith(users)
+
+
 def test_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._disk("results", tmp_path / "not" / "yet").state.startswith(
         f"{tmp_path / 'not' / 'yet'}, "

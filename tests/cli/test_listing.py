@@ -27,6 +27,12 @@ def test_one_backbone_in_full() -> None:
 def test_one_task_and_one_feature() -> None:
     assert "protocol: speaker *" in show("ravdess")
     assert "F0 and voicing" in show("Pitch")
+    assert "module: bench.features.pitch" in show("Pitch")
+    assert "private: " in show("hotline")
+
+
+def test_a_variant_shows_its_backbone() -> None:
+    assert show("hubert:released") == show("hubert")
 
 
 def test_every_backbone_as_json() -> None:
