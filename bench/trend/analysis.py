@@ -30,7 +30,9 @@ class Measured:
     ecr: float | None  # None with fewer than two segments
 
     def value(self, measure: Measure) -> float | None:
-        return self.nss if measure == "NSS" else self.ecr
+        if measure == "NSS":
+            return self.nss
+        return self.ecr
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,19 @@ class Analysis:
 
     @property
     def groups(self) -> list[str]:
-        return list(dict.fromkeys(m.call.group for m in self.measured))
+        names: dict[str, None] = {}
+        for measured in self.measured:
+            names[measured.call.group] = None
+        return list(names)
 
     def of(self, stage: str, group: str | None = None) -> list[Measured]:
         """The calls in a stage, of a group or of every one."""
-        return [m for m in self.measured if m.stage == stage and group in (None, m.call.group)]
+        members = []
+        for measured in self.measured:
+            within = group is None or measured.call.group == group
+            if within and measured.stage == stage:
+                members.append(measured)
+        return members
 
 
 def analyse(calls: Sequence[Call], minutes: float = 30.0, binarised: bool = False) -> Analysis:
@@ -238,6 +248,9 @@ def _relation(
 
 def _values(members: Sequence[Measured], measure: Measure) -> Values:
     """The measure of the members that have it."""
-    values = [member.value(measure) for member in members]
-    known = [value for value in values if value is not None]
-    return np.array(known, dtype=np.float64)
+    values = []
+    for member in members:
+        value = member.value(measure)
+        if value is not None:
+            values.append(value)
+    return np.array(values, dtype=np.float64)

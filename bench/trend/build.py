@@ -29,4 +29,7 @@ def of_table(request: Request) -> Trend:
 
 def _trend(request: Request, scored: Scored, label: str, run: Tested | None) -> Trend:
     analysis = analyse(scored.calls, request.minutes, request.binarised)
-    return Trend(analysis, scored, label, run, run.private if run else request.private)
+    private = request.private
+    if run:
+        private = run.private
+    return Trend(analysis, scored, label, run, private)

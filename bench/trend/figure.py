@@ -117,11 +117,22 @@ def _spread(analysis: Analysis) -> list[Measured]:
     for group in analysis.groups:
         members = analysis.of(FULL, group)
         with_ecr = [measured for measured in members if measured.ecr is not None]
-        ranked = sorted(with_ecr, key=lambda measured: measured.ecr or 0.0) or members
-        last = len(ranked) - 1
-        places = [round(last * (i + 1) / (ACROSS + 1)) for i in range(ACROSS)]
-        chosen += [ranked[place] for place in dict.fromkeys(places)]
+        with_ecr.sort(key=lambda measured: measured.ecr or 0.0)
+        ranked = with_ecr or members
+        places = _spread_places(len(ranked))
+        chosen += [ranked[place] for place in places]
     return chosen
+
+
+def _spread_places(calls: int) -> list[int]:
+    """The places at the quarter, the half and three quarters, each once."""
+    last = calls - 1
+    places = []
+    for part in range(1, ACROSS + 1):
+        place = round(last * part / (ACROSS + 1))
+        if place not in places:
+            places.append(place)
+    return places
 
 
 # --- a panel ---
@@ -155,9 +166,12 @@ def _title(measured: Measured, trend: Trend) -> str:
     about = [call.name, call.group]
     if call.scale is not None and not trend.private:
         about.append(f"score {call.scale:g}")
-    ecr = NOTHING if measured.ecr is None else f"{measured.ecr:.3f}"
+    ecr = NOTHING
+    if measured.ecr is not None:
+        ecr = f"{measured.ecr:.3f}"
     figures = f"NSS {measured.nss} of {measured.segments}, ECR {ecr}"
-    return f"{' · '.join(about)}\n{figures}"
+    caption = " · ".join(about)
+    return f"{caption}\n{figures}"
 
 
 def _below(trend: Trend) -> str:
@@ -183,7 +197,8 @@ def _middles(call: Call) -> list[float]:
 
 def _numbers(call: Call) -> list[float]:
     """The place of each segment, from 1."""
-    return [float(number) for number, _ in enumerate(call.segments, start=1)]
+    last = len(call.segments)
+    return [float(number) for number in range(1, last + 1)]
 
 
 def _fonts() -> list[str]:

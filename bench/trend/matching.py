@@ -84,7 +84,10 @@ def hidden(calls: Sequence[Call]) -> list[Call]:
 
 
 def _with_probability(call: Call) -> Call:
-    scored = [segment for segment in call.segments if segment.probability is not None]
+    scored = []
+    for segment in call.segments:
+        if segment.probability is not None:
+            scored.append(segment)
     return replace(call, segments=tuple(scored))
 
 
@@ -148,13 +151,22 @@ def _matched(call: Call, matches: Matches, run: Tested) -> Call:
 
 
 def _scored(segment: Segment, clip: str, run: Tested) -> Segment:
-    name = _secret(clip) if run.private else segment.name
-    return replace(segment, name=name, probability=run.probability[clip], truth=run.truth[clip])
+    name = segment.name
+    if run.private:
+        name = _secret(clip)
+    return replace(
+        segment,
+        name=name,
+        probability=run.probability[clip],
+        truth=run.truth[clip],
+    )
 
 
 def _secret(clip: str) -> str:
     """The pseudonym of a clip; a clip of a private manifest is one already."""
-    return clip if pseudonymous([clip]) else pseudonym(clip, "clip")
+    if pseudonymous([clip]):
+        return clip
+    return pseudonym(clip, "clip")
 
 
 # --- errors ---

@@ -8,9 +8,8 @@ order.
 from collections.abc import Sequence
 from itertools import pairwise
 
-THRESHOLD = (
-    0.5  # a segment is negative from this probability on: of two classes, the more probable one
-)
+# A segment is negative from this probability on: of two classes, the more probable one.
+THRESHOLD = 0.5
 
 
 def nss(probabilities: Sequence[float]) -> int:
@@ -33,13 +32,18 @@ def ecr(probabilities: Sequence[float], binarised: bool = False) -> float | None
     """
     decided = decisions(probabilities)
     values = decided if binarised else probabilities
-    if len(values) < 2:
+    steps = len(values) - 1
+    if steps < 1:
         return None
-    return sum(abs(b - a) for a, b in pairwise(values)) / (len(values) - 1)
+    changes = [abs(later - earlier) for earlier, later in pairwise(values)]
+    return sum(changes) / steps
 
 
 def decisions(probabilities: Sequence[float]) -> list[bool]:
     """Which segments count as negative. Raises ValueError for anything but numbers in [0, 1]."""
-    if any(not 0 <= p <= 1 for p in probabilities):  # True for NaN
-        raise ValueError("a probability is not a number within [0, 1]")
-    return [p >= THRESHOLD for p in probabilities]
+    decided = []
+    for probability in probabilities:
+        if not 0 <= probability <= 1:  # true for NaN
+            raise ValueError("a probability is not a number within [0, 1]")
+        decided.append(probability >= THRESHOLD)
+    return decided

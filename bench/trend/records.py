@@ -79,8 +79,11 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
 def _with_bounds(content: Mapping[str, Any], key: str, prefix: str) -> dict[str, Any]:
     """The content with the interval under `key` as two numbers at its end."""
     low, high = content[key] or (None, None)
-    others = {name: value for name, value in content.items() if name != key}
-    return {**others, f"{prefix}low": low, f"{prefix}high": high}
+    moved = dict(content)
+    del moved[key]
+    moved[f"{prefix}low"] = low
+    moved[f"{prefix}high"] = high
+    return moved
 
 
 def _call(call: Call, trend: Trend) -> dict[str, Any]:

@@ -20,7 +20,7 @@ NEGATIVE = "negative"  # the class that is counted, where neither task nor user 
 
 @dataclass(frozen=True)
 class Tested:
-    """What a recorded run says of the clips it was tested on: one probability of `label` per clip."""
+    """What a recorded run says of its test clips: one probability of `label` per clip."""
 
     title: str  # the pairing, as tables call it
     label: str
@@ -65,7 +65,7 @@ def tested(recorded: Recorded, label: str | None, private: bool) -> Tested:
 
 
 def _read_once(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """The last run of each fold and seed; its predictions are read once, however often asked for."""
+    """The last run of each fold and seed; its predictions are read once and kept."""
     latest = {(run.fold, run.seed): run for run in runs}
     kept = []
     for run in latest.values():
@@ -115,14 +115,20 @@ def _shortfall(recorded: Recorded, row: "Row") -> list[str]:
     every = _folds_and_seeds(recorded.pairing.runs)
     named = _folds_and_seeds(recorded.runs)
     if len(named) < len(every):
-        runs = ", ".join(f"fold {fold}, seed {seed}" for fold, seed in named)
-        return [f"{runs} alone, of {len(every)} recorded runs of the pairing"]
-    return [f"{row.status}: {row.reason}"] if row.reason else []
+        runs = [f"fold {fold}, seed {seed}" for fold, seed in named]
+        listed = ", ".join(runs)
+        return [f"{listed} alone, of {len(every)} recorded runs of the pairing"]
+    if not row.reason:
+        return []
+    return [f"{row.status}: {row.reason}"]
 
 
 def _folds_and_seeds(runs: Iterable[RunRecord]) -> list[tuple[str, int]]:
     """Those that are recorded, in order."""
-    places = {(run.fold, run.seed) for run in runs if run.status == "ok"}
+    places = set()
+    for run in runs:
+        if run.status == "ok":
+            places.add((run.fold, run.seed))
     return sorted(places)
 
 
@@ -135,7 +141,10 @@ class _Clips:
     truth: dict[str, bool] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
-        return {clip: sum(each) / len(each) for clip, each in self.probabilities.items()}
+        means = {}
+        for clip, each in self.probabilities.items():
+            means[clip] = sum(each) / len(each)
+        return means
 
 
 def _by_clip(runs: Iterable[RunRecord], label: str) -> _Clips:
@@ -175,4 +184,6 @@ def _averaged_over(runs: Sequence[RunRecord], most: int) -> str:
     folds = len({run.fold for run in runs})
     if most <= seeds:
         return f"{seeds} seeds"
-    return f"{folds} folds and {seeds} seeds" if seeds > 1 else f"{folds} folds"
+    if seeds == 1:
+        return f"{folds} folds"
+    return f"{folds} folds and {seeds} seeds"

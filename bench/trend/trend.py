@@ -19,5 +19,7 @@ class Trend:
 
     @property
     def title(self) -> str:
-        source = self.run.title if self.run else "a table of probabilities"
+        source = "a table of probabilities"
+        if self.run:
+            source = self.run.title
         return f"{source} · segments of {self.label}"

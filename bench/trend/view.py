@@ -45,11 +45,15 @@ def tables(trend: Trend) -> list[Table]:
 def _p(p: float | None) -> str:
     if p is None:
         return NOTHING
-    return f"{p:.3f}" if p >= 0.0005 else "<0.001"
+    if p < 0.0005:
+        return "<0.001"
+    return f"{p:.3f}"
 
 
 def _number(value: float | None, digits: int) -> str:
-    return NOTHING if value is None else f"{value:.{digits}f}"
+    if value is None:
+        return NOTHING
+    return f"{value:.{digits}f}"
 
 
 def _bounds(interval: Interval | None, digits: int) -> str:
@@ -61,21 +65,29 @@ def _bounds(interval: Interval | None, digits: int) -> str:
 
 def _mean(summary: Summary) -> str:
     digits = DIGITS[summary.measure]
-    return _number(summary.mean, digits) + _bounds(summary.interval, digits)
+    mean = _number(summary.mean, digits)
+    bounds = _bounds(summary.interval, digits)
+    return mean + bounds
 
 
 def _difference(contrast: Contrast) -> str:
     digits = DIGITS[contrast.measure]
-    value = f"{contrast.found.difference:+.{digits}f}"
-    return value + _bounds(contrast.found.difference_interval, digits)
+    found = contrast.found
+    bounds = _bounds(found.difference_interval, digits)
+    return f"{found.difference:+.{digits}f}{bounds}"
 
 
 def _effect(contrast: Contrast) -> str:
-    return _number(contrast.found.g, 2) + _bounds(contrast.found.g_interval, 2)
+    found = contrast.found
+    g = _number(found.g, 2)
+    bounds = _bounds(found.g_interval, 2)
+    return g + bounds
 
 
 def _rho(relation: Relation) -> str:
-    return f"{relation.rho:.2f}" + _bounds(relation.interval, 2)
+    rho = _number(relation.rho, 2)
+    bounds = _bounds(relation.interval, 2)
+    return rho + bounds
 
 
 # --- measures ---
@@ -207,6 +219,8 @@ def _table(
 
 def _marks(footnotes: int) -> str:
     """The numbers of all footnotes."""
-    if not footnotes:
+    if footnotes == 0:
         return ""
-    return " [1]" if footnotes == 1 else f" [1–{footnotes}]"
+    if footnotes == 1:
+        return " [1]"
+    return f" [1–{footnotes}]"
