@@ -40,7 +40,8 @@ def shortened(text: str, columns: int) -> str:
 def printable(text: str) -> str:
     """The text as one line without control characters, which error messages may hold."""
     line = " ".join(text.split())
-    return "".join(character for character in line if character.isprintable())
+    characters = filter(str.isprintable, line)
+    return "".join(characters)
 
 
 def wrapped(text: str, columns: int, indent: str = "    ") -> list[str]:
@@ -51,10 +52,12 @@ def wrapped(text: str, columns: int, indent: str = "    ") -> list[str]:
     """
     lines = [""]
     for piece in _PIECE.findall(printable(text)):
-        begun = lines[-1].strip()
-        if begun and display_width(lines[-1] + piece) > columns:
+        longer = lines[-1] + piece
+        begun = bool(lines[-1].strip())
+        if begun and display_width(longer) > columns:
             lines.append(indent)
-        if piece != " " or lines[-1].strip():
+            begun = False
+        if begun or piece != " ":
             lines[-1] += piece
     return [line.rstrip() for line in lines]
 

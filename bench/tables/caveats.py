@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from bench.errors import and_more
 from bench.runs.records import PairingRecord, RunRecord
 
 REASONS_SHOWN = 3  # failed runs whose reasons a row gives one by one
@@ -15,7 +16,11 @@ RANDOM = "random weights in place of pre-trained ones"
 
 
 def failures(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    return [run for run in runs if run.status == "failed"]
+    failed = []
+    for run in runs:
+        if run.status == "failed":
+            failed.append(run)
+    return failed
 
 
 def reasons(failed: Sequence[RunRecord]) -> str:
@@ -23,12 +28,10 @@ def reasons(failed: Sequence[RunRecord]) -> str:
     distinct = list(dict.fromkeys(run.reason for run in failed))
     if len(distinct) <= 1:
         return "".join(distinct)
-    shown = failed[:REASONS_SHOWN]
-    said = [f"fold {run.fold}, seed {run.seed}: {run.reason}" for run in shown]
-    hidden = len(failed) - len(shown)
-    if hidden:
-        said.append(f"and {hidden} more")
-    return "; ".join(said)
+    each = []
+    for run in failed:
+        each.append(f"fold {run.fold}, seed {run.seed}: {run.reason}")
+    return and_more(each, REASONS_SHOWN, separator="; ")
 
 
 def shortfall(
@@ -38,16 +41,19 @@ def shortfall(
 
     A pairing may hold more runs than its last command asked for.
     """
-    folds = max(pairing.folds_asked, len({run.fold for run in done}))
-    seeds = max(pairing.seeds, len({run.seed for run in done}))
-    asked = folds * seeds
+    folds = {run.fold for run in done}
+    seeds = {run.seed for run in done}
+    asked_folds = max(pairing.folds_asked, len(folds))
+    asked = asked_folds * max(pairing.seeds, len(seeds))
     of_folds = [run for run in failed if run.fold]  # one without a fold never started
-    absent = asked - len(done) - len(of_folds)
+    broken = len(of_folds)
+    absent = asked - len(done) - broken
+    expected = pairing.folds_expected
     said = []
-    if folds < pairing.folds_expected:
-        said.append(f"first {folds} of {pairing.folds_expected} folds, not the full protocol")
-    if of_folds:
-        said.append(f"{len(of_folds)} of {asked} runs failed: {reasons(of_folds)}")
+    if asked_folds < expected:
+        said.append(f"first {asked_folds} of {expected} folds, not the full protocol")
+    if broken:
+        said.append(f"{broken} of {asked} runs failed: {reasons(of_folds)}")
     if absent > 0:
         said.append(f"{absent} of {asked} runs are not recorded yet")
     return "; ".join(said)
@@ -77,7 +83,8 @@ def _about_weights(pairing: PairingRecord) -> Iterator[str]:
 def _about_clips(pairing: PairingRecord, clips: Iterable[str]) -> Iterator[str]:
     if pairing.clips_missing:
         yield f"{pairing.clips_missing} unreadable clips are left out"
-    repeated = sum(times > 1 for times in Counter(clips).values())
+    tests = Counter(clips)
+    repeated = sum(times > 1 for times in tests.values())
     if repeated:
         yield (
             f"{repeated} clips are in the test parts of several folds; "
@@ -87,13 +94,22 @@ def _about_clips(pairing: PairingRecord, clips: Iterable[str]) -> Iterator[str]:
 
 def _about_runs(done: Sequence[RunRecord]) -> Iterator[str]:
     """What happened in runs, and in how many of them."""
-    occurrences = Counter(note for run in done for note in run.notes)
+    occurrences: Counter[str] = Counter()
+    for run in done:
+        occurrences.update(run.notes)
+    runs = len(done)
     for note, times in occurrences.items():
-        yield note if times == len(done) else f"{note} ({times} of {len(done)} runs)"
+        if times == runs:
+            yield note
+        else:
+            yield f"{note} ({times} of {runs} runs)"
 
 
 def _later_failures(pairing: PairingRecord, later_failure: str) -> Iterator[str]:
-    never_started = [run.reason for run in failures(pairing.runs) if not run.fold]
-    for reason in [later_failure, *never_started]:
+    reasons = [later_failure]
+    for run in failures(pairing.runs):
+        if not run.fold:  # it never started
+            reasons.append(run.reason)
+    for reason in reasons:
         if reason:
             yield f"a later attempt failed: {reason}"

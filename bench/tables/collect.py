@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 from bench.contracts.task import Published
 from bench.errors import BenchError
-from bench.runs.records import PairingRecord, RunRecord, Status
+from bench.runs.records import PairingRecord, RunRecord
 from bench.scoring.intervals import ua_difference_interval, ua_interval
 from bench.scoring.predictions import Predictions
 from bench.scoring.scores import concatenate, scores
@@ -20,7 +20,7 @@ from bench.tables.row import AVERAGES, Row
 
 DRAWS = 2000  # of the bootstrap behind the intervals of UA
 DRAW_SEED = 0
-SAME_NAME = (  # fields that a row takes over from its pairing
+TAKEN_OVER = (  # fields that a row takes over from its pairing
     "task",
     "backbone",
     "protocol",
@@ -48,40 +48,62 @@ def rows(
     table where nothing was measured under that protocol.
     """
     measured = _with_gains([_measured(pairing) for pairing in _newest(records)])
-    cited = []
-    for task in dict.fromkeys(row.task for row in measured):
-        cited += [_cited(task, figure) for figure in published.get(task, ())]
-    return sorted([*measured, *cited], key=_Order(measured).place)
+    order = _Order(measured)
+    every = list(measured)
+    for task in order.tasks:
+        figures = published.get(task, ())
+        every += [_cited(task, figure) for figure in figures]
+    return sorted(every, key=order.place)
 
 
 class _Order:
     """The order of all rows; a tuned row and its default one stay side by side."""
 
     def __init__(self, measured: Sequence[Row]) -> None:
-        self._tasks = list(dict.fromkeys(row.task for row in measured))
-        self._tables = list(dict.fromkeys((row.task, row.protocol) for row in measured))
+        self.tasks: list[str] = []
+        self._tables: list[tuple[str, str]] = []
         self._best: dict[object, float] = {}  # the highest UA of a default row and its tuned one
         for row in measured:
+            table = (row.task, row.protocol)
+            if row.task not in self.tasks:
+                self.tasks.append(row.task)
+            if table not in self._tables:
+                self._tables.append(table)
             best = self._best.get(row.system, -inf)
             self._best[row.system] = max(best, _ua(row))
 
     def place(self, row: Row) -> tuple[object, ...]:
         """What to sort by: the table, the block within it, the system, the row."""
-        best = max(_ua(row), self._best.get(row.system, -inf)) if row.scores else -inf
-        system = (-best, row.backbone)
-        within = (-_ua(row), -row.scores.get("WA", -inf), row.label)
-        return (self._tasks.index(row.task), self._table(row), _block(row), *system, *within)
+        ua = _ua(row)
+        wa = row.scores.get("WA", -inf)
+        best = ua
+        if row.scores:
+            best = max(ua, self._best.get(row.system, -inf))
+        return (
+            self.tasks.index(row.task),
+            self._table(row),
+            _block(row),
+            -best,
+            row.backbone,
+            -ua,
+            -wa,
+            row.label,
+        )
 
     def _table(self, row: Row) -> int:
         table = (row.task, row.protocol)
-        return self._tables.index(table) if table in self._tables else len(self._tables)
+        if table not in self._tables:
+            return len(self._tables)
+        return self._tables.index(table)
 
 
 def _block(row: Row) -> int:
     """0 for a row with scores, 1 for one at tiny scale, 2 for one without scores."""
     if not row.scores:
         return 2
-    return 1 if row.scale == "tiny" else 0
+    if row.scale == "tiny":
+        return 1
+    return 0
 
 
 def _ua(row: Row) -> float:
@@ -118,24 +140,44 @@ def _newest(records: Iterable[PairingRecord]) -> list[_Newest]:
     newest: dict[object, _Newest] = {}
     for new in records:
         identity = _identity(new)
-        old = newest[identity].pairing if identity in newest else new
-        if _done(old) and not _done(new):
-            reason = new.skipped or caveats.reasons(caveats.failures(new.runs))
-            newest[identity] = _Newest(old, reason)
-        elif not _done(new) < _done(old):
+        old = newest.get(identity, _Newest(new)).pairing
+        done_before = _done(old)
+        done_now = _done(new)
+        if done_before and not done_now:
+            newest[identity] = _Newest(old, _failure(new))
+        elif not done_now < done_before:
             newest[identity] = _Newest(new)
     return list(newest.values())
 
 
+def _failure(pairing: PairingRecord) -> str:
+    """Why a pairing gave no result."""
+    failed = caveats.failures(pairing.runs)
+    return pairing.skipped or caveats.reasons(failed)
+
+
 def _identity(pairing: PairingRecord) -> tuple[object, ...]:
     """What two records of one pairing share; the default and the tuned recipe are two pairings."""
-    settings = tuple(sorted(pairing.settings.items()))
-    about = (pairing.task, pairing.protocol, pairing.mode, pairing.scale, pairing.backbone)
-    return (*about, pairing.weights, settings, bool(pairing.recipe))
+    settings = sorted(pairing.settings.items())
+    return (
+        pairing.task,
+        pairing.protocol,
+        pairing.mode,
+        pairing.scale,
+        pairing.backbone,
+        pairing.weights,
+        tuple(settings),
+        bool(pairing.recipe),
+    )
 
 
 def _done(pairing: PairingRecord) -> set[str]:
-    return {run.fingerprint for run in pairing.runs if run.status == "ok"}
+    """The fingerprints of its finished runs."""
+    fingerprints = set()
+    for run in pairing.runs:
+        if run.status == "ok":
+            fingerprints.add(run.fingerprint)
+    return fingerprints
 
 
 # --- a measured row ---
@@ -149,30 +191,41 @@ class _Measured:
 
 def _measured(newest: _Newest) -> _Measured:
     pairing = newest.pairing
-    about = {name: getattr(pairing, name) for name in SAME_NAME}
+    about = {name: getattr(pairing, name) for name in TAKEN_OVER}
     row = Row(**about, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
         return _Measured(row)
     latest = _latest(pairing.runs)
     tested, unreadable = _read(latest)
     failed = [*caveats.failures(latest), *unreadable]
-    if tested:
-        pooled = [_pooled(folds) for folds in tested.values()]
-        done = [run for run in latest if run.fold in tested.get(run.seed, {})]
-        reason = caveats.shortfall(pairing, done, failed)
-        notes = caveats.notes(pairing, done, pooled[0].clips, newest.later_failure)
-        scored = _scored(row, done, tested, pooled)
-        status: Status = "partial" if reason else "ok"
-        return _Measured(replace(scored, status=status, reason=reason, notes=notes), pooled)
-    status = "failed" if failed else "partial"
-    reason = caveats.reasons(failed) or "no run is recorded"
-    return _Measured(replace(row, status=status, reason=reason))
+    if not tested:
+        return _Measured(_without_result(row, failed))
+    pooled = [_pooled(folds) for folds in tested.values()]
+    done = [run for run in latest if run.fold in tested.get(run.seed, {})]
+    reason = caveats.shortfall(pairing, done, failed)
+    scored = replace(
+        _scored(row, done, tested, pooled),
+        status="partial" if reason else "ok",
+        reason=reason,
+        notes=caveats.notes(pairing, done, pooled[0].clips, newest.later_failure),
+    )
+    return _Measured(scored, pooled)
+
+
+def _without_result(row: Row, failed: Sequence[RunRecord]) -> Row:
+    if not failed:
+        return replace(row, status="partial", reason="no run is recorded")
+    reason = caveats.reasons(failed)
+    return replace(row, status="failed", reason=reason or "no run is recorded")
 
 
 def _latest(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """The last run of each seed and fold, by seed and fold."""
-    latest = {(run.seed, run.fold): run for run in runs}
-    return [latest[place] for place in sorted(latest)]
+    latest = {}
+    for run in runs:
+        latest[run.seed, run.fold] = run
+    places = sorted(latest)
+    return [latest[place] for place in places]
 
 
 def _read(runs: Iterable[RunRecord]) -> tuple[Tested, list[RunRecord]]:
@@ -195,14 +248,18 @@ def _read(runs: Iterable[RunRecord]) -> tuple[Tested, list[RunRecord]]:
 
 
 def _pooled(folds: Mapping[str, Predictions]) -> Predictions:
-    return concatenate([folds[name] for name in sorted(folds)])
+    names = sorted(folds)
+    ordered = [folds[name] for name in names]
+    return concatenate(ordered)
 
 
 def _scored(
     row: Row, done: Sequence[RunRecord], tested: Tested, pooled: Sequence[Predictions]
 ) -> Row:
     """The row with its scores and costs, from its finished runs."""
-    clips = {clip for predictions in pooled for clip in predictions.clips}
+    clips: set[str] = set()
+    for predictions in pooled:
+        clips.update(predictions.clips)
     mean, deviation = _over_folds(tested)
     return replace(
         row,
@@ -223,11 +280,17 @@ def _scored(
 
 def _interval(pooled: Sequence[Predictions]) -> tuple[float, float] | None:
     """None where seeds were tested on different clips: some of their folds are missing."""
-    return ua_interval(pooled, DRAWS, DRAW_SEED) if _same_clips(pooled) else None
+    if not _same_clips(pooled):
+        return None
+    return ua_interval(pooled, DRAWS, DRAW_SEED)
 
 
 def _same_clips(pooled: Iterable[Predictions]) -> bool:
-    return len({tuple(sorted(predictions.clips)) for predictions in pooled}) == 1
+    different = set()
+    for predictions in pooled:
+        clips = sorted(predictions.clips)
+        different.add(tuple(clips))
+    return len(different) == 1
 
 
 def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
@@ -238,16 +301,25 @@ def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
     for folds in tested.values():
         for name, predictions in folds.items():
             of_fold.setdefault(name, []).append(scores(predictions))
-    each = [_mean(of_fold[name]) for name in sorted(of_fold)]
-    columns = {name: [fold[name] for fold in each] for name in AVERAGES}
-    means = {name: fmean(values) for name, values in columns.items()}
-    if len(each) < 2:
-        return means, {}
-    return means, {name: stdev(values) for name, values in columns.items()}
+    names = sorted(of_fold)
+    each = [_mean(of_fold[name]) for name in names]
+    means = {}
+    deviations = {}
+    for average in AVERAGES:
+        values = [fold[average] for fold in each]
+        means[average] = fmean(values)
+        if len(values) > 1:
+            deviations[average] = stdev(values)
+    return means, deviations
 
 
 def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: fmean(scored[name] for scored in each) for name in each[0]}
+    """The mean of each score."""
+    means = {}
+    for name in each[0]:
+        values = [scored[name] for scored in each]
+        means[name] = fmean(values)
+    return means
 
 
 # --- tuned rows beside default ones ---
@@ -255,15 +327,24 @@ def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _with_gains(found: Sequence[_Measured]) -> list[Row]:
     """The rows, each tuned one with its gain in UA over the default recipe on the same clips."""
-    default = {m.row.system: m for m in found if m.pooled and not m.row.recipe}
-    return [_with_gain(measured, default.get(measured.row.system)) for measured in found]
+    default = {}
+    for measured in found:
+        row = measured.row
+        if measured.pooled and not row.recipe:
+            default[row.system] = measured
+    rows = []
+    for measured in found:
+        row = measured.row
+        if measured.pooled and row.recipe and row.system in default:
+            row = _with_gain(measured, default[row.system])
+        rows.append(row)
+    return rows
 
 
-def _with_gain(tuned: _Measured, default: _Measured | None) -> Row:
-    if default is None or not tuned.row.recipe or not tuned.pooled:
-        return tuned.row
+def _with_gain(tuned: _Measured, default: _Measured) -> Row:
+    row = tuned.row
     if not _same_clips([*tuned.pooled, *default.pooled]):
-        return tuned.row
-    gain = tuned.row.scores["UA"] - default.row.scores["UA"]
+        return row
+    gain = _ua(row) - _ua(default.row)
     interval = ua_difference_interval(tuned.pooled, default.pooled, DRAWS, DRAW_SEED)
-    return replace(tuned.row, gain=gain, gain_interval=interval)
+    return replace(row, gain=gain, gain_interval=interval)

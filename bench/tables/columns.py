@@ -24,7 +24,8 @@ def measured(rows: Iterable[Row]) -> list[Row]:
 
 def scored(rows: Iterable[Row]) -> list[Row]:
     """The measured rows that have scores."""
-    return [row for row in measured(rows) if row.scores]
+    found = measured(rows)
+    return [row for row in found if row.scores]
 
 
 def _published_alone(rows: Iterable[Row]) -> list[Row]:
@@ -33,14 +34,20 @@ def _published_alone(rows: Iterable[Row]) -> list[Row]:
 
 
 def _tuned(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.gain is not None]
+    found = []
+    for row in rows:
+        if row.gain is not None:
+            found.append(row)
+    return found
 
 
 # --- what a cell says ---
 
 
 def _name(row: Row) -> str:
-    return row.label if row.measured else row.backbone
+    if row.measured:
+        return row.label
+    return row.backbone
 
 
 def _ua(row: Row) -> str:
@@ -76,7 +83,9 @@ def _folds(row: Row) -> str:
 
 
 def _status(row: Row) -> str:
-    return row.status if row.measured else "published"
+    if row.measured:
+        return row.status
+    return "published"
 
 
 def _text(value: str) -> str:
@@ -96,10 +105,14 @@ class RowColumn(Column[Row]):
     marked: bool = False  # followed by the numbers of the row's footnotes
 
     def differs(self, rows: Iterable[Row]) -> bool:
-        return len({self.text(row) for row in self.about(rows)}) > 1
+        about = self.about(rows)
+        texts = {self.text(row) for row in about}
+        return len(texts) > 1
 
     def shown(self, rows: Sequence[Row]) -> bool:
-        return bool(self.about(rows)) if self.title is None else self.differs(rows)
+        if self.title:
+            return self.differs(rows)
+        return bool(self.about(rows))
 
 
 def _score(name: str, spare: int = 0) -> RowColumn:
@@ -110,7 +123,11 @@ def _score(name: str, spare: int = 0) -> RowColumn:
 
 
 def _with_score(name: str) -> Selection:
-    return lambda rows: [row for row in rows if name in row.scores]
+    def select(rows: Iterable[Row]) -> list[Row]:
+        found = list(rows)
+        return [row for row in found if name in row.scores]
+
+    return select
 
 
 COLUMNS: tuple[RowColumn, ...] = (
@@ -181,8 +198,13 @@ def columns(rows: Sequence[Row]) -> list[RowColumn]:
     """The columns of a table of these rows."""
     shown = [column for column in COLUMNS if column.shown(rows)]
     single = [_score(name, CLASS_SPARE) for name in _other_scores(rows)]
-    front = [column for column in shown if column.group in ("name", "score")]
-    back = [column for column in shown if column.group not in ("name", "score")]
+    front: list[RowColumn] = []
+    back: list[RowColumn] = []
+    for column in shown:
+        if column.group in ("name", "score"):
+            front.append(column)
+        else:
+            back.append(column)
     return [*front, *single, *back]
 
 
@@ -200,10 +222,21 @@ def _other_scores(rows: Sequence[Row]) -> list[str]:
     """Scores without an entry: the F1 of each class in a binary task; of published rows alone, all
     that they have.
     """
-    present = dict.fromkeys(name for row in rows for name in row.scores)
+    present: dict[str, None] = {}
+    for row in rows:
+        present |= dict.fromkeys(row.scores)
     if not measured(rows):
         return [name for name in present if name not in DECLARED]
-    labels = next((row.labels for row in rows if row.labels), ())
+    labels = _labels(rows)
     if len(labels) != 2:
         return []
-    return [name for name in (f"F1 ({label})" for label in labels) if name in present]
+    names = [f"F1 ({label})" for label in labels]
+    return [name for name in names if name in present]
+
+
+def _labels(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The classes of the table's task."""
+    for row in rows:
+        if row.labels:
+            return row.labels
+    return ()

@@ -70,26 +70,43 @@ class _Footnotes:
 
     def own(self, row: Row) -> list[str]:
         """The footnotes of a row that are not those of all."""
-        return [note for note in self._of[id(row)] if note not in self.general]
+        own = []
+        for note in self._of[id(row)]:
+            if note not in self.general:
+                own.append(note)
+        return own
 
     def marked(self, text: str, notes: Sequence[str]) -> str:
         """The text with the numbers of these notes: `ok [1, 3]`."""
-        numbers = [str(self.texts.index(note) + 1) for note in notes]
-        return f"{text} [{', '.join(numbers)}]" if numbers else text
+        numbers = []
+        for note in notes:
+            number = self.texts.index(note) + 1
+            numbers.append(str(number))
+        if not numbers:
+            return text
+        listed = ", ".join(numbers)
+        return f"{text} [{listed}]"
 
     def _shared(self, rows: Sequence[Row]) -> list[str]:
         if len(rows) < 2:
             return []
-        first, *others = (self._of[id(row)] for row in rows)
-        return [note for note in first if all(note in notes for notes in others)]
+        shared = self._of[id(rows[0])]
+        for row in rows[1:]:
+            notes = self._of[id(row)]
+            shared = [note for note in shared if note in notes]
+        return shared
 
 
 def _notes(row: Row) -> list[str]:
     """Everything that a reader must know before comparing a row with another."""
     if not row.measured:
-        return ["; ".join([f"published: {row.citation}", *filter(None, row.notes)])]
-    reason = [f"{row.status}: {row.reason}"] if row.reason else []
-    return [*reason, *row.notes]
+        published = f"published: {row.citation}"
+        remarks = filter(None, row.notes)
+        return ["; ".join([published, *remarks])]
+    notes = list(row.notes)
+    if row.reason:
+        notes.insert(0, f"{row.status}: {row.reason}")
+    return notes
 
 
 # --- cells ---
@@ -98,11 +115,12 @@ def _notes(row: Row) -> list[str]:
 def _cells(
     row: Row, shown: Sequence[RowColumn], best: Mapping[str, float], notes: _Footnotes
 ) -> tuple[Cell, ...]:
-    """A row's cells; `best` is the highest score by header, empty for a row that does not compete."""
+    """A row's cells. `best` has the highest score of each header; empty if the row cannot compete."""
     cells = []
     for column in shown:
         text = column.text(row)
-        bold = column.header in best and _leading(text) == best[column.header]
+        highest = best.get(column.header)
+        bold = highest is not None and _leading(text) == highest
         if column.marked:
             text = notes.marked(text, notes.own(row))
         cells.append(Cell(text, bold))
@@ -113,24 +131,35 @@ def _best(shown: Sequence[RowColumn], competing: Sequence[Row]) -> dict[str, flo
     """The highest score of each column, as printed."""
     if not competing:
         return {}
-    return {
-        column.header: max(_leading(column.text(row)) for row in competing)
-        for column in shown
-        if column.score
-    }
+    best = {}
+    for column in shown:
+        if column.score:
+            scores = [_leading(column.text(row)) for row in competing]
+            best[column.header] = max(scores)
+    return best
 
 
 def _competing(rows: Sequence[Row]) -> list[Row]:
-    whole = [row for row in measured(rows) if row.status == "ok"]
-    full_size = [row for row in whole if row.scale != "tiny"]
-    alike = full_size or whole
-    return alike if len(alike) > 1 else []
+    whole = []
+    full_size = []
+    for row in measured(rows):
+        if row.status != "ok":
+            continue
+        whole.append(row)
+        if row.scale != "tiny":
+            full_size.append(row)
+    competing = full_size or whole
+    if len(competing) < 2:
+        return []
+    return competing
 
 
 def _leading(text: str) -> float:
     """The number that a cell begins with; below every score for a cell without one."""
-    number = text.partition(" ")[0]
-    return -1.0 if number == NOTHING else float(number)
+    number, _, _ = text.partition(" ")
+    if number == NOTHING:
+        return -1.0
+    return float(number)
 
 
 # --- the legend ---
@@ -151,7 +180,7 @@ def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
         ),
         (
             any(row.gain is not None for row in rows),
-            f"{GAIN}: UA gained over the default recipe, with a 95 % interval over the same speakers",
+            f"{GAIN}: UA gained over the default recipe, and its 95 % interval over speakers",
         ),
         (any(row.fold_sd for row in rows), f"{BY_FOLD}: mean ± standard deviation over folds"),
         (any(row.train_seconds for row in rows), f"{TRAIN_TIME}: of all runs of a row together"),

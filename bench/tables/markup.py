@@ -21,19 +21,32 @@ class Markup:
 
     def grid(self, table: Table) -> str:
         headers = [self.escape(printable(column.header)) for column in table.columns]
-        body = [[self._cell(cell) for cell in line] for line in table.body]
         align = ["right" if column.number else "left" for column in table.columns]
-        return tabulate(body, headers, tablefmt=self.style, colalign=align, disable_numparse=True)
+        body = []
+        for line in table.body:
+            body.append([self._cell(cell) for cell in line])
+        return tabulate(
+            body,
+            headers,
+            tablefmt=self.style,
+            colalign=align,
+            disable_numparse=True,
+        )
 
     def legend(self, table: Table) -> str:
         """The legend as one sentence."""
         said = [self.escape(sentence) for sentence in table.legend]
         if table.best:
-            said.append(f"{self.bold.format('bold')}: {self.escape(table.best)}")
+            mark = self.bold.format("bold")
+            best = self.escape(table.best)
+            said.append(f"{mark}: {best}")
         return "; ".join(said)
 
     def footnotes(self, table: Table) -> list[str]:
-        return [self.escape(printable(note)) for note in table.numbered_footnotes()]
+        escaped = []
+        for note in table.numbered_footnotes():
+            escaped.append(self.escape(printable(note)))
+        return escaped
 
     def _cell(self, cell: Cell) -> str:
         if cell.bold:
@@ -42,11 +55,14 @@ class Markup:
 
 
 def markdown(table: Table) -> str:
-    title = f"**{_markdown_escaped(table.title)}**"
+    title = _markdown_escaped(table.title)
+    grid = MARKDOWN.grid(table)
     legend = MARKDOWN.legend(table)
-    notes = "".join(f"- {note}\n" for note in MARKDOWN.footnotes(table))
-    parts = [title, MARKDOWN.grid(table), legend, notes]
-    return "\n\n".join(filter(None, parts)).rstrip() + "\n"
+    items = [f"- {note}" for note in MARKDOWN.footnotes(table)]
+    notes = "\n".join(items)
+    parts = filter(None, [f"**{title}**", grid, legend, notes])
+    text = "\n\n".join(parts)
+    return f"{text}\n"
 
 
 def latex(table: Table) -> str:
@@ -67,12 +83,16 @@ def latex(table: Table) -> str:
 
 
 def as_html(table: Table) -> str:
-    caption = f"<table>\n<caption>{html.escape(table.title)}</caption>"
-    grid = HTML.grid(table).replace("<table>", caption, 1)
-    legend = f"<p>{HTML.legend(table)}</p>"
-    items = "".join(f"<li>{note}</li>\n" for note in HTML.footnotes(table))
-    notes = f'<ul style="list-style: none">\n{items}</ul>\n' if items else ""
-    return f'<div class="ser-bench">\n{grid}\n{legend}\n{notes}</div>\n'
+    title = html.escape(table.title)
+    grid = HTML.grid(table)
+    captioned = grid.replace("<table>", f"<table>\n<caption>{title}</caption>", 1)
+    legend = HTML.legend(table)
+    lines = ['<div class="ser-bench">', captioned, f"<p>{legend}</p>"]
+    notes = HTML.footnotes(table)
+    if notes:
+        items = [f"<li>{note}</li>" for note in notes]
+        lines += ['<ul style="list-style: none">', *items, "</ul>"]
+    return "\n".join([*lines, "</div>", ""])
 
 
 def _markdown_escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from math import isnan
 
 NOTHING = "–"  # in a cell without a value
+UNITS = {"G": 1e9, "M": 1e6, "k": 1e3}
 
 
 def percent(score: float | None) -> str:
@@ -14,9 +15,10 @@ def percent(score: float | None) -> str:
 
 def quantity(number: int) -> str:
     """`94.4M` for 94,371,712; a dash for 0."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in UNITS.items():
         if number >= 0.9995 * size:
-            return f"{number / size:.3g}{unit}"
+            scaled = number / size
+            return f"{scaled:.3g}{unit}"
     return count(number)
 
 
@@ -27,14 +29,21 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.2g} s"
     minutes = seconds / 60
-    return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
+    if minutes < 60:
+        return f"{minutes:.1f} min"
+    hours = minutes / 60
+    return f"{hours:.1f} h"
 
 
 def count(number: int) -> str:
     """The number; a dash for 0."""
-    return str(number) if number else NOTHING
+    if number == 0:
+        return NOTHING
+    return str(number)
 
 
 def many(number: int, noun: str) -> str:
     """`1 call`, `2 calls`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}s"

@@ -58,7 +58,10 @@ class Row:
             changes.append(f"weights: {self.weights}")
         if self.recipe:
             changes.append(self.recipe)
-        return f"{self.backbone} [{', '.join(changes)}]" if changes else self.backbone
+        if not changes:
+            return self.backbone
+        listed = ", ".join(changes)
+        return f"{self.backbone} [{listed}]"
 
     @property
     def system(self) -> tuple[object, ...]:
@@ -86,8 +89,8 @@ COSTS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb"
 
 
 def record(row: Row) -> dict[str, Any]:
-    """A row as one JSON object with the keys that scripts rely on. Scores are fractions; None stands
-    for what is not known or not finite.
+    """A row as one JSON object with the keys that scripts rely on. Scores are fractions; a value
+    that is not known or not finite is None.
     """
     content = {
         **_fields(row, ABOUT, known=True),
@@ -118,26 +121,42 @@ def key(score: str) -> str:
 
 
 def _fields(row: Row, names: Iterable[str], known: bool) -> dict[str, Any]:
-    return {name: getattr(row, name) if known else None for name in names}
+    fields = {}
+    for name in names:
+        fields[name] = getattr(row, name) if known else None
+    return fields
 
 
 def _scores(row: Row) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for name in (*AVERAGES, *row.scores):
+        scores[key(name)] = row.scores.get(name)
     low, high = row.interval or (None, None)
-    names = (*AVERAGES, *row.scores)
-    return {**{key(name): row.scores.get(name) for name in names}, "UA_low": low, "UA_high": high}
+    scores["UA_low"] = low
+    scores["UA_high"] = high
+    return scores
 
 
 def _tuning(row: Row) -> dict[str, Any]:
     low, high = row.gain_interval or (None, None)
-    gain = {"UA_gain": row.gain, "UA_gain_low": low, "UA_gain_high": high}
-    return {"recipe": row.recipe, **gain}
+    return {
+        "recipe": row.recipe,
+        "UA_gain": row.gain,
+        "UA_gain_low": low,
+        "UA_gain_high": high,
+    }
 
 
 def _over_folds(row: Row) -> dict[str, Any]:
-    means = {f"{key(name)}_fold_mean": row.fold_mean.get(name) for name in AVERAGES}
-    deviations = {f"{key(name)}_fold_sd": row.fold_sd.get(name) for name in AVERAGES}
-    return means | deviations
+    content = {}
+    for kind, values in (("mean", row.fold_mean), ("sd", row.fold_sd)):
+        for name in AVERAGES:
+            content[f"{key(name)}_fold_{kind}"] = values.get(name)
+    return content
 
 
 def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not isfinite(value) else value
+    infinite = isinstance(value, float) and not isfinite(value)
+    if infinite:
+        return None
+    return value

@@ -41,9 +41,13 @@ class Table:
     best: str = ""  # what bold means; empty if nothing is bold
 
     def numbered_footnotes(self) -> list[str]:
-        return [f"[{number}] {note}" for number, note in enumerate(self.footnotes, start=1)]
+        numbered = []
+        for number, note in enumerate(self.footnotes, start=1):
+            numbered.append(f"[{number}] {note}")
+        return numbered
 
 
 def cells(columns: Sequence[Column[Line]], line: Line) -> tuple[Cell, ...]:
     """A line of a table in which nothing is bold."""
-    return tuple(Cell(column.text(line)) for column in columns)
+    texts = [column.text(line) for column in columns]
+    return tuple(map(Cell, texts))

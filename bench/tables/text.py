@@ -25,27 +25,36 @@ def draw(table: Table, width: int, colour: bool = False) -> str:
     table = _printable(table) if colour else _starred(_printable(table))
     table, hidden = _narrowed(table, width)
     table = _cut(table, width)
-    legend = [said for said in table.legend if not _is_about(said, hidden)]
+    below = [said for said in table.legend if not _is_about(said, hidden)]
     if table.best:
-        legend.append(f"{'bold' if colour else '*'}: {table.best}")
+        mark = "bold" if colour else "*"
+        below.append(f"{mark}: {table.best}")
     if hidden:
-        legend.append(f"not shown at this width: {', '.join(hidden)}")
-    below = [*legend, *table.numbered_footnotes()]
+        listed = ", ".join(hidden)
+        below.append(f"not shown at this width: {listed}")
+    below += table.numbered_footnotes()
     lines = [*wrapped(table.title, width), "", *_grid(table), ""]
     for note in below:
         lines += wrapped(note, width)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ""])
 
 
 def _is_about(entry: str, headers: Sequence[str]) -> bool:
     """Whether an entry of the legend explains one of these columns."""
-    name = entry.partition(":")[0]
-    return name in [header.partition(" [")[0] for header in headers]
+    name, _, _ = entry.partition(":")
+    for header in headers:
+        column, _, _ = header.partition(" [")
+        if name == column:
+            return True
+    return False
 
 
 def _printable(table: Table) -> Table:
     """Every cell as one line."""
-    body = [tuple(Cell(printable(c.text), c.bold) for c in line) for line in table.body]
+    body = []
+    for line in table.body:
+        cells = [Cell(printable(cell.text), cell.bold) for cell in line]
+        body.append(tuple(cells))
     return replace(table, body=tuple(body))
 
 
@@ -62,9 +71,10 @@ def _starred(table: Table) -> Table:
 
 
 def _with_star(cell: Cell) -> Cell:
-    score, space, interval = cell.text.partition(" ")
     star = "*" if cell.bold else " "
-    return Cell(f"{score}{star}{space}{interval}")
+    score, space, interval = cell.text.partition(" ")
+    text = score + star + space + interval
+    return Cell(text)
 
 
 # --- what gives way on a narrow terminal ---
@@ -86,15 +96,23 @@ def _narrowed(table: Table, width: int) -> tuple[Table, list[str]]:
 
 def _spare(table: Table) -> list[Column[Any]]:
     """The columns that may be left out, the least needed first; of equal ones, the last."""
-    spare = [column for column in reversed(table.columns) if column.spare]
+    spare = []
+    for column in reversed(table.columns):
+        if column.spare:
+            spare.append(column)
     return sorted(spare, key=lambda column: column.spare)
 
 
 def _without(table: Table, column: Column[Any]) -> Table:
-    place = table.columns.index(column)
-    body = tuple(line[:place] + line[place + 1 :] for line in table.body)
-    columns = table.columns[:place] + table.columns[place + 1 :]
-    return replace(table, columns=columns, body=body)
+    columns = list(table.columns)
+    place = columns.index(column)
+    del columns[place]
+    body = []
+    for line in table.body:
+        cells = list(line)
+        del cells[place]
+        body.append(tuple(cells))
+    return replace(table, columns=tuple(columns), body=tuple(body))
 
 
 def _cut(table: Table, width: int) -> Table:
@@ -146,7 +164,8 @@ def _widths(table: Table, most: int | None = None) -> list[int]:
 
 
 def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + len(GAP) * (len(widths) - 1)
+    gaps = len(widths) - 1
+    return sum(widths) + gaps * len(GAP)
 
 
 # --- lines ---
@@ -155,14 +174,25 @@ def _total(widths: Sequence[int]) -> int:
 def _grid(table: Table) -> list[str]:
     """The header, a rule and a line per row."""
     widths = _widths(table)
+    lines = []
+    for cells in _header_lines(table):
+        lines.append(_line(cells, table.columns, widths))
+    dashes = ["-" * width for width in widths]
+    lines.append(GAP.join(dashes))
+    for cells in table.body:
+        lines.append(_line(cells, table.columns, widths))
+    return lines
+
+
+def _header_lines(table: Table) -> list[tuple[Cell, ...]]:
+    """The headers over as many lines as the longest needs, aligned at the bottom."""
     headers = [_header(column) for column in table.columns]
     height = max(map(len, headers))
-    padded = [[""] * (height - len(header)) + header for header in headers]
-    top = [[Cell(text) for text in line] for line in zip(*padded, strict=True)]
-    rule = GAP.join("-" * width for width in widths)
-    head = [_line(line, table.columns, widths) for line in top]
-    body = [_line(line, table.columns, widths) for line in table.body]
-    return [*head, rule, *body]
+    padded = []
+    for header in headers:
+        blank = [""] * (height - len(header))
+        padded.append(map(Cell, blank + header))
+    return list(zip(*padded, strict=True))
 
 
 def _header(column: Column[Any]) -> list[str]:
@@ -173,6 +203,12 @@ def _line(cells: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequenc
     drawn = []
     for cell, column, width in zip(cells, columns, widths, strict=True):
         blank = " " * (width - display_width(cell.text))
-        text = f"{BOLD}{cell.text}{PLAIN}" if cell.bold else cell.text
-        drawn.append(blank + text if column.number else text + blank)
+        text = cell.text
+        if cell.bold:
+            text = f"{BOLD}{text}{PLAIN}"
+        if column.number:
+            text = blank + text
+        else:
+            text += blank
+        drawn.append(text)
     return GAP.join(drawn).rstrip()
