@@ -1,14 +1,16 @@
 """Runs and searches from their settings, in this process or on a cluster."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, UsageError
 from bench.options import build
+from bench.progress import display
+from bench.progress.display import say
+from bench.progress.screens import Problem
 from bench.settings import Settings, Tuning, data_of
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def run(settings: Settings, own: "Selection | None" = None) -> Job:
     from bench.runs import plan
 
     selection = plan.select(settings, own)
-    with _cluster(settings) as cluster:  # nothing is printed in here
+    with _display(settings), _cluster(settings) as cluster:
         pairings, place = _plan(selection, settings, cluster)
         if settings.recipe == "tuned":
             pairings = _tuned(pairings, place)
@@ -73,7 +75,7 @@ def tune(settings: Settings, search_only: bool, own: "Selection | None" = None) 
 
     tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
     selection = plan.select(settings, own)
-    with _cluster(settings) as cluster:  # nothing is printed in here
+    with _display(settings), _cluster(settings) as cluster:
         pairings, place = _plan(selection, settings, cluster)
         failed = _search(pairings, place, settings, tuning, cluster)
         if search_only:
@@ -87,7 +89,8 @@ def corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
     """The task's corpus, decoded into the cache. Raises CorpusError if it cannot be used."""
     from bench.data.corpus import load
 
-    return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
+    with _display(settings):
+        return load(task, data_of(task, settings.data), cache, settings.skip_bad_audio)
 
 
 def cache(settings: Settings) -> "Cache":
@@ -97,9 +100,8 @@ def cache(settings: Settings) -> "Cache":
     return Cache.at(settings.cache)
 
 
-def say(text: str) -> None:
-    """Print progress or a complaint on standard error."""
-    print(text, file=sys.stderr, flush=True)
+def _display(settings: Settings) -> AbstractContextManager[None]:
+    return display.shown(settings.quiet, settings.verbose)
 
 
 @contextmanager
@@ -172,7 +174,8 @@ def _search(
     failed = 0
     for pairing, reason in failures:
         failed += 1
-        say(f"{pairing.record.label} on {pairing.task.name}: the search failed: {reason}")
+        label = f"{pairing.record.label} on {pairing.task.name}"
+        say(Problem(f"{label}: the search failed: {reason}"))
     return failed
 
 
@@ -203,7 +206,9 @@ def _search_here(
     """The searches that fail, with their reasons: the others go on."""
     from bench.search.tune import tune
 
-    for pairing in pairings:
+    for number, pairing in enumerate(pairings, start=1):
+        label = f"{pairing.record.label} on {pairing.task.name}"
+        display.at(f"search {number} of {len(pairings)}", label)
         try:
             tune(pairing, settings, tuning, place, say)
         except UsageError:

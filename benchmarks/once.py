@@ -28,13 +28,13 @@ def main() -> None:
     (feature,) = backbone.features(setup).values()
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
-        corpus = load(task, None, cache, progress=False)
+        corpus = load(task, None, cache)
         ids = [clip.id for clip in corpus.clips[:CLIPS]]
         feature.extract([cache.waveform(corpus.content[ids[0]])], cpu)  # load the network
         started = time.process_time()
-        extract(feature, corpus, cache, cpu, ids, progress=False)
+        extract(feature, corpus, cache, cpu, ids)
         computed = time.process_time() - started
-        again = extract(feature, corpus, cache, cpu, ids, progress=False)
+        again = extract(feature, corpus, cache, cpu, ids)
         started = time.process_time()
         for _ in range(EPOCHS):
             for clip in ids:

@@ -88,7 +88,7 @@ def tones(folder: Path, per_speaker: int = 2) -> tuple[Corpus, Cache]:
     """The corpus, decoded into a cache beside it."""
     cache = Cache(folder / "cache")
     task = Tones("tones")
-    return load(task, write_tones(folder / "tones", per_speaker), cache, progress=False), cache
+    return load(task, write_tones(folder / "tones", per_speaker), cache), cache
 
 
 def write_openai_checkpoint(path: Path) -> tuple[Path, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import interface, terminal
 from bench.cli.flags import Formats
-from bench.jobs import say
+from bench.progress.display import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def run(options: Mapping[str, Any], format: Formats) -> int:
     """Run pairings and print their table, or the plan; the exit code."""
-    return _show(interface.run(**options), format)
+    return _show(interface.run(**options), format, options)
 
 
 def tune(options: Mapping[str, Any], format: Formats) -> int:
     """Search, run what was chosen and print the table, or what the searches chose; the exit code."""
-    return _show(interface.tune(**options), format)
+    return _show(interface.tune(**options), format, options)
 
 
 def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> None:
@@ -72,12 +72,12 @@ def write(text: str, output: Path | None) -> None:
         print(text)
 
 
-def _show(result: Result, format: Formats) -> int:
+def _show(result: Result, format: Formats, options: Mapping[str, Any]) -> int:
     """Print what a command gave; its exit code."""
     if isinstance(result, Comparison):
         print(result.text(format, colour=sys.stdout.isatty()))
     else:
         print(result)
-    if isinstance(result, RunResult):
+    if isinstance(result, RunResult) and not options.get("quiet"):
         say(result.summary)
     return 0 if result.ok else 1

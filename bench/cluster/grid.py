@@ -14,6 +14,8 @@ from bench.cluster.feature_jobs import Features
 from bench.cluster.pool import Call, Cluster, Ended, Need
 from bench.cluster.sizes import Sizes
 from bench.cluster.worker import Report, Site, attempt_run, do_work, portable
+from bench.progress import display
+from bench.progress.screens import Problem
 from bench.runs.pairing import Pairing, Run
 from bench.runs.runner import Worker, workers
 from bench.runs.workplace import Outcome, Place, Say
@@ -151,15 +153,19 @@ class _Grid:
         """Run every job to its end."""
         need = self.sizes.need(None)
         self.features.start(need, self.sizes.slots(need))
-        while self.jobs or self.cluster.under_way:
-            self._start_jobs()
-            if not self.cluster.under_way:
-                continue
-            ended = self.cluster.ended(self.say)
-            if isinstance(ended.call.key, Job):
-                self._end(ended.call.key, ended)
-            else:
-                self.features.end(ended)
+        with display.step("cluster", len(self.jobs), "runs") as self.step:
+            while self.jobs or self.cluster.under_way:
+                self._start_jobs()
+                if self.cluster.under_way:
+                    self._await_one()
+
+    def _await_one(self) -> None:
+        """Wait until a run or a shard of features has ended."""
+        ended = self.cluster.ended(self.say)
+        if isinstance(ended.call.key, Job):
+            self._end(ended.call.key, ended)
+        else:
+            self.features.end(ended)
 
     def _start_jobs(self) -> None:
         """Start the jobs that can start; give up those whose features cannot be extracted."""
@@ -231,10 +237,11 @@ class _Grid:
         log.fail(reason)
         self.outcome.failed += 1
         label = f"{worker.pairing.record.label} on {task}, {run.fold.name}, seed {run.seed}"
-        self.say(f"{label}: failed: {reason}")
+        self.say(Problem(f"{label}: failed: {reason}"))
         self._settle(job.group)
 
     def _settle(self, group: Group) -> None:
+        self.step.advance()
         group.left -= 1
         if not group.left:
             group.worker.close()

@@ -108,7 +108,7 @@ def extract_feature(site: Site, feature: Feature, corpus: Corpus) -> Report:
     """Put the feature of all clips of the corpus into the cache."""
     try:
         place = site.place()
-        extract(feature, corpus, place.cache, place.device, progress=False)
+        extract(feature, corpus, place.cache, place.device)
     except Exception as error:
         reason, _ = explain(error, corpus.task.private)
         return Report(error=reason)

@@ -8,6 +8,7 @@ its result may. A field that is added to a released feature has a default that c
 """
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,6 +43,12 @@ class Feature(ABC):
     @abstractmethod
     def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
         """The feature of each waveform. A clip's result does not depend on the others in the call."""
+
+    @property
+    def title(self) -> str:
+        """The feature's name for users, such as `log-mel`; by default, from the class's name."""
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(self).__name__)
+        return words.strip("_").lower()
 
     @property
     def parameters(self) -> int:

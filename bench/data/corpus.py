@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from tqdm import tqdm
-
 from bench.contracts.clip import Clip
 from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.task import Task
@@ -18,6 +16,7 @@ from bench.data.audio import AudioError, decode, source_key
 from bench.data.cache import Cache
 from bench.errors import CorpusError
 from bench.fingerprint import digest
+from bench.progress import display
 
 HOURS_SLACK = 0.02  # share of the expected hours, which are quoted rounded
 
@@ -88,9 +87,7 @@ class Corpus:
         return _name(self.task, clip)
 
 
-def load(
-    task: Task, root: Path | None, cache: Cache, skip_bad: bool = False, progress: bool = True
-) -> Corpus:
+def load(task: Task, root: Path | None, cache: Cache, skip_bad: bool = False) -> Corpus:
     """The corpus of a task, its audio decoded into the cache.
 
     `skip_bad` leaves unusable clips out; otherwise they are an error that names them all.
@@ -100,7 +97,7 @@ def load(
     """
     clips = task.clips(root)
     _check_clips(task, clips)
-    results = _decode_all(clips, cache, progress)
+    results = _decode_all(task, clips, cache)
     good: dict[str, Decoded] = {}
     bad: list[tuple[Clip, str]] = []
     for clip, result in zip(clips, results, strict=True):
@@ -120,18 +117,10 @@ def load(
     )
 
 
-def _decode_all(clips: Sequence[Clip], cache: Cache, progress: bool) -> list[Decoded | AudioError]:
+def _decode_all(task: Task, clips: Sequence[Clip], cache: Cache) -> list[Decoded | AudioError]:
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda clip: _decode(clip, cache), clips)
-        bar = tqdm(
-            results,
-            "audio",
-            len(clips),
-            unit="clip",
-            leave=False,
-            disable=None if progress else True,
-        )
-        return list(bar)
+        return list(display.track(results, f"audio of {task.name}", len(clips), "clips"))
 
 
 def _decode(clip: Clip, cache: Cache) -> Decoded | AudioError:

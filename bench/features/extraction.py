@@ -5,32 +5,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bench.contracts.feature import SAMPLE_RATE, Feature
 from bench.data.cache import Cache
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
+from bench.progress import display
 
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
-# clips at once on an accelerator; on the CPU one, so that no result hangs on what was computed
-# before
+# Clips at once on an accelerator. On the CPU it is one, so that no result depends on which other
+# clips were computed before.
 BATCH_CLIPS = 16
-BATCH_SECONDS = 480.0  # s of audio at once, padding included: 16 windows of 30 s
-HELD = (
-    256 * 2**20
-)  # bytes of arrays kept in memory per feature; what exceeds them is mapped from the disk
+BATCH_SECONDS = 480.0  # s of audio at once, with padding: 16 windows of 30 s
+# bytes of arrays kept in memory per feature; further arrays are mapped from the disk
+HELD = 256 * 2**20
 
 
 class Extracted:
-    """One feature of a corpus, by clip id; arrays are read-only."""
+    """One feature of a corpus, by clip id. Arrays are read-only."""
 
     def __init__(
         self, feature: Feature, corpus: Corpus, cache: Cache, device: torch.device
     ) -> None:
-        self.feature, self.corpus, self.cache, self.device = feature, corpus, cache, device
+        self.feature = feature
+        self.corpus = corpus
+        self.cache = cache
+        self.device = device
         self._fingerprint = feature.fingerprint
         self._held: dict[str, Array] = {}  # content -> array
         self._room = HELD
@@ -39,26 +41,30 @@ class Extracted:
     def array(self, clip_id: str) -> "Array":
         """(frames, *dims) of a clip that was asked for."""
         content = self.corpus.content[clip_id]
-        if (held := self._held.get(content)) is not None:
-            return held
+        if content in self._held:
+            return self._held[content]
         array = self._read(clip_id)
         self._frames[content] = len(array)
         if array.nbytes <= self._room:
             self._room -= array.nbytes
-            array = self._held[content] = np.array(array)
+            array = np.array(array)
+            self._held[content] = array
         array.flags.writeable = False
         return array
 
     def frames(self, clip_id: str) -> int:
+        """The number of frames of a clip that was asked for."""
         content = self.corpus.content[clip_id]
-        return self._frames[content] if content in self._frames else len(self.array(clip_id))
+        if content not in self._frames:
+            self.array(clip_id)
+        return self._frames[content]
 
     def _read(self, clip_id: str) -> "Array":
         if self.feature.cached:
-            return _present(
-                self.cache.open(self._fingerprint, self.corpus.content[clip_id]), self.cache
-            )
-        return _compute(self.feature, [clip_id], self.corpus, self.cache, self.device)[0]
+            content = self.corpus.content[clip_id]
+            return _present(self.cache.open(self._fingerprint, content), self.cache)
+        (array,) = _compute(self.feature, [clip_id], self.corpus, self.cache, self.device)
+        return array
 
 
 def extract(
@@ -67,28 +73,24 @@ def extract(
     cache: Cache,
     device: torch.device,
     clips: Collection[str] | None = None,
-    progress: bool = True,
 ) -> Extracted:
-    """The feature of `clips` (ids; None: the whole corpus), each put into the cache as soon as it
-    is computed.
+    """The feature of `clips` (ids; None: the whole corpus).
 
-    Raises BenchError, naming feature and clip, if a value is not finite or a clip has no frames.
+    Each array is written to the cache as soon as it is computed.
+
+    Raises:
+        BenchError: A value is not finite, a clip has no frames, or memory ran out with one clip.
     """
     extracted = Extracted(feature, corpus, cache, device)
-    todo = _missing(feature, corpus, cache, clips) if feature.cached else []
-    with tqdm(
-        total=len(todo),
-        desc=type(feature).__name__,
-        unit="clip",
-        leave=False,
-        disable=None if progress else True,
-    ) as bar:
-        for batch in _batches(todo, corpus, device):
-            for id, array in zip(
-                batch, _compute(feature, batch, corpus, cache, device), strict=True
-            ):
-                cache.put(feature.fingerprint, corpus.content[id], array)
-                bar.update()
+    if not feature.cached:
+        return extracted
+    missing = _missing(feature, corpus, cache, clips)
+    with display.step(f"feature {feature.title}", len(missing), "clips") as step:
+        for batch in _batches(missing, corpus, device):
+            arrays = _compute(feature, batch, corpus, cache, device)
+            for clip_id, array in zip(batch, arrays, strict=True):
+                cache.put(feature.fingerprint, corpus.content[clip_id], array)
+                step.advance()
     return extracted
 
 
@@ -100,7 +102,8 @@ def _missing(
     for clip in corpus.clips:
         if clips is None or clip.id in clips:
             owners.setdefault(corpus.content[clip.id], clip.id)
-    return [owners[content] for content in cache.lacking(feature.fingerprint, owners, fetch=True)]
+    lacking = cache.lacking(feature.fingerprint, owners, fetch=True)
+    return [owners[content] for content in lacking]
 
 
 def _batches(ids: Sequence[str], corpus: Corpus, device: torch.device) -> Iterator[list[str]]:
@@ -108,39 +111,45 @@ def _batches(ids: Sequence[str], corpus: Corpus, device: torch.device) -> Iterat
     once or never.
     """
     if device.type == "cpu":
-        yield from ([id] for id in ids)
+        for clip_id in ids:
+            yield [clip_id]
         return
     batch: list[str] = []
-    for id in sorted(ids, key=lambda id: -corpus.seconds[id]):
-        if batch and (
-            len(batch) == BATCH_CLIPS or (len(batch) + 1) * corpus.seconds[batch[0]] > BATCH_SECONDS
-        ):
+    for clip_id in sorted(ids, key=lambda clip_id: -corpus.seconds[clip_id]):
+        if batch and _is_full(batch, corpus):
             yield batch
             batch = []
-        batch.append(id)
+        batch.append(clip_id)
     if batch:
         yield batch
+
+
+def _is_full(batch: Sequence[str], corpus: Corpus) -> bool:
+    """Whether the batch, padded to its first clip, has no room for another clip."""
+    longest = corpus.seconds[batch[0]]
+    return len(batch) == BATCH_CLIPS or (len(batch) + 1) * longest > BATCH_SECONDS
 
 
 def _compute(
     feature: Feature, ids: Sequence[str], corpus: Corpus, cache: Cache, device: torch.device
 ) -> "list[Array]":
-    # copies: features may expect to own what they read
-    waveforms = [np.array(_present(cache.waveform(corpus.content[id]), cache)) for id in ids]
+    waveforms: list[Waveform] = []
+    for clip_id in ids:
+        samples = _present(cache.waveform(corpus.content[clip_id]), cache)
+        waveforms.append(np.array(samples))  # a copy: features may expect to own what they read
     arrays = _in_memory(feature, waveforms, device)
-    for id, array in zip(ids, arrays, strict=True):
-        if not array.size:
-            raise BenchError(
-                f"{type(feature).__name__} gives no frames for {corpus.name(id)}: leave it out"
-            )
-        if not np.isfinite(array).all():
-            fault = (
-                f"{type(feature).__name__} gives values that are not finite for {corpus.name(id)}"
-            )
-            raise BenchError(
-                f"{fault}: check this recording, and the weights where the feature has any"
-            )
+    for clip_id, array in zip(ids, arrays, strict=True):
+        _check(array, feature, corpus.name(clip_id))
     return arrays
+
+
+def _check(array: "Array", feature: Feature, clip: str) -> None:
+    if not array.size:
+        raise BenchError(f"the feature {feature.title} has no frames for {clip}: leave it out")
+    if not np.isfinite(array).all():
+        fault = f"the feature {feature.title} has values that are not finite for {clip}"
+        advice = "check this recording, and the weights where the feature has any"
+        raise BenchError(f"{fault}: {advice}")
 
 
 def _in_memory(
@@ -155,13 +164,16 @@ def _in_memory(
     except torch.OutOfMemoryError:
         if len(waveforms) == 1:
             seconds = len(waveforms[0]) / SAMPLE_RATE
-            fault = f"{type(feature).__name__} of a clip of {seconds:.1f} s does not fit into the memory of {device}"
-            raise BenchError(f"{fault}: use --device cpu, or a smaller checkpoint") from None
+            fault = f"the feature {feature.title} of a clip of {seconds:.1f} s"
+            advice = "use --device cpu, or a smaller checkpoint"
+            raise BenchError(
+                f"{fault} does not fit into the memory of {device}: {advice}"
+            ) from None
     torch.cuda.empty_cache()
     half = len(waveforms) // 2
-    return _in_memory(feature, waveforms[:half], device) + _in_memory(
-        feature, waveforms[half:], device
-    )
+    first = _in_memory(feature, waveforms[:half], device)
+    second = _in_memory(feature, waveforms[half:], device)
+    return first + second
 
 
 def _present(array: "Array | None", cache: Cache) -> "Array":

@@ -71,6 +71,10 @@ class Smile(Feature):
             raise UsageError(f"{fault}: {advice}")
 
     @property
+    def title(self) -> str:
+        return f"openSMILE {self.feature_set}"
+
+    @property
     def fingerprint(self) -> str:
         """The usual fingerprint, and the version of openSMILE."""
         return digest([super().fingerprint, _version()])

@@ -144,6 +144,10 @@ class Statistics(Feature):
     of: Feature
 
     @property
+    def title(self) -> str:
+        return f"statistics of {self.of.title}"
+
+    @property
     def parameters(self) -> int:
         return self.of.parameters
 

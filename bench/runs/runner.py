@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from bench.options import flat
+from bench.progress import display
+from bench.progress.screens import Problem
 from bench.runs.mlflow_client import StoreError
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.workplace import Material, Outcome, Place, Say, explain
@@ -31,16 +33,20 @@ def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) ->
     others.
     """
     outcome = Outcome()
-    known: dict[
-        str, set[str]
-    ] = {}  # by task, as the command found it: asking again for each pairing would be slow
+    # by task, as the command found it: asking again for each pairing would be slow
+    known: dict[str, set[str]] = {}
+    numbers = {pairing.key: number for number, pairing in enumerate(pairings, start=1)}
+    display.expect(sum(len(pairing.ready.runs) for pairing in pairings if pairing.ready))
     for worker in workers(pairings, place, say, outcome):
         task = worker.pairing.task.name
         if task not in known:
             known[task] = set() if fresh else place.store.recorded(task, network=place.save_weights)
         recorded = known[task]
         waiting = [run for run in worker.ready.runs if run.fingerprint not in recorded]
-        outcome.already += len(worker.ready.runs) - len(waiting)
+        already = len(worker.ready.runs) - len(waiting)
+        outcome.already += already
+        display.expect(-already)
+        display.at(f"pairing {numbers[worker.pairing.key]} of {len(pairings)}")
         later = [run for run in waiting if not worker.attempt(run, fresh, timeout=0)]
         for run in later:  # another process is at them: wait for it, then do what it left
             worker.attempt(run, fresh, timeout=-1)
@@ -63,9 +69,10 @@ def workers(
             if pairing.record.skipped
             else f"failed: {pairing.failed}"
         )
+        message = f"{_title(pairing)}: {reason}"
         outcome.skipped += bool(pairing.record.skipped)
         outcome.failed += not pairing.record.skipped
-        say(f"{_title(pairing)}: {reason}")
+        say(message if pairing.record.skipped else Problem(message))
 
 
 class Worker:
@@ -95,6 +102,7 @@ class Worker:
                     self.pairing.task.name, run.fingerprint, self.place.save_weights
                 ):
                     self.outcome.already += 1
+                    display.expect(-1)
                 else:
                     self.record(run)
         except Timeout:
@@ -116,7 +124,8 @@ class Worker:
         )
         where = f"{_title(self.pairing)}, {run.fold.name}, seed {run.seed}"
         try:
-            summary = self._train(run, log)
+            with display.run(where):
+                summary = self._train(run, log)
             self.outcome.done += 1
             self.say(f"{where}: {summary}")
         except KeyboardInterrupt:
@@ -128,7 +137,7 @@ class Worker:
             reason, trace = explain(error, task.private)
             log.fail(reason, trace)
             self.outcome.failed += 1
-            self.say(f"{where}: failed: {reason}")
+            self.say(Problem(f"{where}: failed: {reason}"))
 
     def close(self) -> None:
         """Scores over all folds, on the parent run."""
@@ -164,7 +173,6 @@ class Worker:
         torch.manual_seed(run.seed)
         with _peak_memory(device) as peak:
             network = backbone.network(system.setup)
-            title = f"{backbone.name} {run.fold.name}"
             job = TrainingJob(
                 network=network,
                 recipe=system.recipe,
@@ -174,7 +182,6 @@ class Worker:
                 device=device,
                 report=log.epoch,
                 checkpoint=checkpoint,
-                title=title,
             )
             trained = train(job)
             predictions = predict(network, test, device, trained.batch_size)

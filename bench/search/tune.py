@@ -16,6 +16,8 @@ from typing import Any
 from bench.contracts.space import Space, changed
 from bench.fingerprint import digest
 from bench.options import flat, short
+from bench.progress import display
+from bench.progress.status import Step
 from bench.runs.pairing import Pairing, Ready
 from bench.runs.records import Tuned
 from bench.runs.search_record import SearchRecord, StudyRecord
@@ -126,6 +128,14 @@ class _Search:
     def _finish(self, study: Study, part: Part) -> None:
         """Work until every trial of the study has ended, here or in another process."""
         self.studies.append(self._summary(study, part))
+        title = f"search{_of_fold(part)}"
+        done = len(study.ended())
+        with display.step(title, self.tuning.trials, "trials", done) as step:
+            self._finish_trials(study, part, step)
+        self.studies[-1] = self._summary(study, part)
+        self._say_winner(study, part)
+
+    def _finish_trials(self, study: Study, part: Part, step: Step) -> None:
         at_once = AT_ONCE if self.trials.together else 1
         while not study.settled():
             trials = study.claim(at_once)
@@ -134,10 +144,9 @@ class _Search:
                 continue
             with study.alive(trials):
                 self.trials.run(trials, part)
+            step.advance(len(trials))
             self.studies[-1] = self._summary(study, part)
             self.place.store.keep_search(self.parent, self._record())
-        self.studies[-1] = self._summary(study, part)
-        self._say_winner(study, part)
 
     def _say_winner(self, study: Study, part: Part) -> None:
         trials = study.ended()

@@ -34,7 +34,7 @@ class TrainingJob:
     device: torch.device
     report: Report  # called after every epoch, and again for the epochs of a resumed training
     checkpoint: Path  # where an interrupted training is saved and resumed from
-    title: str = ""  # what the progress display calls it
+    title: str = "training"  # what the progress display calls it
 
     @property
     def batch_size(self) -> int:

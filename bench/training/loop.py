@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from bench.contracts.batch import Inputs
+from bench.progress import display
+from bench.progress.status import Step
 from bench.training.batching import (
     Batch,
     Examples,
@@ -110,36 +111,41 @@ class _Loop:
             self._restore(saved)
         for epoch, values in enumerate(self.state.history, start=1):
             self.job.report(epoch, values)
+        epochs = self.job.recipe.epochs
+        with display.step(self.job.title, epochs, "epochs", self.state.epoch) as step:
+            self._train(step)
+
+    def _train(self, step: Step) -> None:
+        """Train until no epoch follows, saving a checkpoint now and then."""
         last_saved = time.monotonic()
         while self.state.goes_on(self.job.recipe):
-            self._timed_epoch()
+            self._timed_epoch(step)
             self.job.report(self.state.epoch, self.state.history[-1])
             if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
                 self._save()
                 last_saved = time.monotonic()
 
-    def _timed_epoch(self) -> None:
+    def _timed_epoch(self, step: Step) -> None:
         """Train and validate for one epoch."""
         started = time.monotonic()
         self.order.epoch = self.state.epoch
         # an epoch depends on no random number drawn in an earlier one
         torch.manual_seed(self.job.seed * 1_000_003 + self.state.epoch + 1)
-        loss = self._train_epoch()
+        loss = self._train_epoch(step)
         _validate(self.job, self.network, self.state, {"train loss": loss})
         self.state.seconds += time.monotonic() - started
 
-    def _train_epoch(self) -> float:
+    def _train_epoch(self, step: Step) -> float:
         """Train on every batch once. Returns the mean loss per clip."""
         self.network.train()
         total = 0.0
         clips = 0
-        title = f"{self.job.title} epoch {self.state.epoch + 1}"
-        bar = tqdm(self.loader, title, leave=False, disable=None)
-        for number, batch in enumerate(bar, start=1):
+        last_score = self._last_score()
+        for number, batch in enumerate(self.loader, start=1):
             loss = self._step(batch, number)
             total += loss * len(batch.targets)
             clips += len(batch.targets)
-            bar.set_postfix({"loss": f"{loss:.3f}", **self._last_score()})
+            step.advance(1 / len(self.order), f"loss {loss:.3f}{last_score}")
         return total / clips
 
     def _step(self, batch: Batch, number: int) -> float:
@@ -169,13 +175,16 @@ class _Loop:
             self.schedule.step()
         self.optimizer.zero_grad()
 
-    def _last_score(self) -> dict[str, str]:
-        """The monitored validation score after the last epoch, where there is one."""
+    def _last_score(self) -> str:
+        """The monitored validation score after the last epoch, such as `, UA 0.512`; it may be
+        empty.
+        """
         name = self.job.recipe.monitor
         history = self.state.history
-        if not history or name not in history[-1]:
-            return {}
-        return {name: f"{history[-1][name]:.3f}"}
+        if not history or name == "last":
+            return ""
+        label = "validation loss" if name == "loss" else name
+        return f", {label} {history[-1][name]:.3f}"
 
     def _not_finite(self, number: int, batch: Batch) -> str:
         clips = self.job.training.clips

@@ -71,7 +71,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Recording]:
 
 def test_a_corpus_knows_content_and_duration(tmp_path: Path, cache: Cache) -> None:
     clips = make(tmp_path)
-    corpus = load(Clips(clips), None, cache, progress=False)
+    corpus = load(Clips(clips), None, cache)
     assert corpus.clips == tuple(clips)
     assert corpus.missing == ()
     assert corpus.seconds == {str(n): 0.5 + 0.01 * n for n in range(4)}
@@ -85,12 +85,12 @@ def test_clips_are_decoded_once_whatever_their_files_are_called(
     tmp_path: Path, cache: Cache, decoded: list[Recording]
 ) -> None:
     clips = make(tmp_path)
-    first = load(Clips(clips), None, cache, progress=False)
+    first = load(Clips(clips), None, cache)
     assert len(decoded) == 4
     os.utime(tmp_path / "0.wav", (1, 1))
     renamed = (tmp_path / "1.wav").rename(tmp_path / "other.wav")
     clips[1] = Clip("1", Recording(renamed), clips[1].labels)
-    again = load(Clips(clips), None, cache, progress=False)
+    again = load(Clips(clips), None, cache)
     assert len(decoded) == 4
     assert again.content == first.content
     assert again.checksum == first.checksum
@@ -98,16 +98,13 @@ def test_clips_are_decoded_once_whatever_their_files_are_called(
 
 def test_the_checksum_follows_samples_labels_and_speakers(tmp_path: Path, cache: Cache) -> None:
     clips = make(tmp_path)
-    checksum = load(Clips(clips), None, cache, progress=False).checksum
-    assert load(Clips(clips[::-1]), None, cache, progress=False).checksum == checksum
+    checksum = load(Clips(clips), None, cache).checksum
+    assert load(Clips(clips[::-1]), None, cache).checksum == checksum
     relabelled = [Clip("0", clips[0].audio, ("angry",)), *clips[1:]]
     spoken = [Clip("0", clips[0].audio, ("calm",), speaker="s"), *clips[1:]]
-    seen = {
-        load(Clips(c), None, cache, progress=False).checksum
-        for c in (relabelled, spoken, clips[1:])
-    }
+    seen = {load(Clips(c), None, cache).checksum for c in (relabelled, spoken, clips[1:])}
     write(tmp_path / "0.wav", 99)
-    seen.add(load(Clips(clips), None, cache, progress=False).checksum)
+    seen.add(load(Clips(clips), None, cache).checksum)
     assert len(seen | {checksum}) == 5
 
 
@@ -115,10 +112,10 @@ def test_a_corrupted_entry_of_the_cache_is_decoded_again(
     tmp_path: Path, cache: Cache, decoded: list[Recording]
 ) -> None:
     clips = make(tmp_path)
-    first = load(Clips(clips), None, cache, progress=False)
+    first = load(Clips(clips), None, cache)
     damaged = next((cache.root / "audio").rglob("*.npy"))
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    assert load(Clips(clips), None, cache, progress=False).content == first.content
+    assert load(Clips(clips), None, cache).content == first.content
     assert len(decoded) == 5
 
 
@@ -134,7 +131,7 @@ def test_all_unusable_clips_are_named_in_one_error(tmp_path: Path, cache: Cache)
     clips = make(tmp_path)
     damage(clips[1:3])
     with pytest.raises(CorpusError) as raised:
-        load(Clips(clips), None, cache, progress=False)
+        load(Clips(clips), None, cache)
     assert str(raised.value) == (
         f"given: 2 of 4 clips cannot be used: {tmp_path}/1.wav (missing file), {tmp_path}/2.wav (truncated: 0.27 s of "
         "0.52 s); fix them, or go on without them with --skip-bad-audio"
@@ -144,7 +141,7 @@ def test_all_unusable_clips_are_named_in_one_error(tmp_path: Path, cache: Cache)
 def test_unusable_clips_can_be_skipped_and_stay_counted(tmp_path: Path, cache: Cache) -> None:
     clips = make(tmp_path)
     damage(clips[1:3])
-    corpus = load(Clips(clips), None, cache, skip_bad=True, progress=False)
+    corpus = load(Clips(clips), None, cache, skip_bad=True)
     assert corpus.clips == (clips[0], clips[3])
     assert set(corpus.content) == set(corpus.seconds) == {"0", "3"}
     assert corpus.missing == ((clips[1], "missing file"), (clips[2], "truncated: 0.27 s of 0.52 s"))
@@ -154,7 +151,7 @@ def test_a_corpus_without_one_usable_clip_cannot_be_skipped(tmp_path: Path, cach
     clips = make(tmp_path)
     damage(clips)
     with pytest.raises(CorpusError, match="4 of 4 clips cannot be used"):
-        load(Clips(clips), None, cache, skip_bad=True, progress=False)
+        load(Clips(clips), None, cache, skip_bad=True)
 
 
 def test_every_unusable_clip_is_named(tmp_path: Path, cache: Cache) -> None:
@@ -162,14 +159,14 @@ def test_every_unusable_clip_is_named(tmp_path: Path, cache: Cache) -> None:
     with pytest.raises(
         CorpusError, match=r"25 of 25 .* c9 \(missing file\), .* c24 \(missing file\); fix them"
     ):
-        load(Clips(clips), None, cache, progress=False)
+        load(Clips(clips), None, cache)
 
 
 def test_ids_used_twice(tmp_path: Path, cache: Cache) -> None:
     clips = make(tmp_path)
     twin = Clip("1", clips[0].audio, ("calm",))
     with pytest.raises(CorpusError, match=r"2 clips share their id with another: .*1\.wav, 1; "):
-        load(Clips([*clips, twin]), None, cache, progress=False)
+        load(Clips([*clips, twin]), None, cache)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +178,7 @@ def test_labels_that_the_task_does_not_have(
 ) -> None:
     clips = [*make(tmp_path), Clip("odd", Recording(data=b""), labels)]
     with pytest.raises(CorpusError) as raised:
-        load(Clips(clips), None, cache, progress=False)
+        load(Clips(clips), None, cache)
     expected = f"given: 1 clips are not labelled as the task asks: odd ({named}); the labels are calm, angry"
     assert str(raised.value) == expected
 
@@ -190,12 +187,12 @@ def test_several_labels_and_none_fit_a_multilabel_task(tmp_path: Path, cache: Ca
     first, second, *_ = make(tmp_path)
     task = Clips([Clip("0", first.audio, ()), Clip("1", second.audio, ("calm", "angry"))])
     task.multilabel = True
-    assert len(load(task, None, cache, progress=False).clips) == 2
+    assert len(load(task, None, cache).clips) == 2
 
 
 def test_a_corpus_without_clips(cache: Cache) -> None:
     with pytest.raises(CorpusError, match="there are no clips"):
-        load(Clips([]), None, cache, progress=False)
+        load(Clips([]), None, cache)
 
 
 @pytest.mark.parametrize("fault", ["audio", "label", "id"])
@@ -216,7 +213,7 @@ def test_an_error_of_a_private_corpus_tells_rows_alone(
         fault == "label"
     )
     with pytest.raises(CorpusError) as raised:
-        load(Clips(clips, private=True), None, cache, progress=False)
+        load(Clips(clips, private=True), None, cache)
     assert "secret" not in str(raised.value)
     assert ("row 5" in str(raised.value)) == (fault != "audio")
     assert ("row 1 (unreadable" in str(raised.value)) == (fault == "audio")
@@ -225,6 +222,6 @@ def test_an_error_of_a_private_corpus_tells_rows_alone(
 def test_identical_audio_of_ravdess_is_found(ravdess_root: Path, cache: Cache) -> None:
     names = ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07", "03-01-03-01-01-01-07"]
     clips = [Clip(n, Recording(ravdess_root / "Actor_07" / f"{n}.wav"), ("calm",)) for n in names]
-    content = load(Clips(clips), None, cache, progress=False).content
+    content = load(Clips(clips), None, cache).content
     assert content[names[0]] == content[names[1]] != content[names[2]]
     assert {u.kind: u.files for u in cache.size()}["audio"] == 2

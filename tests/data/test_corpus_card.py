@@ -22,7 +22,7 @@ from tests.helpers import Tones, tones
 def ravdess(ravdess_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Card:
     """All of RAVDESS, decoded once."""
     cache = Cache(tmp_path_factory.mktemp("ravdess"))
-    return card(load(registry.tasks(["ravdess"])[0], ravdess_root, cache, progress=False))
+    return card(load(registry.tasks(["ravdess"])[0], ravdess_root, cache))
 
 
 def test_the_card_of_ravdess(ravdess: Card) -> None:

@@ -249,7 +249,7 @@ def test_a_manifest_runs_through_to_checked_folds(
     tones: Path, tmp_path: Path, protocol: str
 ) -> None:
     task = ManifestTask(tones)
-    corpus = load(task, None, Cache(tmp_path / "cache"), progress=False)
+    corpus = load(task, None, Cache(tmp_path / "cache"))
     division = divide(task, corpus, protocol)
     assert sorted(clip for fold in division.folds for clip in fold.test) == sorted(corpus.by_id)
     assert any("not speaker-disjoint" in note for note in division.notes) == (protocol == "random")
@@ -262,9 +262,9 @@ def test_a_missing_file_is_named_by_its_row_alone_where_private(
     (tmp_path / "wav" / "high_a_0.wav").unlink()
     task = ManifestTask(tones)
     with pytest.raises(CorpusError) as error:
-        load(task, None, Cache(tmp_path / "cache"), progress=False)
+        load(task, None, Cache(tmp_path / "cache"))
     assert "row 2 of the manifest (missing file)" in str(error.value)
     assert "wav/" not in str(error.value)
-    text = card(load(task, None, Cache(tmp_path / "cache"), skip_bad=True, progress=False)).text()
+    text = card(load(task, None, Cache(tmp_path / "cache"), skip_bad=True)).text()
     assert "1 clips (missing file)" in text
     assert not [word for word in ("high", "low", "wav/", "tones", str(tmp_path)) if word in text]

@@ -22,7 +22,10 @@ from bench.data.cache import Cache
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.features.extraction import Extracted, extract
-from bench.features.signal import LogMel, Mfcc, Waveform
+from bench.features.opensmile import Smile
+from bench.features.pitch_signal import PitchSignal
+from bench.features.signal import LogMel, Mfcc, Statistics, Waveform
+from bench.progress import display
 from tests.helpers import PATIENCE, ROOT
 
 CPU = torch.device("cpu")
@@ -83,7 +86,7 @@ def make(cache: Cache, twins: bool = False) -> Corpus:
 
 
 def run(feature: Feature, corpus: Corpus, cache: Cache, **more: object) -> Extracted:
-    return extract(feature, corpus, cache, more.pop("device", CPU), progress=False, **more)  # type: ignore[arg-type]
+    return extract(feature, corpus, cache, more.pop("device", CPU), **more)  # type: ignore[arg-type]
 
 
 def test_what_is_cached_is_not_computed_again(cache: Cache, calls: list[list[int]]) -> None:
@@ -178,7 +181,7 @@ def test_batches_that_do_not_fit_are_halved(cache: Cache) -> None:
     found = run(Heavy(), corpus, cache, device=torch.device("meta"))
     assert [found.frames(f"c{k}") for k in range(5)] == list(LENGTHS)
     with pytest.raises(
-        BenchError, match=r"Heavy of a clip of 0\.2 s does not fit into the memory of meta"
+        BenchError, match=r"heavy of a clip of 0\.2 s does not fit into the memory of meta"
     ):
         run(Heavy(limit=0), corpus, cache, device=torch.device("meta"))
 
@@ -219,7 +222,7 @@ def test_values_that_are_not_finite_name_feature_and_clip(cache: Cache, cached: 
     Broken.cached = cached
     corpus = make(cache)
     with pytest.raises(
-        BenchError, match="Broken gives values that are not finite for row c1: check"
+        BenchError, match="the feature broken has values that are not finite for row c1: check"
     ):
         run(Broken(), corpus, cache).array("c1")
     assert cache.open(Broken().fingerprint, corpus.content["c1"]) is None
@@ -233,7 +236,7 @@ def test_a_clip_without_frames_is_an_error(cache: Cache) -> None:
         ) -> list[np.ndarray]:
             return [np.zeros((0, 3), np.float32) for _ in waveforms]
 
-    with pytest.raises(BenchError, match="Nothing gives no frames for row c0"):
+    with pytest.raises(BenchError, match="the feature nothing has no frames for row c0"):
         run(Nothing(), make(cache), cache)
 
 
@@ -244,22 +247,30 @@ def test_a_cache_cleared_while_in_use_says_so(cache: Cache) -> None:
         found.array("c0")
 
 
-@pytest.mark.parametrize("feature", [LogMel(), Mfcc()], ids=repr)
-def test_progress_goes_to_a_terminal_alone(
-    cache: Cache,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    feature: Feature,
+def test_progress_names_the_feature_as_its_user_does(
+    cache: Cache, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus = make(cache)
-    extract(feature, corpus, cache, CPU)
+    extract(Mfcc(), corpus, cache, CPU)
     assert capsys.readouterr() == ("", "")
-    cache.clear("features")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    extract(feature, corpus, cache, CPU)
+    with display.shown(verbose=True):
+        extract(LogMel(), corpus, cache, CPU)
+        extract(LogMel(), corpus, cache, CPU)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert type(feature).__name__ in captured.err
+    (line,) = captured.err.splitlines()
+    assert line.startswith("feature log-mel: 5/5 clips in ")
+
+
+def test_features_have_names_for_users() -> None:
+    features = [LogMel(), Statistics(Mfcc()), PitchSignal(), Smile("IS10"), Counting()]
+    assert [feature.title for feature in features] == [
+        "log-mel",
+        "statistics of mfcc",
+        "pitch-signal",
+        "openSMILE IS10",
+        "counting",
+    ]
 
 
 SLOW = """
@@ -287,7 +298,7 @@ class Slow(Feature):
         return [w[:, None] + np.float32(1) for w in waveforms]
 
 cache = Cache(Path(sys.argv[1]))
-found = extract(Slow(), make(cache), cache, torch.device("cpu"), progress=False)
+found = extract(Slow(), make(cache), cache, torch.device("cpu"))
 print(sum(float(found.array(f"c{k}").sum()) for k in range(5)), flush=True)
 """
 

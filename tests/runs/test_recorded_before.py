@@ -108,7 +108,7 @@ def fingerprints(
     pairings = plan.plan(
         plan.select(settings),
         settings,
-        lambda task: load(task, None, cache, progress=False),
+        lambda task: load(task, None, cache),
         lambda asked: devices.precision(asked, torch.device("cpu")),
     )
     planned = {}

@@ -231,4 +231,4 @@ def test_a_missing_recording_is_named_before_any_run(tmp_path: Path) -> None:
         write(tmp_path, session, f"Ses0{session}F_impro01", [("F000", "neu", 2.0)])
     (tmp_path / "Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav").unlink()
     with pytest.raises(CorpusError, match=r"5 of 5 clips cannot be used.*Ses02F_impro01_F000"):
-        load(task(), tmp_path, Cache(tmp_path / "cache"), progress=False)
+        load(task(), tmp_path, Cache(tmp_path / "cache"))

@@ -40,7 +40,7 @@ class Parts:
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     corpus, cache = tones(tmp_path_factory.mktemp("tones"), per_speaker=3)
-    features = {"mel": extract(LogMel(mels=80), corpus, cache, CPU, progress=False)}
+    features = {"mel": extract(LogMel(mels=80), corpus, cache, CPU)}
 
     def part(*speakers: str) -> Examples:
         clips = [c for c in corpus.clips if c.speaker in speakers]
