@@ -14,8 +14,10 @@ from bench.contracts.hub_client import answer_seconds, contact, within
 from bench.contracts.openai_whisper import Released, released
 from bench.contracts.weights import file_digest
 from bench.errors import WeightsError, first_sentence
+from bench.progress import display
 
 READ_SECONDS = 30.0  # without a byte, until a download is given up
+MEBIBYTE = 2**20  # bytes
 CHUNK = 2**20  # bytes
 
 
@@ -61,7 +63,6 @@ def _download(checkpoint: Released) -> None:
 def _fetch(url: str, file: IO[bytes]) -> str:
     """Write what the server sends to `file`; the SHA-256 of it."""
     import requests
-    from tqdm import tqdm
 
     limit = answer_seconds()
 
@@ -74,10 +75,10 @@ def _fetch(url: str, file: IO[bytes]) -> str:
         response.raise_for_status()
         size = int(response.headers.get("Content-Length", 0))
         title = url.rpartition("/")[2]
-        with tqdm(total=size, desc=title, unit="B", unit_scale=True, disable=None) as bar:
+        with display.step(f"weights {title}", size / MEBIBYTE, "MiB") as step:
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)
                 digest.update(chunk)
-                bar.update(len(chunk))
+                step.advance(len(chunk) / MEBIBYTE)
     file.flush()
     return digest.hexdigest()
