@@ -107,7 +107,8 @@ def _block(row: Row) -> int:
 
 
 def _ua(row: Row) -> float:
-    return row.scores.get("UA", -inf)
+    scores = row.scores
+    return scores.get("UA", -inf)
 
 
 def _cited(task: str, figure: Published) -> Row:

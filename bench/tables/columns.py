@@ -24,8 +24,11 @@ def measured(rows: Iterable[Row]) -> list[Row]:
 
 def scored(rows: Iterable[Row]) -> list[Row]:
     """The measured rows that have scores."""
-    found = measured(rows)
-    return [row for row in found if row.scores]
+    found = []
+    for row in measured(rows):
+        if row.scores:
+            found.append(row)
+    return found
 
 
 def _published_alone(rows: Iterable[Row]) -> list[Row]:
@@ -77,9 +80,10 @@ def _by_fold(row: Row) -> str:
 
 
 def _folds(row: Row) -> str:
-    if not row.folds_expected or row.status == "skipped":
+    expected = row.folds_expected
+    if not expected or row.status == "skipped":
         return NOTHING
-    return f"{row.folds}/{row.folds_expected}"
+    return f"{row.folds}/{expected}"
 
 
 def _status(row: Row) -> str:
@@ -106,7 +110,7 @@ class RowColumn(Column[Row]):
 
     def differs(self, rows: Iterable[Row]) -> bool:
         about = self.about(rows)
-        texts = {self.text(row) for row in about}
+        texts = set(map(self.text, about))
         return len(texts) > 1
 
     def shown(self, rows: Sequence[Row]) -> bool:
@@ -124,8 +128,11 @@ def _score(name: str, spare: int = 0) -> RowColumn:
 
 def _with_score(name: str) -> Selection:
     def select(rows: Iterable[Row]) -> list[Row]:
-        found = list(rows)
-        return [row for row in found if name in row.scores]
+        found = []
+        for row in rows:
+            if name in row.scores:
+                found.append(row)
+        return found
 
     return select
 

@@ -27,8 +27,9 @@ def render(
     """The tables of `rows`, which come from `bench.tables.collect.rows`.
 
     The text format fits `width` columns, by default those of the terminal (120 where standard
-    output is none); it shows the best figures in bold with `colour`, else with a star. LaTeX needs no package beyond its kernel of 2020 or later (xelatex or
-    lualatex for labels beyond Latin script).
+    output is none); it shows the best figures in bold with `colour`, else with a star. LaTeX needs
+    no package beyond its kernel of 2020 or later (xelatex or lualatex for labels beyond Latin
+    script).
     """
     if format == "json":
         return as_json([record(row) for row in rows])

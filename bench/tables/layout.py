@@ -115,7 +115,7 @@ def _notes(row: Row) -> list[str]:
 def _cells(
     row: Row, shown: Sequence[RowColumn], best: Mapping[str, float], notes: _Footnotes
 ) -> tuple[Cell, ...]:
-    """A row's cells. `best` has the highest score of each header; empty if the row cannot compete."""
+    """A row's cells. `best` has the highest score by header, none if the row does not compete."""
     cells = []
     for column in shown:
         text = column.text(row)

@@ -10,7 +10,8 @@ def percent(score: float | None) -> str:
     """`60.5` for 0.605; a dash for no number."""
     if score is None or isnan(score):
         return NOTHING
-    return f"{100 * score:.1f}"
+    value = 100 * score
+    return f"{value:.1f}"
 
 
 def quantity(number: int) -> str:

@@ -14,7 +14,8 @@ def of_run(request: Request, recorded: Recorded) -> Trend:
     assert request.calls, "a checked request"
     run = tested(recorded, request.label, request.private)
     calls = read(request.calls, run.private)
-    return _trend(request, score(calls, run, request.skip_missing), run.label, run)
+    scored = score(calls, run, request.skip_missing)
+    return _trend(request, scored, run.label, run)
 
 
 def of_table(request: Request) -> Trend:
@@ -23,8 +24,10 @@ def of_table(request: Request) -> Trend:
     """
     assert request.probabilities, "a checked request"
     label = request.label or NEGATIVE
-    calls = read(request.probabilities, request.private, label)
-    return _trend(request, complete(calls, request.skip_missing, request.private), label, None)
+    private = request.private
+    calls = read(request.probabilities, private, label)
+    scored = complete(calls, request.skip_missing, private)
+    return _trend(request, scored, label, None)
 
 
 def _trend(request: Request, scored: Scored, label: str, run: Tested | None) -> Trend:

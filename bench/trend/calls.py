@@ -143,7 +143,8 @@ def _divided(members: Sequence[_Row]) -> Iterator[str]:
 
 def _other(column: str, row: _Row, earlier: _Row) -> str:
     number = row.segment.row
-    return f"row {number}: another {column} than row {earlier.segment.row} of the same call"
+    first = earlier.segment.row
+    return f"row {number}: another {column} than row {first} of the same call"
 
 
 def _repeated(members: Sequence[_Row]) -> Iterator[str]:

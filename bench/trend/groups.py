@@ -264,10 +264,11 @@ def _all_alike(a: Values, b: Values) -> bool:
 
 def _standard_error(values: Values) -> float:
     """Of the mean; 0 where the values are equal up to rounding."""
+    calls = len(values)
     spread = float(np.std(values, ddof=1))
     if spread <= _rounding(values):
         return 0.0
-    return spread / sqrt(len(values))
+    return spread / sqrt(calls)
 
 
 def _rounding(values: Values) -> float:

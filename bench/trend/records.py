@@ -108,7 +108,10 @@ def _stage(measured: Measured) -> dict[str, Any]:
 
 
 def _about(call: Call, trend: Trend) -> dict[str, Any]:
-    about: dict[str, Any] = {"call": call.name, "group": call.group}
+    about: dict[str, Any] = {
+        "call": call.name,
+        "group": call.group,
+    }
     if call.scale is not None and not trend.private:
         about["scale"] = call.scale
     return about

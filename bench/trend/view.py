@@ -59,8 +59,8 @@ def _number(value: float | None, digits: int) -> str:
 def _bounds(interval: Interval | None, digits: int) -> str:
     if interval is None:
         return ""
-    low, high = interval
-    return f" [{low:.{digits}f}, {high:.{digits}f}]"
+    low, high = (_number(bound, digits) for bound in interval)
+    return f" [{low}, {high}]"
 
 
 def _mean(summary: Summary) -> str:

@@ -526,7 +526,10 @@ def test_help_and_usage_errors_import_nothing_heavy_and_a_table_needs_no_store(
 ) -> None:
     script = (
         "import sys\nfrom bench.cli.app import main\n"
-        "def loaded(*words):\n sys.argv = ['bench', 'trend', *words]\n try: main()\n except SystemExit: pass\n"
+        "def loaded(*words):\n"
+        " sys.argv = ['bench', 'trend', *words]\n"
+        " try: main()\n"
+        " except SystemExit: pass\n"
         " return {'numpy', 'scipy', 'matplotlib', 'mlflow', 'torch'} & set(sys.modules)\n"
         "assert not loaded('--help')\nassert not loaded()\n"
         "assert loaded('--probabilities', 'example.csv') == {'numpy', 'scipy'}\n"
@@ -588,8 +591,8 @@ def test_a_recorded_pairing_is_pooled_over_folds_and_averaged_over_seeds(
     ]
     notes = " ".join(found["notes"])
     assert (
-        "NSS counts 50.0 % (2 of 4): g 66.7 % (2 of 3), h 0.0 % (0 of 1); of the others, 0.0 % (0 of 1)"
-        in notes
+        "NSS counts 50.0 % (2 of 4): g 66.7 % (2 of 3), h 0.0 % (0 of 1); "
+        "of the others, 0.0 % (0 of 1)" in notes
     )
     assert "recall of negative over all its test clips is 62.5 %" in notes  # 2 of 4, and 3 of 4
     assert "1 test clip of the run in none of the calls" in notes
@@ -624,8 +627,8 @@ def test_segments_without_a_prediction(
     assert bench(*alone) == 1
     said = capsys.readouterr().err
     assert (
-        "2 of 5 segments have no prediction in byol-s on toy, protocol speaker: row 5 (t1), row 6 (t2)"
-        in said
+        "2 of 5 segments have no prediction in byol-s on toy, protocol speaker: "
+        "row 5 (t1), row 6 (t2)" in said
     )
     assert "name the whole pairing" in said
     found = printed(bench, capsys, *alone[1:], "--skip-missing")
@@ -773,12 +776,14 @@ def test_errors_about_private_calls_name_rows_alone(
     good = path.read_text(encoding="utf-8")
     header, first, *_ = good.splitlines()
     capsys.readouterr()
+    unknown = "ward7-z,sitzung/zhang-wei_none.wav"
+    strange = first.replace("zhang-wei", "zhang-wei-wei")
+    again = first.replace("ward7-", "ward7-z")
     broken = {
-        good + "ward7-z,sitzung/zhang-wei_none.wav,0,suizid,4711\n": "have no prediction in",
-        good
-        + "ward7-z,sitzung/zhang-wei_none.wav,klinik,suizid,4711\n": "row 26: start is not a number of seconds",
-        f"{header}\n{first.replace('zhang-wei', 'zhang-wei-wei')}\n": "as its manifest does, on the machine whose key",
-        f"{good}{first.replace('ward7-', 'ward7-z')}\n": "row 26: the same segment as row",
+        f"{good}{unknown},0,suizid,4711\n": "have no prediction in",
+        f"{good}{unknown},klinik,suizid,4711\n": "row 26: start is not a number of seconds",
+        f"{header}\n{strange}\n": "as its manifest does, on the machine whose key",
+        f"{good}{again}\n": "row 26: the same segment as row",
     }
     for text, expected in broken.items():
         path.write_text(text, encoding="utf-8")
