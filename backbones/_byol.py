@@ -2,7 +2,7 @@
 on its batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
 from bench.encoders.frozen import frozen_network
 from bench.encoders.hub import local_folder
-from bench.errors import WeightsError
+from bench.errors import WeightsError, one_line
 from bench.features.signal import LogMelSpectrogram
 from bench.training.layers import Standardise
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 LOGMEL = LogMelSpectrogram()  # 64 HTK mels, 60-7800 Hz: what the released weights were trained on
 Norm = Literal["clip", "audioset"]
 
-AUDIOSET_MEAN, AUDIOSET_DEVIATION = (
-    -5.49,
-    5.04,
-)  # log-mel statistics printed with BYOL-A (Niizumi et al. 2021)
+# log-mel statistics printed with BYOL-A (Niizumi et al. 2021)
+AUDIOSET_MEAN = -5.49
+AUDIOSET_DEVIATION = 5.04
 
 BLOCKS = 3  # each halves frames and mels
 MIN_FRAMES = 2**BLOCKS  # shorter clips are continued with zeros, the mean of standardised input
@@ -50,16 +49,18 @@ class ByolInput(Feature):
     logmel: LogMelSpectrogram = LOGMEL
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        return [self._one(a) for a in self.logmel.extract(waveforms, device)]
+        logmels = self.logmel.extract(waveforms, device)
+        return [self._one(logmel) for logmel in logmels]
 
     def _one(self, logmel: "Array") -> "Array":
         if self.norm == "audioset":
-            return (logmel - np.float32(AUDIOSET_MEAN)) / np.float32(AUDIOSET_DEVIATION)
+            centred: Array = logmel - np.float32(AUDIOSET_MEAN)
+            return centred / np.float32(AUDIOSET_DEVIATION)
         deviation = float(logmel.std())
-        own: Array = (logmel - logmel.mean()) / np.float32(
-            deviation if deviation > 1e-3 else 1.0
-        )  # silence has none
-        return own
+        if deviation <= 1e-3:  # silence
+            deviation = 1.0
+        centred = logmel - logmel.mean()
+        return centred / np.float32(deviation)
 
 
 INPUT = ByolInput()
@@ -79,25 +80,31 @@ class ByolEmbedding(Feature):
 
     @property
     def parameters(self) -> int:
-        return sum(w.numel() for w in self._network().parameters())
+        network = self._network()
+        return sum(weight.numel() for weight in network.parameters())
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        logmels = [torch.from_numpy(a) for a in self.of.extract(waveforms, device)]
+        arrays = self.of.extract(waveforms, device)
+        logmels = [torch.from_numpy(array) for array in arrays]
+        network = self._network().to(device)
         with torch.inference_mode():
-            embeddings = self._network().to(device)(pad(logmels).to(device)).cpu().numpy()
-        return [np.array(e[None, None]) for e in embeddings]
+            batch = pad(logmels).to(device)
+            embeddings = network(batch)
+        embeddings = embeddings.cpu().numpy()
+        return [np.array(embedding[None, None]) for embedding in embeddings]
 
     def _network(self) -> "AudioNTT":
-        network: AudioNTT = _frozen(self.weights, self.of.logmel.mels, self.channels, self.dim)
+        mels = self.of.logmel.mels
+        network: AudioNTT = _frozen(self.weights, mels, self.channels, self.dim)
         return network
 
 
 class FineTuned(nn.Module):
-    """Log-mel -> network -> embedding, standardised by what the training part's was at the start ->
-    linear classifier.
+    """Log-mel, network, standardised embedding, linear classifier.
 
-    Standardised, the classifier learns at the rate that suits the network; on raw embeddings its
-    first steps are so large that they undo the pre-training.
+    Embeddings are standardised by the training part's before the first step. The classifier then
+    learns at the rate that suits the network; on raw embeddings its first steps are so large that
+    they undo the pre-training.
     """
 
     def __init__(self, encoder: "AudioNTT", classes: int, dropout: float) -> None:
@@ -109,21 +116,27 @@ class FineTuned(nn.Module):
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         self.encoder.eval()
-        embeddings = (self.encoder(i["logmel"])[:, None] for i in inputs)
-        self.standardise.calibrate(
-            Padded(e, torch.ones(len(e), dtype=torch.long)) for e in embeddings
-        )
+        self.standardise.calibrate(self._embeddings(inputs))
         self.encoder.train()
 
     def forward(self, inputs: Inputs) -> Tensor:
-        embedding = self.standardise(self.encoder(inputs["logmel"]))
-        return self.classify(self.dropout(embedding))  # type: ignore[no-any-return]
+        embedding = self.encoder(inputs["logmel"])
+        embedding = self.standardise(embedding)
+        embedding = self.dropout(embedding)
+        return self.classify(embedding)  # type: ignore[no-any-return]
+
+    def _embeddings(self, inputs: Iterable[Inputs]) -> Iterator[Padded]:
+        """(batch, 1, dim) each."""
+        for batch in inputs:
+            embedding = self.encoder(batch["logmel"])
+            lengths = torch.ones(len(embedding), dtype=torch.long)
+            yield Padded(embedding[:, None], lengths)
 
 
 class AudioNTT(nn.Module):
     """Three convolution blocks, two linear layers, maximum plus mean over time.
 
-    Names of layers are those of the released state dicts. 0.6 M parameters at 64 channels and 512
+    Layers have the names of the released state dicts. 0.6 M parameters at 64 channels and 512
     dimensions.
     """
 
@@ -135,8 +148,9 @@ class AudioNTT(nn.Module):
             *_block(channels, channels),
             *_block(channels, channels),
         )
+        width = channels * (mels // 2**BLOCKS)
         self.fc = nn.Sequential(
-            nn.Linear(channels * (mels // 2**BLOCKS), dim),
+            nn.Linear(width, dim),
             nn.ReLU(),
             nn.Dropout(0.3),
             nn.Linear(dim, dim),
@@ -144,51 +158,57 @@ class AudioNTT(nn.Module):
         )
 
     def forward(self, logmel: Padded) -> Tensor:
-        """(batch, frames, mels) standardised log-mel -> (batch, dim) embeddings, every value at
-        least 0.
-        """
+        """(batch, frames, mels) standardised log-mel -> (batch, dim) embeddings, none below 0."""
         frames = self.frames(logmel)
         values = self.fc(frames.values)  # (batch, frames / 8, dim)
-        own = values.masked_fill(~frames.mask[..., None], 0.0)  # no value is below 0: ReLU
+        padding = ~frames.mask[..., None]
+        own = values.masked_fill(padding, 0.0)  # changes no maximum: ReLU leaves none below 0
         maximum: Tensor = own.amax(1)
-        return maximum + Padded(own, frames.lengths).mean()
+        mean = Padded(own, frames.lengths).mean()
+        return maximum + mean
 
     def frames(self, logmel: Padded) -> Padded:
         """(batch, frames, mels) -> (batch, frames / 8, mels / 8 * channels)."""
         values, lengths = _at_least(logmel, MIN_FRAMES)
-        values = _own(values.transpose(1, 2)[:, None], lengths)  # (batch, 1, mels, frames)
+        image = values.transpose(1, 2)[:, None]  # (batch, 1, mels, frames)
+        values = _own(image, lengths)
         for layer in self.features:
             if isinstance(layer, MaskedBatchNorm):
                 values = layer(values, lengths)
             elif isinstance(layer, nn.MaxPool2d):
-                # a convolution must see zeros beyond the clip's end, as it does when the clip is
-                # alone
+                # a convolution must see zeros behind the clip's end, as when the clip is alone
                 lengths = lengths // 2
                 values = _own(layer(values), lengths)
             else:
                 values = layer(values)
-        return Padded(values.permute(0, 3, 2, 1).flatten(2), lengths)
+        values = values.permute(0, 3, 2, 1)  # (batch, frames, mels, channels)
+        return Padded(values.flatten(2), lengths)
 
 
 class MaskedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics, in training, come from the clips' own frames alone."""
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
-        """values: (batch, channels, mels, frames); what lies beyond `lengths` comes out as zeros in
-        training.
-        """
+        """values: (batch, channels, mels, frames); in training, zeros follow a clip's end."""
         if not self.training:
             return super().forward(values)
-        own = torch.cat([v[..., :n] for v, n in zip(values, lengths.tolist(), strict=True)], dim=-1)
-        own = super().forward(own[None])[0]  # (channels, mels, all frames)
-        clips = torch.split(own, lengths.tolist(), dim=-1)
-        return torch.stack([F.pad(clip, (0, values.shape[-1] - clip.shape[-1])) for clip in clips])
+        counts = lengths.tolist()
+        clips = [clip[..., :count] for clip, count in zip(values, counts, strict=True)]
+        joined = torch.cat(clips, dim=-1)  # (channels, mels, all frames)
+        normalised = super().forward(joined[None])[0]
+        frames = values.shape[-1]
+        padded = []
+        for clip in torch.split(normalised, counts, dim=-1):
+            missing = frames - clip.shape[-1]
+            padded.append(F.pad(clip, (0, missing)))
+        return torch.stack(padded)
 
 
 def load(weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512) -> AudioNTT:
     """The network with `weights`: every tensor of the released state dict, or random ones.
 
-    Raises WeightsError if the file holds something else.
+    Raises:
+        WeightsError: if the file holds something else.
     """
     network = AudioNTT(mels, channels, dim)
     if weights.random:
@@ -198,16 +218,17 @@ def load(weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512) -
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
     except Exception as error:  # torch raises many kinds for a file that is no state dict
-        reason = " ".join(str(error).split())[:200]
         raise WeightsError(
-            f"{path} does not hold the weights of BYOL-S with d = {dim} ({reason}): give its released .pth file"
+            f"{path} does not hold the weights of BYOL-S with d = {dim} ({one_line(error, 200)}): "
+            f"give its released .pth file"
         ) from error
     return network
 
 
 @frozen_network
 def _frozen(weights: Weights, mels: int, channels: int, dim: int) -> AudioNTT:
-    return load(weights, mels, channels, dim).eval()
+    network = load(weights, mels, channels, dim)
+    return network.eval()
 
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:
@@ -221,14 +242,22 @@ def _block(inputs: int, outputs: int) -> list[nn.Module]:
 
 def _mask(values: Tensor, lengths: Tensor) -> Tensor:
     """(batch, 1, 1, frames) bool, True on a clip's own frames."""
-    return (torch.arange(values.shape[-1], device=lengths.device) < lengths[:, None])[:, None, None]
+    places = torch.arange(values.shape[-1], device=lengths.device)
+    own = places < lengths[:, None]
+    return own[:, None, None]
 
 
 def _own(values: Tensor, lengths: Tensor) -> Tensor:
-    return values.masked_fill(~_mask(values, lengths), 0.0)
+    """`values` with zeros behind each clip's end."""
+    mask = _mask(values, lengths)
+    return values.masked_fill(~mask, 0.0)
 
 
 def _at_least(batch: Padded, frames: int) -> tuple[Tensor, Tensor]:
-    missing = max(0, frames - batch.values.shape[1])
-    values = batch.values * batch.mask[..., None]
-    return F.pad(values, (0, 0, 0, missing)), batch.lengths.clamp_min(frames)
+    """Values and lengths of clips continued with zeros to so many frames."""
+    own = batch.mask[..., None]
+    values = batch.values * own
+    missing = max(0, frames - values.shape[1])
+    padded = F.pad(values, (0, 0, 0, missing))
+    lengths = batch.lengths.clamp_min(frames)
+    return padded, lengths

@@ -25,16 +25,24 @@ class MaskedGroupNorm(nn.Module):
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.weight = norm.weight
+        self.bias = norm.bias
+        self.eps = norm.eps
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """mask: (batch, frames), True on a clip's own frames."""
-        own, values = mask[:, None], hidden.float()
+        own = mask[:, None]
+        values = hidden.float()
         values = values - values[..., :1]  # a signal that hardly varies keeps its digits
         count = own.sum(-1, keepdim=True)
-        centred = (values - (values * own).sum(-1, keepdim=True) / count) * own
-        variance = centred.square().sum(-1, keepdim=True) / count
-        return centred * (variance + self.eps).rsqrt() * self.weight[:, None] + self.bias[:, None]
+        total = (values * own).sum(-1, keepdim=True)
+        centred = (values - total / count) * own
+        squares = centred.square().sum(-1, keepdim=True)
+        variance = squares / count
+        scale = (variance + self.eps).rsqrt()
+        weight = self.weight[:, None]
+        bias = self.bias[:, None]
+        return centred * scale * weight + bias
 
 
 class PitchEncoder(nn.Module):
@@ -49,36 +57,36 @@ class PitchEncoder(nn.Module):
         super().__init__()
         from transformers import AutoModel
 
-        without = type(config).from_dict(
-            {**config.to_dict(), "num_hidden_layers": 0}
-        )  # a transformer is not wanted
-        network = AutoModel.from_config(without, trust_remote_code=False)
-        self.layers, self.feature_projection = (
-            network.feature_extractor.conv_layers,
-            network.feature_projection,
-        )
+        without_transformer = {**config.to_dict(), "num_hidden_layers": 0}
+        reduced = type(config).from_dict(without_transformer)
+        network = AutoModel.from_config(reduced, trust_remote_code=False)
+        self.layers = network.feature_extractor.conv_layers
+        self.feature_projection = network.feature_projection
         self.steps = list(zip(config.conv_kernel, config.conv_stride, strict=True))
         self.least = reach(config)
         if config.feat_extract_norm == "group":
-            self.layers[0].layer_norm = MaskedGroupNorm(self.layers[0].layer_norm)
+            first = self.layers[0]
+            first.layer_norm = MaskedGroupNorm(first.layer_norm)
 
     def forward(self, signal: Padded) -> Padded:
-        hidden, lengths = (
-            signal.values[:, None],
-            signal.lengths.clamp_min(self.least),
-        )  # (batch, 1, samples)
-        hidden = nn.functional.pad(hidden, (0, max(0, self.least - hidden.shape[-1])))
+        lengths = signal.lengths.clamp_min(self.least)
+        hidden = signal.values[:, None]  # (batch, 1, samples)
+        missing = max(0, self.least - hidden.shape[-1])
+        hidden = nn.functional.pad(hidden, (0, missing))
         for layer, (kernel, stride) in zip(self.layers, self.steps, strict=True):
             lengths = (lengths - kernel) // stride + 1
-            norm = getattr(layer, "layer_norm", None)
-            if isinstance(norm, MaskedGroupNorm):
-                hidden = layer.conv(hidden)
-                hidden = layer.activation(
-                    norm(hidden, Padded(hidden.transpose(1, 2), lengths).mask)
-                )
-            else:
-                hidden = layer(hidden)
-        return Padded(project(self, hidden.transpose(1, 2)), lengths)
+            hidden = self._convolved(layer, hidden, lengths)
+        frames = hidden.transpose(1, 2)
+        return Padded(project(self, frames), lengths)
+
+    def _convolved(self, layer: Any, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """The output of one layer, (batch, channels, frames)."""
+        norm = getattr(layer, "layer_norm", None)
+        if not isinstance(norm, MaskedGroupNorm):
+            return layer(hidden)  # type: ignore[no-any-return]
+        hidden = layer.conv(hidden)
+        own = Padded(hidden.transpose(1, 2), lengths).mask
+        return layer.activation(norm(hidden, own))  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
@@ -96,27 +104,35 @@ class Attention(nn.Module):
         self.residual = residual
         self.attend = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
         self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
         )
         self.dropout = nn.Dropout(dropout)
-        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.first = nn.LayerNorm(width)
+        self.second = nn.LayerNorm(width)
 
     def forward(self, query: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(batch, frames, width) each. mask: (batch, frames), True where the source is not padding."""
-        padding = None if mask is None or bool(mask.all()) else ~mask
+        """(batch, frames, width) each; mask: (batch, frames), False where the source is padding."""
+        padding = None
+        if mask is not None and not bool(mask.all()):
+            padding = ~mask
         attended, _ = self.attend(
-            query, source, source, key_padding_mask=padding, need_weights=False
+            query,
+            source,
+            source,
+            key_padding_mask=padding,
+            need_weights=False,
         )
-        hidden = self.first(
-            (source if self.residual == "source" else query) + self.dropout(attended)
-        )
-        return self.second(hidden + self.dropout(self.feed(hidden)))  # type: ignore[no-any-return]
+        kept = source if self.residual == "source" else query
+        hidden = self.first(kept + self.dropout(attended))
+        fed = self.feed(hidden)
+        return self.second(hidden + self.dropout(fed))  # type: ignore[no-any-return]
 
 
 class _Fusion(nn.Module):
-    """What both networks share: `masked` False lets the padding of a training batch through as if
-    it were signal.
-    """
+    """The base of both networks; without `masked`, padding counts as signal in training."""
 
     masked: bool
 
@@ -128,7 +144,9 @@ class _Fusion(nn.Module):
         """
         if self.masked or not self.training:
             return given
-        return Padded(given.values, torch.full_like(given.lengths, given.values.shape[1]))
+        frames = given.values.shape[1]
+        lengths = torch.full_like(given.lengths, frames)
+        return Padded(given.values, lengths)
 
 
 class PitchFusion(_Fusion):
@@ -136,33 +154,33 @@ class PitchFusion(_Fusion):
 
     def __init__(self, audio: TrainedEncoder, classes: int, sizes: Sizes, masked: bool) -> None:
         super().__init__()
-        config, self.masked = audio.encoder.config, masked
-        width, heads, narrow = config.hidden_size, sizes.cross_heads, sizes.hidden // 2
-        self.audio, self.pitch = audio, PitchEncoder(config)
-        self.audio_by_pitch, self.pitch_by_audio = Attention(width, heads), Attention(width, heads)
+        config = audio.encoder.config
+        width = config.hidden_size
+        heads = sizes.cross_heads
+        narrow = sizes.hidden // 2
+        self.masked = masked
+        self.audio = audio
+        self.pitch = PitchEncoder(config)
+        self.audio_by_pitch = Attention(width, heads)
+        self.pitch_by_audio = Attention(width, heads)
         self.fuse = Attention(2 * width, heads)
-        self.project, self.classify = nn.Linear(2 * width, narrow), nn.Linear(narrow, classes)
+        self.project = nn.Linear(2 * width, narrow)
+        self.classify = nn.Linear(narrow, classes)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        audio, pitch = (
-            self.audio.states(self.own(inputs["frontend"])),
-            self.pitch(self.own(inputs["pitch"])),
-        )
+        audio = self.audio.states(self.own(inputs["frontend"]))
+        pitch = self.pitch(self.own(inputs["pitch"]))
         mask = audio.mask
-        joint = torch.cat(
-            [
-                self.audio_by_pitch(pitch.values, audio.values, mask),
-                self.pitch_by_audio(audio.values, pitch.values, mask),
-            ],
-            dim=-1,
-        )
-        hidden = self.project(self.fuse(joint, joint, mask))
-        return self.classify(Padded(hidden, audio.lengths).mean())  # type: ignore[no-any-return]
+        by_pitch = self.audio_by_pitch(pitch.values, audio.values, mask)
+        by_audio = self.pitch_by_audio(audio.values, pitch.values, mask)
+        joint = torch.cat([by_pitch, by_audio], dim=-1)
+        fused = self.fuse(joint, joint, mask)
+        hidden = Padded(self.project(fused), audio.lengths)
+        return self.classify(hidden.mean())  # type: ignore[no-any-return]
 
 
 class Recurrent(nn.Module):
-    """Wang's MFCC stream: (batch, frames, 39) to the (batch, frames, 2 * units) of a bidirectional
-    LSTM.
+    """Wang's MFCC stream, a bidirectional LSTM: (batch, frames, 39) to (batch, frames, 2 * units).
 
     Each direction begins at a clip's own end, and MFCCs are standardised by the training part. With
     `frames`, every clip is continued with zeros to that length, or cut; the zeros count, and
@@ -177,14 +195,22 @@ class Recurrent(nn.Module):
 
     def forward(self, mfcc: Padded) -> Padded:
         if self.standardise is None:
-            values = nn.functional.pad(mfcc.values, (0, 0, 0, self.frames - mfcc.values.shape[1]))
-            return Padded(self.lstm(values)[0], torch.full_like(mfcc.lengths, self.frames))
-        values, lengths = self.standardise(mfcc.values), mfcc.lengths.cpu()
+            return self._of_fixed_length(mfcc)
+        values = self.standardise(mfcc.values)
+        lengths = mfcc.lengths.cpu()
         packed = nn.utils.rnn.pack_padded_sequence(
             values, lengths, batch_first=True, enforce_sorted=False
         )
-        values, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        states, _ = self.lstm(packed)
+        values, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
         return Padded(values, mfcc.lengths)
+
+    def _of_fixed_length(self, mfcc: Padded) -> Padded:
+        missing = self.frames - mfcc.values.shape[1]  # below 0, frames are cut
+        values = nn.functional.pad(mfcc.values, (0, 0, 0, missing))
+        states, _ = self.lstm(values)
+        lengths = torch.full_like(mfcc.lengths, self.frames)
+        return Padded(states, lengths)
 
 
 class FeatureFusion(_Fusion):
@@ -206,8 +232,11 @@ class FeatureFusion(_Fusion):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.design, self.masked = design, design.masked
-        self.audio, self.pitch, self.mfcc = audio, None, None
+        self.design = design
+        self.masked = design.masked
+        self.audio = audio
+        self.pitch = None
+        self.mfcc = None
         width = config.hidden_size
         widths = {"frontend": width, "pitch": width, "mfcc": 2 * sizes.recurrent}
         if "pitch" in design.streams:
@@ -215,44 +244,43 @@ class FeatureFusion(_Fusion):
         if "mfcc" in design.streams:
             self.mfcc = Recurrent(sizes.recurrent, design.mfcc_frames)
         if design.cross:
-            cross = (width, sizes.cross_heads, design.residual)
-            self.audio_to_pitch, self.pitch_to_audio = Attention(*cross), Attention(*cross)
+            self.audio_to_pitch = Attention(width, sizes.cross_heads, design.residual)
+            self.pitch_to_audio = Attention(width, sizes.cross_heads, design.residual)
         total = sum(widths[name] for name in design.streams)
+        if design.attend == "vector":
+            self.relate = Attention(total, sizes.self_heads)
         if design.attend == "tokens":
             self.widen = nn.Linear(widths["mfcc"], width)
+            self.relate = Attention(width, sizes.self_heads)
             total = 3 * width
-        if design.attend != "none":
-            self.relate = Attention(width if design.attend == "tokens" else total, sizes.self_heads)
-        self.head = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(total, sizes.hidden),
-            nn.Tanh(),
-            nn.Dropout(dropout),
-            nn.Linear(sizes.hidden, classes),
-        )
+        self.head = _head(total, sizes.hidden, classes, dropout)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         if self.mfcc is not None and self.mfcc.standardise is not None:
-            self.mfcc.standardise.calibrate(i["mfcc"] for i in inputs)
+            mfccs = (batch["mfcc"] for batch in inputs)
+            self.mfcc.standardise.calibrate(mfccs)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        found: dict[str, Padded] = {}
+        streams: dict[str, Padded] = {}
         if self.audio is not None:
-            found["frontend"] = self.audio.states(self.own(inputs["frontend"]))
+            streams["frontend"] = self.audio.states(self.own(inputs["frontend"]))
         if self.pitch is not None:
-            found["pitch"] = self.pitch(self.own(inputs["pitch"]))
+            streams["pitch"] = self.pitch(self.own(inputs["pitch"]))
         if self.mfcc is not None:
-            found["mfcc"] = self.mfcc(inputs["mfcc"])
+            streams["mfcc"] = self.mfcc(inputs["mfcc"])
         if self.design.cross:
-            found |= self._cross(found["frontend"], found["pitch"])
-        return self.head(self._related([stream.mean() for stream in found.values()]))  # type: ignore[no-any-return]
+            streams |= self._cross(streams["frontend"], streams["pitch"])
+        pooled = [stream.mean() for stream in streams.values()]
+        return self.head(self._related(pooled))  # type: ignore[no-any-return]
 
     def _cross(self, audio: Padded, pitch: Padded) -> dict[str, Padded]:
         """Audio that attends to pitch, and pitch that attends to audio."""
-        a, p, mask = audio.values, pitch.values, audio.mask
+        mask = audio.mask
+        by_pitch = self.audio_to_pitch(audio.values, pitch.values, mask)
+        by_audio = self.pitch_to_audio(pitch.values, audio.values, mask)
         return {
-            "frontend": Padded(self.audio_to_pitch(a, p, mask), audio.lengths),
-            "pitch": Padded(self.pitch_to_audio(p, a, mask), audio.lengths),
+            "frontend": Padded(by_pitch, audio.lengths),
+            "pitch": Padded(by_audio, audio.lengths),
         }
 
     def _related(self, pooled: list[Tensor]) -> Tensor:
@@ -261,7 +289,20 @@ class FeatureFusion(_Fusion):
             return torch.cat(pooled, 1)
         if self.design.attend == "tokens":
             *others, mfcc = pooled
-            tokens = torch.stack([*others, self.widen(mfcc)], 1)  # (batch, 3, width)
+            widened = self.widen(mfcc)
+            tokens = torch.stack([*others, widened], 1)  # (batch, 3, width)
         else:
-            tokens = torch.cat(pooled, 1)[:, None]  # (batch, 1, all widths)
-        return self.relate(tokens, tokens).flatten(1)  # type: ignore[no-any-return]
+            joined = torch.cat(pooled, 1)
+            tokens = joined[:, None]  # (batch, 1, all widths)
+        related = self.relate(tokens, tokens)
+        return related.flatten(1)  # type: ignore[no-any-return]
+
+
+def _head(width: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(width, hidden),
+        nn.Tanh(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )

@@ -1,6 +1,8 @@
-"""What `multistream` reads (Ha et al., sections 3.1 and 3.2: clips of one length), and its network."""
+"""The features of `multistream`, on clips of one length (Ha et al., sections 3.1 and 3.2), and its
+network.
+"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,14 +23,22 @@ BANDS = 128
 TOKENS = 16  # of the 1D stream, as many as a 2D stream has at 5 s
 WINDOW, HOP = 2048, 512  # samples at 16 kHz: 128 ms, 32 ms
 
+Size = tuple[int, int]  # height, width
+
+# of the convolutions and of the four poolings of a 1D and of a 2D stream
+KERNELS: Mapping[int, Size] = {1: (1, 3), 2: (3, 3)}
+POOLS: Mapping[int, Sequence[Size]] = {
+    1: [(1, 4), (1, 4), (1, 4), (1, 4)],
+    2: [(2, 2), (4, 4), (4, 4), (4, 4)],
+}
+
 
 # --- features ---
 
 
 @dataclass(frozen=True)
 class _Fixed(Feature):
-    """A clip brought to one length: a shorter one is continued by its mirror image, of a longer one
-    the middle stays.
+    """A clip brought to one length: continued by its mirror image, or reduced to its middle.
 
     At 8 kHz windows and hops keep their duration, so that every map keeps its size.
     """
@@ -40,7 +50,11 @@ class _Fixed(Feature):
     mirror: bool = True  # False: silence follows, as in the paper's first rows
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        return [np.ascontiguousarray(self._one(self._fix(w)), dtype=np.float32) for w in waveforms]
+        arrays = []
+        for waveform in waveforms:
+            array = self._one(self._fix(waveform))
+            arrays.append(np.ascontiguousarray(array, dtype=np.float32))
+        return arrays
 
     def _one(self, samples: "Waveform") -> "Array":
         return samples
@@ -49,24 +63,27 @@ class _Fixed(Feature):
         if self.rate != SAMPLE_RATE:
             samples = soxr.resample(samples, SAMPLE_RATE, self.rate)
         count = round(self.seconds * self.rate)
-        start = max(0, len(samples) - count) // 2
+        surplus = max(0, len(samples) - count)
+        start = surplus // 2
         samples = samples[start : start + count]
-        return np.pad(
-            samples, (0, count - len(samples)), mode="symmetric" if self.mirror else "constant"
-        )
+        missing = count - len(samples)
+        if self.mirror:
+            return np.pad(samples, (0, missing), mode="symmetric")
+        return np.pad(samples, (0, missing))
 
     def _frames(self, n_fft: int) -> dict[str, int]:
-        return {
-            "n_fft": n_fft * self.rate // SAMPLE_RATE,
-            "hop_length": HOP * self.rate // SAMPLE_RATE,
-        }
+        """librosa's window and hop in samples, for a window of `n_fft` samples at 16 kHz."""
+        window = n_fft * self.rate // SAMPLE_RATE
+        hop = HOP * self.rate // SAMPLE_RATE
+        return {"n_fft": window, "hop_length": hop}
 
     def _decibels(self, samples: "Waveform") -> "Array":
         """(bands, frames): mel power spectrogram, at most 80 dB below its maximum."""
         from librosa import power_to_db
         from librosa.feature import melspectrogram
 
-        mels = melspectrogram(y=samples, sr=self.rate, n_mels=BANDS, **self._frames(WINDOW))
+        frames = self._frames(WINDOW)
+        mels = melspectrogram(y=samples, sr=self.rate, n_mels=BANDS, **frames)
         return np.asarray(power_to_db(mels))
 
 
@@ -84,14 +101,14 @@ class FixedMfcc(_Fixed):
     def _one(self, samples: "Waveform") -> "Array":
         from librosa.feature import mfcc
 
-        return np.asarray(mfcc(S=self._decibels(samples), n_mfcc=BANDS)).T
+        decibels = self._decibels(samples)
+        coefficients = mfcc(S=decibels, n_mfcc=BANDS)
+        return np.asarray(coefficients).T
 
 
 @dataclass(frozen=True)
 class FixedSpectrum(_Fixed):
-    """(frames, 128) in dB: mel bands, or `linear` ones, for which the window shrinks to 254
-    samples.
-    """
+    """(frames, 128) in dB: mel bands, or `linear` ones of a window of 254 samples."""
 
     founding: ClassVar[tuple[str, ...]] = ("linear",)
 
@@ -102,58 +119,72 @@ class FixedSpectrum(_Fixed):
             return self._decibels(samples).T
         from librosa import power_to_db, stft
 
-        frames = self._frames(WINDOW) | {"n_fft": 2 * BANDS - 2}
-        return np.asarray(power_to_db(np.abs(stft(samples, **frames)) ** 2)).T
+        frames = self._frames(WINDOW)
+        frames["n_fft"] = 2 * BANDS - 2
+        spectrum = stft(samples, **frames)
+        power = np.abs(spectrum) ** 2
+        return np.asarray(power_to_db(power)).T
 
 
 # --- network ---
 
 
 class MultiStream(nn.Module):
-    """Streams side by side, their outputs concatenated or joined by non-local attention, and a
-    linear classifier.
-    """
+    """Streams, concatenated or joined by non-local attention, and a linear classifier."""
 
     def __init__(self, streams: "dict[str, Stream]", attention: bool, classes: int) -> None:
         super().__init__()
-        self.standardise: Any = nn.ModuleDict(
-            {name: Standardise(*([BANDS] * (s.dims == 2))) for name, s in streams.items()}
-        )
+        self.standardise: Any = nn.ModuleDict()
+        for name, stream in streams.items():
+            self.standardise[name] = Standardise(BANDS) if stream.dims == 2 else Standardise()
         self.streams: Any = nn.ModuleDict(streams)
-        width = next(iter(streams.values())).channels
-        self.attention = NonLocal(width) if attention else None
-        self.classify = nn.Linear(
-            width if attention else sum(s.width for s in streams.values()), classes
-        )
+        self.attention = None
+        width = sum(stream.width for stream in streams.values())
+        if attention:
+            width = stream.channels  # the same in every stream
+            self.attention = NonLocal(width)
+        self.classify = nn.Linear(width, classes)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         calibrate_each(self.standardise, inputs)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        ready = {name: layer(inputs[name].values) for name, layer in self.standardise.items()}
-        if self.attention is None:
-            return self.classify(torch.cat([s(ready[name]) for name, s in self.streams.items()], 1))  # type: ignore[no-any-return]
-        tokens = torch.cat([s.tokens(ready[name]) for name, s in self.streams.items()], 1)
-        return self.classify(self.attention(tokens).mean(1))  # type: ignore[no-any-return]
+        outputs = []
+        for name, stream in self.streams.items():
+            values = self.standardise[name](inputs[name].values)
+            output = stream(values) if self.attention is None else stream.tokens(values)
+            outputs.append(output)
+        joined = torch.cat(outputs, 1)
+        if self.attention is not None:
+            joined = self.attention(joined).mean(1)
+        return self.classify(joined)  # type: ignore[no-any-return]
 
 
 class NonLocal(nn.Module):
-    """Embedded Gaussian over tokens, (batch, tokens, channels) -> the same, with a residual (Wang
-    et al. 2018).
+    """Embedded Gaussian over tokens with a residual (Wang et al. 2018).
+
+    (batch, tokens, channels) -> the same.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.theta, self.phi, self.g = (nn.Linear(channels, channels // 2) for _ in range(3))
-        self.out = nn.Linear(channels // 2, channels)
+        inner = channels // 2
+        self.theta = nn.Linear(channels, inner)
+        self.phi = nn.Linear(channels, inner)
+        self.g = nn.Linear(channels, inner)
+        self.out = nn.Linear(inner, channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        weights = (self.theta(tokens) @ self.phi(tokens).transpose(1, 2)).softmax(2)
-        return tokens + self.out(weights @ self.g(tokens))  # type: ignore[no-any-return]
+        queries = self.theta(tokens)
+        keys = self.phi(tokens)
+        values = self.g(tokens)
+        scores = queries @ keys.transpose(1, 2)
+        attended = scores.softmax(2) @ values
+        return tokens + self.out(attended)  # type: ignore[no-any-return]
 
 
 class Stream(nn.Module):
-    """What a clip is to the others: one vector of `width`, or tokens of `channels`."""
+    """One input's part of the network: a vector of `width` per clip, or tokens of `channels`."""
 
     dims: int  # 1: (batch, samples); 2: (batch, frames, bands)
     channels: int
@@ -165,8 +196,9 @@ class Stream(nn.Module):
 
 
 class ConvStream(Stream):
-    """Four blocks of convolution, batch norm, ReLU and max pooling (Tables 3 and 4), then an LSTM
-    if `lstm` > 0.
+    """Four blocks of convolution, batch norm, ReLU and max pooling (Tables 3 and 4), then an LSTM.
+
+    `lstm` is its width; at 0 there is none.
 
     channels: of the four blocks, 64, 64, 128 and 128 in the paper. Tokens are the maps before the
     last pooling, or with an LSTM its states; the 1D stream's are averaged to 16.
@@ -174,69 +206,93 @@ class ConvStream(Stream):
 
     def __init__(self, dims: int, channels: Sequence[int], lstm: int = 0) -> None:
         super().__init__()
-        self.dims, self.channels, self.width = dims, channels[-1], lstm or channels[-1]
-        kernel, pools = ((1, 3), ((1, 4),) * 3) if dims == 1 else ((3, 3), ((2, 2), (4, 4), (4, 4)))
-        blocks = [
-            _block(kernel, *sizes)
-            for sizes in zip((1, *channels), channels, (*pools, (1, 1)), strict=False)
-        ]
+        self.dims = dims
+        self.channels = channels[-1]
+        self.width = lstm or channels[-1]
+        kernel = KERNELS[dims]
+        *pools, last = POOLS[dims]
+        pools = [*pools, (1, 1)]  # the last pooling is done apart, behind the tokens
+        inputs = (1, *channels[:-1])
+        blocks = []
+        for before, after, pool in zip(inputs, channels, pools, strict=True):
+            blocks.append(_block(kernel, before, after, pool))
         self.blocks = nn.Sequential(*blocks)
-        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
-        self.pool = nn.MaxPool2d((1, 4) if dims == 1 else (4, 4))
-        self.lstm = nn.LSTM(channels[-1], lstm, batch_first=True) if lstm else None
+        # faster on a CPU
+        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pool = nn.MaxPool2d(last)
+        self.lstm = None
+        if lstm:
+            self.lstm = nn.LSTM(channels[-1], lstm, batch_first=True)
 
     def forward(self, values: Tensor) -> Tensor:
-        return self._sequence(self._maps(values))[:, -1]
+        maps = self._maps(values)
+        steps = self._sequence(maps)
+        return steps[:, -1]
 
     def tokens(self, values: Tensor) -> Tensor:
         maps = self._maps(values)
-        tokens = self._sequence(maps).transpose(1, 2) if self.lstm else maps.flatten(2)
-        few = nn.functional.adaptive_avg_pool1d(tokens, TOKENS) if self.dims == 1 else tokens
-        return few.transpose(1, 2)
+        tokens = maps.flatten(2)  # (batch, channels, tokens)
+        if self.lstm:
+            tokens = self._sequence(maps).transpose(1, 2)
+        if self.dims == 1:
+            tokens = nn.functional.adaptive_avg_pool1d(tokens, TOKENS)
+        return tokens.transpose(1, 2)
 
     def _maps(self, values: Tensor) -> Tensor:
-        """(batch, channels, 1, samples / 64): one row of an image; or (batch, channels, 4, frames /
+        """(batch, channels, 1, samples / 64), one row of an image, or (batch, channels, 4, frames /
         32).
         """
-        image = values[:, None] if self.dims == 1 else values.transpose(1, 2)
-        return self.blocks(image[:, None].to(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+        rows = values[:, None] if self.dims == 1 else values.transpose(1, 2)
+        image = rows[:, None].to(memory_format=torch.channels_last)
+        return self.blocks(image)  # type: ignore[no-any-return]
 
     def _sequence(self, maps: Tensor) -> Tensor:
         """(batch, steps, width): of a 2D stream, one step."""
-        steps = self.pool(maps).flatten(2).transpose(1, 2)
-        return self.lstm(steps)[0] if self.lstm else steps  # type: ignore[no-any-return]
+        pooled = self.pool(maps)
+        steps = pooled.flatten(2).transpose(1, 2)
+        if self.lstm:
+            steps, _ = self.lstm(steps)
+        return steps  # type: ignore[no-any-return]
 
 
 class ResNetStream(Stream):
-    """ResNet-18, pre-trained on ImageNet, on a spectrogram as a grey image; its last map's
-    positions are the tokens.
+    """ResNet-18, pre-trained on ImageNet, on a spectrogram as a grey image.
+
+    The positions of its last map are the tokens.
     """
 
     dims = 2
 
     def __init__(self, weights: Weights, channels: int, tiny: bool) -> None:
         super().__init__()
-        self.channels = self.width = channels
+        self.channels = channels
+        self.width = channels
         self.resnet = _resnet(weights, tiny)
-        self.project = nn.Linear(self.resnet.config.hidden_sizes[-1], channels)
+        last = self.resnet.config.hidden_sizes[-1]
+        self.project = nn.Linear(last, channels)
 
     def forward(self, values: Tensor) -> Tensor:
-        return self.tokens(values).mean(1)
+        tokens = self.tokens(values)
+        return tokens.mean(1)
 
     def tokens(self, values: Tensor) -> Tensor:
-        image = values.transpose(1, 2)[:, None].expand(-1, 3, -1, -1)
+        grey = values.transpose(1, 2)[:, None]
+        image = grey.expand(-1, 3, -1, -1)
         maps = self.resnet(image).last_hidden_state  # (batch, 512, 4, frames / 32)
-        return self.project(maps.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+        places = maps.flatten(2).transpose(1, 2)
+        return self.project(places)  # type: ignore[no-any-return]
 
 
 def _block(
     kernel: tuple[int, int], inputs: int, outputs: int, pool: tuple[int, int]
 ) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
-    norm = nn.BatchNorm2d(outputs)
+    height, width = kernel
     return nn.Sequential(
-        conv, norm, nn.MaxPool2d(pool), nn.ReLU()
-    )  # ReLU first gives the same, on more values
+        nn.Conv2d(inputs, outputs, kernel, padding=(height // 2, width // 2)),
+        nn.BatchNorm2d(outputs),
+        nn.MaxPool2d(pool),
+        nn.ReLU(),  # before the pooling it would give the same, on more values
+    )
 
 
 def _resnet(weights: Weights, tiny: bool) -> Any:
@@ -246,7 +302,16 @@ def _resnet(weights: Weights, tiny: bool) -> Any:
 
     if not weights.random:
         return load_pretrained(ResNetModel, weights)
-    sizes: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 8, 8, 8]} if tiny else {}
-    depths = [1, 1, 1, 1] if tiny else [2, 2, 2, 2]
-    sizes = sizes or {"hidden_sizes": [64, 128, 256, 512]}
-    return ResNetModel(ResNetConfig(depths=depths, layer_type="basic", **sizes))
+    config = ResNetConfig(
+        layer_type="basic",
+        depths=[2, 2, 2, 2],
+        hidden_sizes=[64, 128, 256, 512],
+    )
+    if tiny:
+        config = ResNetConfig(
+            layer_type="basic",
+            depths=[1, 1, 1, 1],
+            hidden_sizes=[8, 8, 8, 8],
+            embedding_size=8,
+        )
+    return ResNetModel(config)

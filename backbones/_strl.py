@@ -1,6 +1,4 @@
-"""What `strl` reads (clips in segments), and its network (Chen, Z. et al. 2023, section 4 and
-Algorithm 1).
-"""
+"""The features of `strl`, clips in segments, and its network (Chen, Z. et al. 2023, section 4)."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -43,14 +41,23 @@ class Segments(Feature):
         return self.of.parameters
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        clips = [self._cut(w) for w in waveforms]
-        found = iter(self.of.extract([part for clip in clips for part in clip], device))
-        return [np.stack([next(found) for _ in clip]) for clip in clips]
+        clips = [self._cut(waveform) for waveform in waveforms]
+        every = [segment for clip in clips for segment in clip]
+        arrays = iter(self.of.extract(every, device))
+        result = []
+        for clip in clips:
+            own = [next(arrays) for _ in clip]
+            result.append(np.stack(own))
+        return result
 
     def _cut(self, samples: "Waveform") -> "list[Waveform]":
         size = round(self.seconds * SAMPLE_RATE) or len(samples)
-        count = max(1, (math.ceil if self.pad_last else math.floor)(len(samples) / size))
-        return list(at_least(samples, count * size)[: count * size].reshape(count, size))
+        whole = len(samples) / size
+        count = math.ceil(whole) if self.pad_last else math.floor(whole)
+        count = max(1, count)
+        used = at_least(samples, count * size)[: count * size]
+        segments = used.reshape(count, size)
+        return list(segments)
 
 
 # --- network ---
@@ -58,7 +65,7 @@ class Segments(Feature):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths of the network: the paper's, or ours where it tells none (recurrent, width)."""
+    """Widths of the network: the paper's, or ours where it states none (recurrent, width)."""
 
     multiscale: int = 16  # channels of each parallel convolution
     channels: int = 48
@@ -87,10 +94,11 @@ class Strl(nn.Module):
         self.standardise: Any = nn.ModuleDict({"lld": Standardise(1, DESCRIPTORS)})
         if utterance:
             self.standardise["functionals"] = Standardise(1, FUNCTIONALS)
-        self.utterance = (
-            nn.Sequential(nn.Linear(FUNCTIONALS, utterance), nn.ReLU()) if utterance else None
-        )
-        self.frame, self.fusion = frame, fusion
+        self.utterance = None
+        if utterance:
+            self.utterance = nn.Sequential(nn.Linear(FUNCTIONALS, utterance), nn.ReLU())
+        self.frame = frame
+        self.fusion = fusion
         self.classify = nn.Linear(fusion.width, classes)
         self.multilabel = multilabel
 
@@ -99,42 +107,50 @@ class Strl(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor | Padded:
         """(batch, classes); in training (batch, segments, classes)."""
-        lengths, mask = inputs["lld"].lengths, inputs["lld"].mask
-        ready = {name: layer(inputs[name].values) for name, layer in self.standardise.items()}
-        parts = self.frame(ready["lld"][mask])
-        if self.utterance is not None:  # functionals: (batch, segments or 1, 1, 1582)
-            parts.append(
-                self.utterance(ready["functionals"].expand(-1, mask.shape[1], -1, -1)[mask][:, 0])
-            )
+        lengths = inputs["lld"].lengths
+        mask = inputs["lld"].mask  # (batch, segments)
+        descriptors = self.standardise["lld"](inputs["lld"].values)
+        parts = self.frame(descriptors[mask])
+        if self.utterance is not None:
+            parts.append(self._of_utterance(inputs["functionals"], mask))
         logits = self.classify(self.fusion(parts))
         each = logits.new_zeros(*mask.shape, logits.shape[1])
         each[mask] = logits
-        return (
-            Padded(each, lengths)
-            if self.training
-            else decide(Padded(each.float(), lengths), self.multilabel)
-        )
+        if self.training:
+            return Padded(each, lengths)
+        return decide(Padded(each.float(), lengths), self.multilabel)
+
+    def _of_utterance(self, functionals: Padded, mask: Tensor) -> Tensor:
+        """What the utterance module makes of (batch, segments or 1, 1, 1582)."""
+        assert self.utterance is not None
+        values = self.standardise["functionals"](functionals.values)
+        each = values.expand(-1, mask.shape[1], -1, -1)
+        return self.utterance(each[mask][:, 0])  # type: ignore[no-any-return]
 
 
 def decide(segments: Padded, multilabel: bool) -> Tensor:
-    """Logits of the mean probability over a clip's segments: (batch, classes) of (batch, segments,
-    classes).
+    """Logits of the mean probability over a clip's segments.
+
+    (batch, segments, classes) -> (batch, classes)
     """
     if not multilabel:
-        return _log_mean(segments.values.log_softmax(2), segments)
-    yes, no = F.logsigmoid(segments.values), F.logsigmoid(-segments.values)
+        logs = segments.values.log_softmax(2)
+        return _log_mean(logs, segments)
+    yes = F.logsigmoid(segments.values)
+    no = F.logsigmoid(-segments.values)
     return _log_mean(yes, segments) - _log_mean(no, segments)
 
 
 def _log_mean(logs: Tensor, segments: Padded) -> Tensor:
     """Logarithm of the mean of exp(logs) over each clip's own segments."""
-    own = logs.masked_fill(~segments.mask[..., None], -math.inf)
-    return own.logsumexp(1) - segments.lengths.log()[:, None]
+    padding = ~segments.mask[..., None]
+    own = logs.masked_fill(padding, -math.inf)
+    log_counts = segments.lengths.log()[:, None]
+    return own.logsumexp(1) - log_counts
 
 
 class FrameModule(nn.Module):
-    """Descriptors, (batch, frames, 76) -> what attention finds on the CNN's map, and what the
-    temporal module tells.
+    """Descriptors (batch, frames, 76) -> attention over the CNN's map, and the temporal module.
 
     kernels: heights over descriptors and over frames of the two parallel convolutions.
     """
@@ -142,19 +158,25 @@ class FrameModule(nn.Module):
     def __init__(self, sizes: Sizes, kernels: tuple[int, int], temporal: nn.Module) -> None:
         super().__init__()
         inner = sizes.channels
-        self.over_descriptors = nn.Conv2d(1, sizes.multiscale, (kernels[0], 1), padding="same")
-        self.over_frames = nn.Conv2d(1, sizes.multiscale, (1, kernels[1]), padding="same")
+        height, width = kernels
+        self.over_descriptors = nn.Conv2d(1, sizes.multiscale, (height, 1), padding="same")
+        self.over_frames = nn.Conv2d(1, sizes.multiscale, (1, width), padding="same")
         self.blocks = nn.Sequential(
-            *(_block(i, inner) for i in (2 * sizes.multiscale, inner, inner))
+            _block(2 * sizes.multiscale, inner),
+            _block(inner, inner),
+            _block(inner, inner),
         )
         self.attention = nn.Linear(inner, 1, bias=False)
         self.temporal = temporal
 
     def forward(self, frames: Tensor) -> list[Tensor]:
         image = frames.transpose(1, 2)[:, None]  # (batch, 1, 76, frames)
-        maps = self.blocks(torch.cat([self.over_descriptors(image), self.over_frames(image)], 1))
+        over_descriptors = self.over_descriptors(image)
+        over_frames = self.over_frames(image)
+        maps = self.blocks(torch.cat([over_descriptors, over_frames], 1))
         positions = maps.flatten(2).transpose(1, 2)  # (batch, 9 * (frames // 8), channels)
-        attended = (self.attention(positions).softmax(1) * positions).sum(1)
+        weights = self.attention(positions).softmax(1)
+        attended = (weights * positions).sum(1)
         return [attended, self.temporal(frames)]
 
 
@@ -167,13 +189,12 @@ class Recurrent(nn.Module):
         self.width = width * (1 + both)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.lstm(frames)[0].mean(1)  # type: ignore[no-any-return]
+        states, _ = self.lstm(frames)
+        return states.mean(1)  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
-    """Mean over time of one transformer layer with sinusoidal positions; the paper tells nothing of
-    its sizes.
-    """
+    """Mean over time of one transformer layer with sinusoidal positions; its sizes are ours."""
 
     def __init__(self, width: int, heads: int = 8) -> None:
         super().__init__()
@@ -182,26 +203,35 @@ class Transformer(nn.Module):
         self.width = width
 
     def forward(self, frames: Tensor) -> Tensor:
+        hidden = self.project(frames) + self._places(frames)
+        return self.layer(hidden).mean(1)  # type: ignore[no-any-return]
+
+    def _places(self, frames: Tensor) -> Tensor:
+        """Sinusoidal positions, (frames, width)."""
         time = torch.arange(frames.shape[1], device=frames.device)[:, None]
-        rates = 1e4 ** (-torch.arange(0, self.width, 2, device=frames.device) / self.width)
-        places = torch.cat([(time * rates).sin(), (time * rates).cos()], 1)
-        return self.layer(self.project(frames) + places).mean(1)  # type: ignore[no-any-return]
+        channels = torch.arange(0, self.width, 2, device=frames.device)
+        rates = 1e4 ** (-channels / self.width)
+        angles = time * rates
+        return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 class GroupFusion(nn.Module):
-    """Each part projected to one token, attention over the two or three tokens, all of them side by
-    side.
-    """
+    """Each part projected to one token, and attention over the two or three tokens."""
 
     def __init__(self, widths: Sequence[int], width: int, heads: int) -> None:
         super().__init__()
-        self.project = nn.ModuleList(nn.Linear(w, width) for w in widths)
+        projections = [nn.Linear(part, width) for part in widths]
+        self.project = nn.ModuleList(projections)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.width = len(widths) * width
 
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
-        tokens = torch.stack([layer(p) for layer, p in zip(self.project, parts, strict=True)], 1)
-        return self.attention(tokens, tokens, tokens, need_weights=False)[0].flatten(1)  # type: ignore[no-any-return]
+        projected = []
+        for layer, part in zip(self.project, parts, strict=True):
+            projected.append(layer(part))
+        tokens = torch.stack(projected, 1)  # (batch, parts, width)
+        attended, _ = self.attention(tokens, tokens, tokens, need_weights=False)
+        return attended.flatten(1)  # type: ignore[no-any-return]
 
 
 class DimensionFusion(nn.Module):
@@ -220,11 +250,12 @@ class DimensionFusion(nn.Module):
 
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
         features = torch.cat(list(parts), 1)[..., None]  # (batch, dimensions, 1)
-        query, key, value = self.project(features).transpose(1, 2)[..., None].chunk(3, 1)
-        heads = F.scaled_dot_product_attention(query, key, value)[
-            ..., 0
-        ]  # (batch, heads, dimensions)
-        return self.join(heads.transpose(1, 2))[..., 0]  # type: ignore[no-any-return]
+        projected = self.project(features).transpose(1, 2)[..., None]
+        query, key, value = projected.chunk(3, 1)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        heads = attended[..., 0]  # (batch, heads, dimensions)
+        joined = self.join(heads.transpose(1, 2))
+        return joined[..., 0]  # type: ignore[no-any-return]
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -247,13 +278,25 @@ def build(
     multilabel: bool,
 ) -> Strl:
     """The network of a variant."""
-    both = 2 * sizes.recurrent
-    over_time = (
-        Transformer(both)
-        if temporal == "transformer"
-        else Recurrent(sizes.recurrent, temporal == "bilstm")
-    )
-    widths = [sizes.channels, over_time.width, *([sizes.width] if utterance else [])]
-    fusion = GroupFusion(widths, sizes.width, heads) if groups else DimensionFusion(widths, heads)
+    over_time = _over_time(temporal, sizes)
+    widths = [sizes.channels, over_time.width]
+    if utterance:
+        widths.append(sizes.width)
+    fusion = _fusion(groups, widths, sizes, heads)
     frame = FrameModule(sizes, kernels, over_time)
-    return Strl(frame, fusion, sizes.width if utterance else 0, classes, multilabel)
+    of_utterance = sizes.width if utterance else 0
+    return Strl(frame, fusion, of_utterance, classes, multilabel)
+
+
+def _over_time(temporal: str, sizes: Sizes) -> Transformer | Recurrent:
+    if temporal == "transformer":
+        return Transformer(2 * sizes.recurrent)
+    return Recurrent(sizes.recurrent, both=temporal == "bilstm")
+
+
+def _fusion(
+    groups: bool, widths: Sequence[int], sizes: Sizes, heads: int
+) -> GroupFusion | DimensionFusion:
+    if groups:
+        return GroupFusion(widths, sizes.width, heads)
+    return DimensionFusion(widths, heads)

@@ -21,18 +21,20 @@ Matrix = NDArray[np.float64]
 
 
 class LinearSvm(MeanClassifier):
-    """One machine per class against all others (squared hinge loss, L2 penalty), on standardised
-    inputs.
+    """One machine per class against all others, with squared hinge loss and L2 penalty.
 
-    cost: C; 0 takes of COSTS the one with the best validation score (UA; several labels per clip:
-    F1 macro), of equal ones the smallest. The machine is not trained again on the validation part.
+    Inputs are standardised. `cost` is C; at 0 it is the one of COSTS with the best validation
+    score (UA, or F1 macro with several labels per clip), the smallest of equal ones. The machine is
+    not trained again on the validation part.
     """
 
     def __init__(
         self, name: str, dim: int, classes: int, multilabel: bool, cost: float, balanced: bool
     ) -> None:
         super().__init__(name, dim, classes)
-        self.multilabel, self.cost, self.balanced = multilabel, cost, balanced
+        self.multilabel = multilabel
+        self.cost = cost
+        self.balanced = balanced
 
     def fit(
         self,
@@ -41,61 +43,85 @@ class LinearSvm(MeanClassifier):
         valid_inputs: Iterable[Inputs],
         valid_targets: Tensor,
     ) -> None:
-        """Standardise by the training part, solve for each cost, keep the best on the validation
-        part.
-        """
+        """Standardise by the training part and keep the best cost on the validation part."""
         device = self.classify.weight.device
         self.cpu()
-        train, valid = (
-            torch.cat([i[self.name].mean().cpu() for i in part]) for part in (inputs, valid_inputs)
-        )
-        self.standardise.calibrate(
-            [Padded(train[:, None], torch.ones(len(train), dtype=torch.long))]
-        )
-        values, held = (self.standardise(part).double().numpy() for part in (train, valid))
-        basis, corner = np.linalg.qr(
-            values.T
-        )  # a solution lies in the span of the clips: (dim, k), (k, clips)
-        truth, valid_truth = (part.cpu().bool().numpy() for part in (targets, valid_targets))
+        train = self._means(inputs)
+        valid = self._means(valid_inputs)
+        self._standardise_by(train)
+        values = self._standardised(train)
+        held = self._standardised(valid)
+        truth = targets.cpu().bool().numpy()
+        valid_truth = valid_targets.cpu().bool().numpy()
+        # a solution lies in the span of the clips: (dim, k), (k, clips)
+        basis, corner = np.linalg.qr(values.T)
+        costs = [self.cost] if self.cost else COSTS
         best = -1.0
-        for cost in [self.cost] if self.cost else COSTS:
+        for cost in costs:
             inner, bias = _solve(corner.T, truth, cost, self.balanced)
             weights = inner @ basis.T
-            score = self._score(held @ weights.T + bias, valid_truth)
+            decisions = held @ weights.T + bias
+            score = self._score(decisions, valid_truth)
             if score > best:
                 best = score
-                self.classify.load_state_dict(
-                    {"weight": torch.from_numpy(weights), "bias": torch.from_numpy(bias)}
-                )
+                self._keep(weights, bias)
         self.to(device)
 
+    def _means(self, inputs: Iterable[Inputs]) -> Tensor:
+        """(clips, dim)."""
+        means = [batch[self.name].mean().cpu() for batch in inputs]
+        return torch.cat(means)
+
+    def _standardise_by(self, train: Tensor) -> None:
+        lengths = torch.ones(len(train), dtype=torch.long)
+        self.standardise.calibrate([Padded(train[:, None], lengths)])
+
+    def _standardised(self, values: Tensor) -> Matrix:
+        result: Matrix = self.standardise(values).double().numpy()
+        return result
+
+    def _keep(self, weights: Matrix, bias: Matrix) -> None:
+        state = {"weight": torch.from_numpy(weights), "bias": torch.from_numpy(bias)}
+        self.classify.load_state_dict(state)
+
     def _score(self, decisions: Matrix, truth: NDArray[np.bool_]) -> float:
-        likeliest = np.eye(decisions.shape[1], dtype=bool)[decisions.argmax(1)]
-        said = decisions > 0 if self.multilabel else likeliest
-        counts = np.stack([(truth & said).sum(0), (~truth & said).sum(0), (truth & ~said).sum(0)])
-        return float((f1_macro if self.multilabel else ua)(counts))
+        if self.multilabel:
+            score, said = f1_macro, decisions > 0
+        else:
+            one_per_class = np.eye(decisions.shape[1], dtype=bool)
+            score, said = ua, one_per_class[decisions.argmax(1)]
+        right = (truth & said).sum(0)
+        wrong = (~truth & said).sum(0)
+        missed = (truth & ~said).sum(0)
+        return float(score(np.stack([right, wrong, missed])))
 
 
 def _solve(
     values: Matrix, truth: NDArray[np.bool_], cost: float, balanced: bool
 ) -> tuple[Matrix, Matrix]:
-    """Weights (classes, dim) and biases (classes,); a class that all clips or none have is a bias
-    alone.
+    """Weights (classes, dim) and biases (classes,).
+
+    A class that all clips have, or none, is a bias alone.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    weights, bias = np.zeros((truth.shape[1], values.shape[1])), np.where(truth.all(0), 1.0, -1.0)
-    weight, dual = (
-        "balanced" if balanced else None,
-        values.shape[0] <= values.shape[1],
-    )  # the faster of two solvers
-    for label in np.flatnonzero(truth.any(0) & ~truth.all(0)):
+    clips, dim = values.shape
+    classes = truth.shape[1]
+    weights = np.zeros((classes, dim))
+    bias = np.where(truth.all(0), 1.0, -1.0)
+    divided = truth.any(0) & ~truth.all(0)
+    for label in np.flatnonzero(divided):
         machine = LinearSVC(
-            C=cost, class_weight=weight, dual=dual, max_iter=ITERATIONS, random_state=0
+            C=cost,
+            class_weight="balanced" if balanced else None,
+            dual=clips <= dim,  # the faster of two solvers
+            max_iter=ITERATIONS,
+            random_state=0,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             machine.fit(values, truth[:, label])
-        weights[label], bias[label] = machine.coef_[0], machine.intercept_[0]
+        weights[label] = machine.coef_[0]
+        bias[label] = machine.intercept_[0]
     return weights, bias

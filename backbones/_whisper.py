@@ -1,4 +1,4 @@
-"""What the Whisper backbones share: features, networks and recipes for each mode and variant."""
+"""The base of the Whisper backbones: features, networks and recipes of each mode and variant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from bench.encoders.whisper_checkpoint import Dims
 
 CHEN = "Chen et al. 2024, arXiv 2405.04128"
-WHISPER = "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision (arXiv 2212.04356)"
+WHISPER = (
+    "Radford et al. 2023, Robust Speech Recognition via Large-Scale Weak Supervision "
+    "(arXiv 2212.04356)"
+)
 
 
 def everywhere(
     hub_id: str, revision: str | None, licence: str, parameters: int
 ) -> Mapping[str, Checkpoint]:
     """One checkpoint for every language: Whisper is multilingual."""
-    return {"*": Checkpoint(hub_id, revision, licence, parameters)}
+    checkpoint = Checkpoint(hub_id, revision, licence, parameters)
+    return {"*": checkpoint}
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class WhisperOptions:
 
     pad: Literal["auto", "own", "30s"] = option(
         "auto",
-        "what the encoder sees: the clip's own length, or a window of 30 s; auto: own in finetune, 30s in probe",
+        "what the encoder sees: the clip's own length, or a window of 30 s; "
+        "auto: own in finetune, 30s in probe",
     )
     max_seconds: float = option(
         0.0, "seconds of a clip that are read; 0: all, in windows of 30 s", low=0
@@ -54,22 +59,24 @@ class Whisper(Backbone):
 
     reads = "log-mel (Whisper's)"
     variants: ClassVar[Mapping[str, str]] = {
-        "released": "Chen's code: encoder frozen, 30 s windows, decoder trained on its start token alone, 1 epoch"
+        "released": "Chen's code: encoder frozen, 30 s windows, decoder trained on its start token "
+        "alone, 1 epoch"
     }
     citation = f"{WHISPER}; {CHEN}"
     Options = WhisperOptions
 
     def refuses(self, setup: Setup) -> str | None:
         if self.variant == "released" and setup.mode == "probe":
-            return "released trains Whisper's decoder, so there is nothing to probe; use --mode finetune"
+            return (
+                "released trains Whisper's decoder, so there is nothing to probe; "
+                "use --mode finetune"
+            )
         return None
 
     def options(self) -> WhisperOptions:
-        return (
-            WhisperOptions(pad="30s", max_seconds=30.0)
-            if self.variant == "released"
-            else WhisperOptions()
-        )
+        if self.variant == "released":
+            return WhisperOptions(pad="30s", max_seconds=30.0)
+        return WhisperOptions()
 
     def recipe(self, setup: Setup) -> Recipe:
         tiny = setup.scale == "tiny"
@@ -77,18 +84,24 @@ class Whisper(Backbone):
             return probe_recipe(tiny)
         if tiny:
             return Recipe(epochs=10, batch_size=16, learning_rate=1e-3, patience=0)
-        return self._released(setup) if self.variant == "released" else self._mended()
+        if self.variant == "released":
+            return self._released(setup)
+        return self._fixed()
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from bench.encoders.whisper import OwnFrames, WhisperMeans, WhisperStates, log_mel
 
-        dims, padding, seconds = self._dims(setup), _padding(setup), setup.options.max_seconds
+        dims = self._dims(setup)
+        padding = _padding(setup)
+        seconds = setup.options.max_seconds
         if self.variant == "released":
             return {"states": WhisperStates(self.weights(setup), dims, padding, seconds)}
         if setup.mode == "probe":
             return {"states": WhisperMeans(self.weights(setup), dims, padding, seconds)}
-        mel = {"mel": log_mel(dims.mels, padding, seconds)}
-        return mel if padding == "own" else {**mel, "frames": OwnFrames(seconds)}
+        features = {"mel": log_mel(dims.mels, padding, seconds)}
+        if padding == "30s":
+            features["frames"] = OwnFrames(seconds)
+        return features
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._whisper_net import DecoderClassifier, EncoderClassifier
@@ -97,30 +110,26 @@ class Whisper(Backbone):
 
         dims = self._dims(setup)
         if setup.mode == "probe":
-            return LayerProbe("states", dims.encoder_layers + 1, dims.width, setup.classes)
+            states = dims.encoder_layers + 1
+            return LayerProbe("states", states, dims.width, setup.classes)
         released = self.variant == "released"
-        part: Any = load("decoder" if released else "encoder", self.weights(setup), dims)
+        trained: Any = load("decoder" if released else "encoder", self.weights(setup), dims)
         if setup.options.checkpointing:
-            recompute(part)
-        return (DecoderClassifier if released else EncoderClassifier)(
-            part, setup.classes, setup.options.dropout
-        )
+            recompute(trained)
+        classifier = DecoderClassifier if released else EncoderClassifier
+        return classifier(trained, setup.classes, setup.options.dropout)
 
     def _dims(self, setup: Setup) -> "Dims":
         from bench.encoders.whisper_checkpoint import SIZES, read_dims, tiny
 
         if setup.scale == "tiny":
             return tiny(self.size)
-        return (
-            SIZES[self.size]
-            if setup.weights in (None, "random")
-            else read_dims(self.weights(setup))
-        )
+        if setup.weights in (None, "random"):
+            return SIZES[self.size]
+        return read_dims(self.weights(setup))
 
-    def _mended(self) -> Recipe:
-        """The whole encoder at a rate that keeps what it knows, until the validation part says stop
-        (ours).
-        """
+    def _fixed(self) -> Recipe:
+        """Ours: the whole encoder at a low rate, stopped by the validation part."""
         small = self.batch_size < 16
         return Recipe(
             epochs=10,
@@ -131,8 +140,9 @@ class Whisper(Backbone):
         )
 
     def _released(self, setup: Setup) -> Recipe:
-        """Chen's notebooks on transformers' Trainer, whose defaults hold where they say nothing; no
-        epoch is chosen.
+        """Chen's notebooks on transformers' Trainer, with its defaults where they state nothing.
+
+        No epoch is chosen.
         """
         epochs = 3 if setup.multilabel and self.batch_size == 16 else 1
         return Recipe(
@@ -151,4 +161,5 @@ class Whisper(Backbone):
 def _padding(setup: Setup) -> "Padding":
     if setup.options.pad != "auto":
         return setup.options.pad  # type: ignore[no-any-return]
-    return "30s" if setup.mode == "probe" else "own"
+    probing = setup.mode == "probe"
+    return "30s" if probing else "own"

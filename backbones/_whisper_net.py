@@ -10,21 +10,25 @@ from bench.training.layers import Head
 
 
 class EncoderClassifier(nn.Module):
-    """A trained encoder, the mean of its output over each clip's own positions, and the head.
+    """A trained encoder, the mean of its output over each clip's own positions, and a head.
 
     Reads `mel`, and `frames` (how many of them are the clip's own) where the log-mel is padded.
     """
 
     def __init__(self, encoder: Any, classes: int, dropout: float) -> None:
         super().__init__()
+        width = encoder.config.d_model
         self.encoder = encoder
-        self.head = Head(encoder.config.d_model, classes, dropout)
+        self.head = Head(width, classes, dropout)
 
     def forward(self, inputs: Inputs) -> Tensor:
         states = encode(self.encoder, inputs["mel"])
         if "frames" in inputs:
-            states = Padded(states.values, positions(inputs["frames"].values[:, 0, 0].long()))
-        return self.head(states.mean())  # type: ignore[no-any-return]
+            frames = inputs["frames"].values[:, 0, 0]
+            own = positions(frames.long())
+            states = Padded(states.values, own)
+        mean = states.mean()
+        return self.head(mean)  # type: ignore[no-any-return]
 
 
 class DecoderClassifier(nn.Module):
@@ -34,8 +38,10 @@ class DecoderClassifier(nn.Module):
 
     def __init__(self, decoder: Any, classes: int, dropout: float) -> None:
         super().__init__()
+        width = decoder.config.d_model
         self.decoder = decoder
-        self.head = Head(decoder.config.d_model, classes, dropout)
+        self.head = Head(width, classes, dropout)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        return self.head(decode_start(self.decoder, inputs["states"]))  # type: ignore[no-any-return]
+        output = decode_start(self.decoder, inputs["states"])
+        return self.head(output)  # type: ignore[no-any-return]

@@ -26,15 +26,19 @@ class ByolOptions:
 
 
 class ByolS(Backbone):
-    """The 512-dimensional AudioNTT2020. Its weights are on no hub: `--weights byol-s=PATH` names
-    the .pth file.
+    """AudioNTT2020 with 512 dimensions.
+
+    Its weights are on no hub: `--weights byol-s=PATH` names the .pth file.
     """
 
-    summary = "BYOL-S: 3 convolution and 2 linear layers, 0.6 M parameters; random weights unless a path is given"
+    summary = (
+        "BYOL-S: 3 convolution and 2 linear layers, 0.6 M parameters; "
+        "random weights unless a path is given"
+    )
     reads = "log-mel (64 HTK mels)"
     citation = (
-        "Elbanna et al. 2022, BYOL-S: Learning Self-supervised Speech Representations by Bootstrapping "
-        "(arXiv 2206.12038); Niizumi et al. 2021, BYOL for Audio (arXiv 2103.06695)"
+        "Elbanna et al. 2022, BYOL-S: Learning Self-supervised Speech Representations by "
+        "Bootstrapping (arXiv 2206.12038); Niizumi et al. 2021, BYOL for Audio (arXiv 2103.06695)"
     )
     licence = "MIT"
     url = "https://github.com/Neclow/SERAB"
@@ -62,7 +66,9 @@ class ByolS(Backbone):
         logmel = ByolInput(setup.options.norm)
         if setup.mode == "finetune":
             return {"logmel": logmel}
-        return {"embedding": ByolEmbedding(self.weights(setup), logmel, *_sizes(setup))}
+        weights = self.weights(setup)
+        channels, dim = _sizes(setup)
+        return {"embedding": ByolEmbedding(weights, logmel, channels, dim)}
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._byol import FineTuned, load
@@ -77,4 +83,6 @@ class ByolS(Backbone):
 
 def _sizes(setup: Setup) -> tuple[int, int]:
     """Channels of the convolutions, dimensions of the embedding."""
-    return (16, 64) if setup.scale == "tiny" else (64, 512)
+    if setup.scale == "tiny":
+        return 16, 64
+    return 64, 512

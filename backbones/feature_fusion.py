@@ -60,14 +60,15 @@ class FeatureFusion(FusionBackbone):
     )
     reads = "waveform (frozen convolutional front end), F0 at 16 kHz, MFCC-39"
     citation = (
-        "Wang et al. 2025, Deep Learning-Based Feature Fusion for Emotion Analysis and Suicide Risk Differentiation "
-        "in Chinese Psychological Support Hotlines (arXiv 2501.08696)"
+        "Wang et al. 2025, Deep Learning-Based Feature Fusion for Emotion Analysis and Suicide "
+        "Risk Differentiation in Chinese Psychological Support Hotlines (arXiv 2501.08696)"
     )
     licence = "MIT (the authors' code has none); checkpoints: Apache-2.0, Vietnamese CC-BY-NC-4.0"
     url = "https://arxiv.org/abs/2501.08696"
     Options = FeatureFusionOptions
     variants: ClassVar[Mapping[str, str]] = {
-        "released": "the authors' code: self-attention over one vector, piptrack's maximum in place of F0, no masks",
+        "released": "the authors' code: self-attention over one vector, piptrack's maximum in "
+        "place of F0, no masks",
         "wav2vec2-only": "Table III: wav2vec 2.0 alone",
         "pitch-only": "Table III: the pitch encoder alone",
         "mfcc-only": "Table III: the BiLSTM on MFCCs alone",

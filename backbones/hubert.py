@@ -17,9 +17,7 @@ ENGLISH = Checkpoint(
 
 
 class Hubert(SpeechEncoder):
-    """Base on 960 h of English, or on 10,000 h of Mandarin where the task is; the rate is Chen's
-    for Mandarin.
-    """
+    """Base, trained on 960 h of English or, for Mandarin, 10,000 h of it at Chen's rate."""
 
     kind = "hubert"
     summary = "HuBERT base: 12 layers of 768"
@@ -40,7 +38,9 @@ class Hubert(SpeechEncoder):
     }
 
     def checkpoint(self, setup: Setup) -> Checkpoint:
-        return ENGLISH if self.variant == "released" else super().checkpoint(setup)
+        if self.variant == "released":
+            return ENGLISH
+        return super().checkpoint(setup)
 
     def finetuning(self, setup: Setup) -> Recipe:
         released = self.variant == "released"

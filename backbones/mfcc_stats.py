@@ -1,4 +1,4 @@
-"""Mean and deviation of MFCCs under a linear classifier: the floor that every other row must beat."""
+"""Mean and deviation of MFCCs, a linear classifier: the floor that every other row must beat."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 class MfccStats(Backbone):
     """The same small linear classifier in both modes and at both scales."""
 
-    summary = "mean and deviation of MFCC-39 over the clip, a linear classifier: the floor every other row must beat"
+    summary = (
+        "mean and deviation of MFCC-39 over the clip, a linear classifier: "
+        "the floor every other row must beat"
+    )
     reads = "MFCC-39"
     citation = "Davis & Mermelstein 1980, IEEE Trans. ASSP 28(4), 357-366 (the coefficients)"
     licence = "MIT"

@@ -32,11 +32,13 @@ class MultistreamOptions:
     )
     spectrum: Literal["mel", "linear"] = option(
         "mel",
-        "the 128 bands of the STFT stream: mels of a 128 ms window, or the bins of one of 254 samples",
+        "the 128 bands of the STFT stream: mels of a 128 ms window, or the bins of one of 254 "
+        "samples",
     )
     tokens: Literal["maps", "lstm"] = option(
         "maps",
-        "what the 1D stream gives the attention: its maps before the last pooling, or its LSTM's states",
+        "what the 1D stream gives the attention: its maps before the last pooling, or its LSTM's "
+        "states",
     )
 
 
@@ -74,11 +76,14 @@ class Multistream(Backbone):
     per class are no part of it.
     """
 
-    summary = "1D waveform, 2D MFCC and 2D log-mel streams of 4 convolutions, non-local attention; from scratch"
+    summary = (
+        "1D waveform, 2D MFCC and 2D log-mel streams of 4 convolutions, non-local attention; "
+        "from scratch"
+    )
     reads = "waveform, MFCC-128 and log-mel-128, mirror-padded to 5 s"
     citation = (
-        "Ha et al. 2024, Emotional Inference from Speech Signals Informed by Multiple Stream DNNs Based Non-Local "
-        "Attention Mechanism (EAI INIS 11(4), doi 10.4108/eetinis.v11i4.4734)"
+        "Ha et al. 2024, Emotional Inference from Speech Signals Informed by Multiple Stream DNNs "
+        "Based Non-Local Attention Mechanism (EAI INIS 11(4), doi 10.4108/eetinis.v11i4.4734)"
     )
     licence = "MIT"
     url = "https://doi.org/10.4108/eetinis.v11i4.4734"
@@ -92,7 +97,8 @@ class Multistream(Backbone):
         "type4": "the MFCC stream with attention",
         "spectrum": "the STFT stream alone",
         "1d-attention": "the 1D stream with attention",
-        "pretrained": f"2D streams are ImageNet's ResNet-18 ({RESNET.hub_id}): our reading of the paper's",
+        "pretrained": f"2D streams are ImageNet's ResNet-18 ({RESNET.hub_id}): our reading of the "
+        "paper's",
     }
     Options = MultistreamOptions
 
@@ -102,7 +108,10 @@ class Multistream(Backbone):
 
     def refuses(self, setup: Setup) -> str | None:
         if setup.mode == "probe":
-            return "it is trained from its first layer on, so there is no frozen encoder to probe; use --mode finetune"
+            return (
+                "it is trained from its first layer on, so there is no frozen encoder to probe; "
+                "use --mode finetune"
+            )
         return None
 
     def recipe(self, setup: Setup) -> Recipe:
@@ -119,20 +128,24 @@ class Multistream(Backbone):
     def weights(self, setup: Setup) -> Weights:
         from bench.contracts.weights import RANDOM, resolve
 
-        pretrained = self.variant == "pretrained" and setup.scale == "full"
-        return resolve(setup.weights, RESNET) if pretrained else RANDOM
+        if self.variant != "pretrained" or setup.scale == "tiny":
+            return RANDOM
+        return resolve(setup.weights, RESNET)
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from backbones._multistream import FixedMfcc, FixedSpectrum, FixedWaveform
 
-        o = setup.options
-        length = (o.seconds, o.rate, o.padding == "mirror")
+        options = setup.options
+        seconds, rate = options.seconds, options.rate
+        mirror = options.padding == "mirror"
+        linear = options.spectrum == "linear"
         every = {
-            "wave": FixedWaveform(*length),
-            "mfcc": FixedMfcc(*length),
-            "spectrum": FixedSpectrum(*length, linear=o.spectrum == "linear"),
+            "wave": FixedWaveform(seconds, rate, mirror),
+            "mfcc": FixedMfcc(seconds, rate, mirror),
+            "spectrum": FixedSpectrum(seconds, rate, mirror, linear=linear),
         }
-        return {name: every[name] for name in DESIGNS[self.variant].streams}
+        design = DESIGNS[self.variant]
+        return {name: every[name] for name in design.streams}
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._multistream import MultiStream
@@ -146,10 +159,12 @@ class Multistream(Backbone):
 
         tiny = setup.scale == "tiny"
         shrink = 8 if tiny else 1
-        channels = [c // shrink for c in CHANNELS]
+        channels = [count // shrink for count in CHANNELS]
         if name != "wave" and design.resnet:
             return ResNetStream(self.weights(setup), channels[-1], tiny)
         if name != "wave":
             return ConvStream(2, channels, design.lstm_2d // shrink)
-        without = design.attention and setup.options.tokens == "maps"
-        return ConvStream(1, channels, 0 if without else design.lstm // shrink)
+        lstm = design.lstm // shrink
+        if design.attention and setup.options.tokens == "maps":
+            lstm = 0
+        return ConvStream(1, channels, lstm)

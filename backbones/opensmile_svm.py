@@ -39,11 +39,15 @@ class OpensmileSvm(Backbone):
     are not calibrated.
     """
 
-    summary = "ComParE 2016's 6,373 functionals, a linear SVM: the baseline that reviewers ask for; extra opensmile"
+    summary = (
+        "ComParE 2016's 6,373 functionals, a linear SVM: the baseline that reviewers ask for; "
+        "extra opensmile"
+    )
     reads = "openSMILE functionals"
     citation = (
-        "Schuller et al. 2016, The Interspeech 2016 ComParE Challenge (the functionals, and a linear SVM on them); "
-        "Eyben et al. 2016, GeMAPS, IEEE Trans. Affective Computing 7(2), 190-202 (egemaps); "
+        "Schuller et al. 2016, The Interspeech 2016 ComParE Challenge (the functionals, and a "
+        "linear SVM on them); Eyben et al. 2016, GeMAPS, IEEE Trans. Affective Computing 7(2), "
+        "190-202 (egemaps); "
         "Eyben et al. 2010, openSMILE (ACM Multimedia)"
     )
     licence = "MIT; openSMILE: audEERING's, for research and other non-commercial use"
@@ -63,7 +67,10 @@ class OpensmileSvm(Backbone):
 
     def space(self, setup: Setup) -> Space:
         """C = 0, the default, is a search of its own, among six."""
-        return {"cost": Range(1e-6, 1.0, log=True), "balance": Choice(("on", "off"))}
+        return {
+            "cost": Range(1e-6, 1.0, log=True),
+            "balance": Choice(("on", "off")),
+        }
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         return {"functionals": self._functionals()}
@@ -80,4 +87,6 @@ class OpensmileSvm(Backbone):
     def _functionals(self) -> "Smile":
         from bench.features.opensmile import Smile
 
-        return Smile("eGeMAPSv02" if self.variant == "egemaps" else "ComParE_2016", "functionals")
+        if self.variant == "egemaps":
+            return Smile("eGeMAPSv02", "functionals")
+        return Smile("ComParE_2016", "functionals")

@@ -42,7 +42,8 @@ class PitchFusion(FusionBackbone):
     licence = "MIT (the authors' code has none); checkpoints: Apache-2.0, Vietnamese CC-BY-NC-4.0"
     url = "https://doi.org/10.1109/ICASSP48485.2024.10448373"
     variants: ClassVar[Mapping[str, str]] = {
-        "released": "the authors' code: NCCF wrongly interpolated in place of F0, nothing normalised, no masks",
+        "released": "the authors' code: NCCF wrongly interpolated in place of F0, nothing "
+        "normalised, no masks",
         "constant-pitch": "control: the same pitch throughout every clip",
         "shuffled-pitch": "control: each clip's pitch out of order, without level and range",
     }
@@ -54,13 +55,17 @@ class PitchFusion(FusionBackbone):
         from bench.encoders.wav2vec2 import ConvFrontEnd
 
         released = self.variant == "released"
+        signal = SIGNALS.get(self.variant, "paper")
+        weights, architecture = self._source(setup)
+        seconds = setup.options.max_seconds
         return {
-            "frontend": ConvFrontEnd(*self._source(setup), setup.options.max_seconds, raw=released),
-            "pitch": self.signal(setup, SIGNALS.get(self.variant, "paper"), normalise=not released),
+            "frontend": ConvFrontEnd(weights, architecture, seconds, raw=released),
+            "pitch": self.signal(setup, signal, normalise=not released),
         }
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones import _fusion_net as net
 
+        encoder = self._encoder(setup)
         masked = self.variant != "released"
-        return net.PitchFusion(self._encoder(setup), setup.classes, self.sizes(setup), masked)
+        return net.PitchFusion(encoder, setup.classes, self.sizes(setup), masked)

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 FRAME, HOP = 128, 32  # ms
 
+# the temporal modules of variants; the others have a BiLSTM
+TEMPORAL: Mapping[str, Literal["lstm", "transformer"]] = {
+    "lstm": "lstm",
+    "transformer": "transformer",
+}
+
 
 @dataclass(frozen=True)
 class StrlOptions:
@@ -43,7 +49,8 @@ class StrlOptions:
     heads: Literal[1, 2, 4, 8, 16, 32] = option(8, "heads of the fusion (Tables 4 and 5)")
     mha_tokens: Literal["groups", "dims"] = option(
         "groups",
-        "what the fusion attends over: one token per part, or each of the 560 dimensions as in the text",
+        "what the fusion attends over: one token per part, or each of the 560 dimensions as in the "
+        "text",
     )
     functionals: Literal["segment", "clip"] = option(
         "segment", "what the utterance module's functionals are taken over"
@@ -58,11 +65,17 @@ class Strl(Backbone):
     set; here such a clip is continued with silence.
     """
 
-    summary = "multi-scale CNN with attention, BiLSTM and functionals, 8-head fusion, on segments; from scratch"
-    reads = "openSMILE IS10: 76 descriptors (128 ms every 32 ms) and 1582 functionals, per segment of 1.4 s"
+    summary = (
+        "multi-scale CNN with attention, BiLSTM and functionals, 8-head fusion, on segments; "
+        "from scratch"
+    )
+    reads = (
+        "openSMILE IS10: 76 descriptors (128 ms every 32 ms) and 1582 functionals, "
+        "per segment of 1.4 s"
+    )
     citation = (
-        "Chen, Z. et al. 2023, Spatio-temporal representation learning enhanced speech emotion recognition with "
-        "multi-head attention mechanisms (STRL-SER, Knowledge-Based Systems)"
+        "Chen, Z. et al. 2023, Spatio-temporal representation learning enhanced speech emotion "
+        "recognition with multi-head attention mechanisms (STRL-SER, Knowledge-Based Systems)"
     )
     licence = "MIT; openSMILE itself for research and other non-commercial use"
     pretrained = False
@@ -77,12 +90,18 @@ class Strl(Backbone):
 
     def options(self) -> StrlOptions:
         if self.variant.startswith("heads"):
-            return StrlOptions(heads=int(self.variant.removeprefix("heads")))  # type: ignore[arg-type]
-        return StrlOptions(mha_tokens="dims" if self.variant == "dims" else "groups")
+            heads = int(self.variant.removeprefix("heads"))
+            return StrlOptions(heads=heads)  # type: ignore[arg-type]
+        if self.variant == "dims":
+            return StrlOptions(mha_tokens="dims")
+        return StrlOptions()
 
     def refuses(self, setup: Setup) -> str | None:
         if setup.mode == "probe":
-            return "it is trained from its first layer on, so there is no frozen encoder to probe; use --mode finetune"
+            return (
+                "it is trained from its first layer on, so there is no frozen encoder to probe; "
+                "use --mode finetune"
+            )
         from bench.features.opensmile import missing
 
         return missing() or None
@@ -102,39 +121,37 @@ class Strl(Backbone):
         return Recipe(epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common)
 
     def space(self, setup: Setup) -> Space:
-        heads = {} if self.variant.startswith("heads") else {"heads": Choice((1, 2, 4, 8, 16, 32))}
-        return {**super().space(setup), **heads}
+        space = dict(super().space(setup))
+        if not self.variant.startswith("heads"):
+            space["heads"] = Choice((1, 2, 4, 8, 16, 32))
+        return space
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
         from backbones._strl import Segments
         from bench.features.opensmile import Smile
 
-        o, framing = setup.options, (FRAME, HOP)
-        whole = 0.0 if o.functionals == "clip" else o.segment
-        found: dict[str, Feature] = {
-            "lld": Segments(Smile("IS10", "lld", *framing), o.segment, o.last == "pad")
-        }
+        options = setup.options
+        pad_last = options.last == "pad"
+        descriptors = Smile("IS10", "lld", FRAME, HOP)
+        features: dict[str, Feature] = {"lld": Segments(descriptors, options.segment, pad_last)}
         if self.variant != "lld-only":
-            found["functionals"] = Segments(
-                Smile("IS10", "functionals", *framing), whole, o.last == "pad"
-            )
-        return found
+            functionals = Smile("IS10", "functionals", FRAME, HOP)
+            seconds = 0.0 if options.functionals == "clip" else options.segment
+            features["functionals"] = Segments(functionals, seconds, pad_last)
+        return features
 
     def network(self, setup: Setup) -> "nn.Module":
         from backbones._strl import Sizes, build
 
-        o = setup.options
+        options = setup.options
+        tiny = setup.scale == "tiny"
         return build(
-            temporal="lstm"
-            if self.variant == "lstm"
-            else "transformer"
-            if self.variant == "transformer"
-            else "bilstm",
+            temporal=TEMPORAL.get(self.variant, "bilstm"),
             utterance=self.variant != "lld-only",
-            groups=o.mha_tokens == "groups",
-            heads=o.heads,
-            kernels=(o.kernel_descriptors, o.kernel_frames),
-            sizes=Sizes(4, 12, 16, 32) if setup.scale == "tiny" else Sizes(),
+            groups=options.mha_tokens == "groups",
+            heads=options.heads,
+            kernels=(options.kernel_descriptors, options.kernel_frames),
+            sizes=Sizes(4, 12, 16, 32) if tiny else Sizes(),
             classes=setup.classes,
             multilabel=setup.multilabel,
         )

@@ -10,8 +10,7 @@ from bench.contracts.weights import Checkpoint
 
 
 class Wav2Vec2(SpeechEncoder):
-    """Base for English and the rest, base on 13,000 h of Vietnamese, large XLSR-53 tuned to
-    transcribe Mandarin.
+    """Base, base on 13,000 h of Vietnamese, or large XLSR-53 tuned to transcribe Mandarin.
 
     The recipes are Chen's for Mandarin, Thanh's for Vietnamese, ours for the others.
     """
@@ -42,7 +41,8 @@ class Wav2Vec2(SpeechEncoder):
         ),
     }
     variants: ClassVar[Mapping[str, str]] = {
-        "released": "the papers' code: 1 epoch (Chen), or all 30 (Thanh, vi), without warm-up or early stopping"
+        "released": "the papers' code: 1 epoch (Chen), or all 30 (Thanh, vi), without warm-up or "
+        "early stopping"
     }
 
     def finetuning(self, setup: Setup) -> Recipe:

@@ -36,4 +36,6 @@ class WavLM(SpeechEncoder):
     variants: ClassVar[Mapping[str, str]] = {"large": "24 layers of 1024"}
 
     def checkpoint(self, setup: Setup) -> Checkpoint:
-        return LARGE if self.variant == "large" else super().checkpoint(setup)
+        if self.variant == "large":
+            return LARGE
+        return super().checkpoint(setup)

@@ -1,4 +1,4 @@
-"""Whisper large-v3: 32 encoder layers of 1280 units on 128 mels, 637 M parameters in the encoder."""
+"""Whisper large-v3: 32 encoder layers of 1280 units on 128 mels, 637 M encoder parameters."""
 
 from backbones._whisper import Whisper, everywhere
 

@@ -12,7 +12,10 @@ class XlsR(SpeechEncoder):
 
     kind = "wav2vec2"
     summary = "XLS-R 300M: 24 layers of 1024, 128 languages"
-    citation = "Babu et al. 2022, XLS-R: Self-supervised Cross-lingual Speech Representation Learning (arXiv 2111.09296)"
+    citation = (
+        "Babu et al. 2022, XLS-R: Self-supervised Cross-lingual Speech Representation Learning "
+        "(arXiv 2111.09296)"
+    )
     licence = "Apache-2.0"
     url = "https://huggingface.co/facebook/wav2vec2-xls-r-300m"
     checkpoints: ClassVar[Mapping[str, Checkpoint]] = {

@@ -1,4 +1,4 @@
-"""Contact with the Hugging Face hub: short time-outs, one failure per process, no log on the screen.
+"""Contact with the Hugging Face hub: short time-outs, one failure per process, no retry log.
 
 huggingface_hub retries an unreachable hub for 23 s per repository and logs every attempt. Here a
 server has `ANSWER_SECONDS` for its first answer; if it gives none, no pairing asks again.
@@ -122,7 +122,7 @@ def within(limit: float, ask: Callable[[], Any]) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Show no warnings of the hub's libraries, unless the user asked for them by HF_HUB_VERBOSITY."""
+    """Hide the warnings of the hub's libraries, unless HF_HUB_VERBOSITY asks for them."""
     if "HF_HUB_VERBOSITY" in os.environ:
         yield
         return

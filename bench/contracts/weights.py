@@ -108,7 +108,7 @@ def absent(hub_id: str, revision: str | None, reason: object) -> str:
 
 
 def _content(path: Path) -> str:
-    """64 hex digits over the files that are read: their names count, that of their folder does not."""
+    """64 hex digits over the content and names of the files that are read."""
     if path.is_file():
         return file_digest(path)
     files = [*path.glob("*config.json"), *_weight_files(path)]

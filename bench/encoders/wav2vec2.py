@@ -1,10 +1,9 @@
-"""The wav2vec 2.0 family (wav2vec 2.0, HuBERT, WavLM) as transformers has it: loading, and frozen
-features.
+"""wav2vec 2.0, HuBERT and WavLM as transformers has them: loading, and frozen features.
 
 Each has a convolutional front end that makes 50 frames a second of a waveform, a projection, and a
-transformer. Front ends with a group norm take statistics over all frames, so that padding changes
-their output, attention mask or not (those with layer norms need the mask): here every clip goes
-through alone and unpadded, which is right for both.
+transformer. Front ends with a group norm take statistics over all frames, so padding changes their
+output, with or without an attention mask; those with layer norms need the mask. Here every clip
+goes through alone and unpadded, which is right for both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +27,7 @@ Kind = Literal["wav2vec2", "hubert", "wavlm"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a network with random weights; the defaults are those of every base model of the
-    family.
-    """
+    """The sizes of a network with random weights; the defaults are those of the base models."""
 
     founding: ClassVar[tuple[str, ...]] = (
         "kind",
@@ -47,9 +44,8 @@ class Architecture:
     layers: int = 12
     width: int = 768
     heads: int = 12
-    norm: Literal["group", "layer"] = (
-        "group"  # of the front end; with "layer" the transformer normalises first, too
-    )
+    # of the front end; with "layer" the transformer normalises first, too
+    norm: Literal["group", "layer"] = "group"
     conv_bias: bool = False
     channels: int = 512  # of the front end
     normalise: bool = True  # whether it reads waveforms of mean 0 and deviation 1
@@ -71,12 +67,18 @@ class Architecture:
 
     def tiny(self) -> "Architecture":
         """The same architecture at sizes that train in seconds."""
-        return replace(self, layers=2, width=48, heads=4, channels=32)
+        return replace(
+            self,
+            layers=2,
+            width=48,
+            heads=4,
+            channels=32,
+        )
 
 
 LARGE = Architecture("wav2vec2", layers=24, width=1024, heads=16, norm="layer", conv_bias=True)
 
-# What `--weights NAME=random` builds, by the hub id of the checkpoint whose sizes it takes.
+# What `--weights NAME=random` builds, by the hub id of the checkpoint with these sizes.
 ARCHITECTURES: Mapping[str, Architecture] = {
     "facebook/wav2vec2-base": Architecture("wav2vec2"),
     "nguyenvulebinh/wav2vec2-base-vi": Architecture("wav2vec2"),
@@ -90,28 +92,32 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 def read_config(weights: Weights, architecture: Architecture | None) -> Any:
-    """The configuration of transformers: the checkpoint's own, or with random weights that of
-    `architecture`.
+    """transformers' configuration: that of `architecture`, else the checkpoint's own.
 
-    Raises: WeightsError for a checkpoint of another family.
+    Raises:
+        WeightsError: for a checkpoint of another family.
     """
     from bench.encoders.hub import load_config
 
     if architecture is not None:
         return architecture.config()
     config = load_config(weights)
-    if config.model_type not in get_args(Kind):
+    kinds = get_args(Kind)
+    if config.model_type not in kinds:
         raise WeightsError(
-            f"{weights.source} holds a {config.model_type} network, none of {', '.join(get_args(Kind))}: name another."
+            f"{weights.source} holds a {config.model_type} network, none of {', '.join(kinds)}: "
+            f"name another."
         )
     return config
 
 
 def load(weights: Weights, architecture: Architecture | None) -> Any:
-    """The whole network as transformers' module, float32, in evaluation mode; random weights from
-    torch's seed.
+    """The whole network as transformers' module, in float32 and in evaluation mode.
 
-    `architecture` is None unless the weights are random. Raises: WeightsError.
+    `architecture` is None unless the weights are random, which are drawn from torch's seed.
+
+    Raises:
+        WeightsError: if the weights cannot be loaded.
     """
     from transformers import AutoModel
 
@@ -119,18 +125,20 @@ def load(weights: Weights, architecture: Architecture | None) -> Any:
 
     config = read_config(weights, architecture)
     if architecture is not None:
-        return AutoModel.from_config(config, trust_remote_code=False).eval()
-    return load_pretrained(AutoModel, weights, config).eval()
+        network = AutoModel.from_config(config, trust_remote_code=False)
+    else:
+        network = load_pretrained(AutoModel, weights, config)
+    return network.eval()
 
 
 def project(encoder: Any, frames: Tensor) -> Tensor:
-    """What the transformer reads, (batch, frames, width), of the front end's (batch, frames,
-    channels).
+    """The front end's frames, (batch, frames, channels), as the transformer reads them, (batch,
+    frames, width).
     """
     projected = encoder.feature_projection(frames)
-    return (
-        projected if isinstance(projected, Tensor) else projected[0]
-    )  # HuBERT's returns no second value
+    if isinstance(projected, Tensor):  # HuBERT's returns no second value
+        return projected
+    return projected[0]  # type: ignore[no-any-return]
 
 
 @frozen_network
@@ -147,7 +155,7 @@ def front_end(weights: Weights, architecture: Architecture | None) -> Any:
 
 @dataclass(frozen=True)
 class _Frozen(Feature):
-    """`architecture` describes random weights; a checkpoint (None) describes itself."""
+    """A feature of a frozen network; a checkpoint (no `architecture`) describes itself."""
 
     founding: ClassVar[tuple[str, ...]] = ("weights", "architecture", "max_seconds")
 
@@ -160,11 +168,14 @@ class _Frozen(Feature):
 
         A clip too short for one frame (25 ms) is continued with silence.
         """
-        normalised, least = self._normalised, reach(self._config)
+        normalised = self._normalised
+        least = reach(self._config)
         for waveform in waveforms:
             samples = cut(waveform, self.max_seconds)
-            ready = at_least(normalised_waveform(samples) if normalised else samples, least)
-            yield torch.from_numpy(ready[None]).to(device)
+            if normalised:
+                samples = normalised_waveform(samples)
+            samples = at_least(samples, least)
+            yield torch.from_numpy(samples[None]).to(device)
 
     @property
     def _normalised(self) -> bool:
@@ -178,14 +189,14 @@ class _Frozen(Feature):
         """The network without memory for its parameters."""
         from transformers import AutoModel
 
+        config = self._config
         with torch.device("meta"):
-            return AutoModel.from_config(self._config, trust_remote_code=False)
+            return AutoModel.from_config(config, trust_remote_code=False)
 
 
 @dataclass(frozen=True)
 class ConvFrontEnd(_Frozen):
-    """The convolutional front end of wav2vec 2.0, HuBERT or WavLM: (frames, 512), 50 frames a
-    second.
+    """The convolutional front end: (frames, 512), 50 frames a second.
 
     `raw` leaves the waveform as it is, though the checkpoint was trained on normalised ones.
     """
@@ -196,34 +207,43 @@ class ConvFrontEnd(_Frozen):
 
     @property
     def _normalised(self) -> bool:
-        return not self.raw and super()._normalised
+        if self.raw:
+            return False
+        return super()._normalised
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
         network = front_end(self.weights, self.architecture).to(device)
-        return [network(x)[0].T.contiguous().cpu().numpy() for x in self._inputs(waveforms, device)]
+        arrays = []
+        for samples in self._inputs(waveforms, device):
+            channels = network(samples)[0]  # (channels, frames)
+            frames = channels.T.contiguous()
+            arrays.append(frames.cpu().numpy())
+        return arrays
 
     @property
     def parameters(self) -> int:
-        return _count(self._empty().feature_extractor)
+        network = self._empty()
+        return _count(network.feature_extractor)
 
 
 @dataclass(frozen=True)
 class EncoderStates(_Frozen):
-    """What each transformer layer reads, and the output: (frames, layers + 1, width), 50 frames a
-    second.
-    """
+    """What each transformer layer reads, and the output: (frames, layers + 1, width)."""
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
         network = frozen(self.weights, self.architecture).to(device)
-        return [
-            self._pool(_states(network, x)).cpu().numpy() for x in self._inputs(waveforms, device)
-        ]
+        arrays = []
+        for samples in self._inputs(waveforms, device):
+            states = self._pool(_states(network, samples))
+            arrays.append(states.cpu().numpy())
+        return arrays
 
     @property
     def parameters(self) -> int:
-        return _count(self._empty())
+        network = self._empty()
+        return _count(network)
 
     def _pool(self, states: Tensor) -> Tensor:
         return states
@@ -242,37 +262,40 @@ class EncoderMeans(EncoderStates):
 def _states(network: Any, samples: Tensor) -> Tensor:
     result = network(samples, output_hidden_states=True)
     # the last hidden state lacks the final layer norm in some networks and versions of
-    # transformers, the output never
-    return torch.cat([*result.hidden_states[:-1], result.last_hidden_state]).transpose(0, 1)
+    # transformers; the output never does
+    before = result.hidden_states[:-1]
+    states = torch.cat([*before, result.last_hidden_state])  # (layers + 1, frames, width)
+    return states.transpose(0, 1)
 
 
 def _normalises(weights: Weights, architecture: Architecture | None) -> bool:
-    """What `preprocessor_config.json` (of late, a part of `processor_config.json`) says of the
-    training.
-    """
+    """Whether the network was trained on normalised waveforms."""
     from bench.encoders.hub import load_json, local_folder
 
     if architecture is not None:
         return architecture.normalise
-    found = load_json(weights, "preprocessor_config.json")
-    found = found or load_json(weights, "processor_config.json").get("feature_extractor", {})
-    if "do_normalize" not in found:
+    about = load_json(weights, "preprocessor_config.json")
+    if not about:  # where newer versions of transformers write it
+        processor = load_json(weights, "processor_config.json")
+        about = processor.get("feature_extractor", {})
+    if "do_normalize" not in about:
         raise WeightsError(
-            f"The weights {weights.source} at {local_folder(weights)} lack preprocessor_config.json, which says by its "
-            f"do_normalize whether the network reads normalised waveforms: fetch that file, too."
+            f"The weights {weights.source} at {local_folder(weights)} lack "
+            f"preprocessor_config.json, which says by its do_normalize whether the network reads "
+            f"normalised waveforms: fetch that file, too."
         )
-    return bool(found["do_normalize"])
+    return bool(about["do_normalize"])
 
 
 def reach(config: Any) -> int:
     """Samples that one frame sees: 400 for every public model."""
     samples = 1
-    for kernel, stride in zip(
-        reversed(config.conv_kernel), reversed(config.conv_stride), strict=True
-    ):
+    layers = list(zip(config.conv_kernel, config.conv_stride, strict=True))
+    for kernel, stride in reversed(layers):
         samples = (samples - 1) * stride + kernel
     return int(samples)
 
 
 def _count(network: Any) -> int:
-    return sum(p.numel() for p in network.parameters())
+    counts = (parameter.numel() for parameter in network.parameters())
+    return sum(counts)

@@ -6,6 +6,7 @@ runs on each clip's own length, with masks, and a clip longer than 30 s is cut i
 whose states are joined.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,31 +34,32 @@ STRIDE = 2  # mel frames per encoder position
 
 
 def encode(encoder: Any, mel: Padded) -> Padded:
-    """The encoder's output on log-mels (batch, frames, mels): (batch, positions, dim), two frames
-    to a position.
+    """The encoder's output, (batch, positions, dim), on log-mels (batch, frames, mels).
+
+    Two frames make a position.
     """
-    return deque(layers(encoder, mel), maxlen=1).pop()
+    return _last(layers(encoder, mel))
 
 
 def layers(encoder: Any, mel: Padded) -> Iterator[Padded]:
-    """What each layer reads, then the encoder's output: one more than it has layers, each (batch,
-    positions, dim).
+    """What each layer reads, then the encoder's output: each (batch, positions, dim).
 
     Equal to `WhisperEncoder.forward` on windows of 30 s; a clip's states do not depend on its
     batch.
     """
     lengths = positions(mel.lengths)
-    for states in _window_layers(
-        encoder, _windows(mel, STRIDE * encoder.config.max_source_positions)
-    ):
-        yield Padded(states.reshape(len(lengths), -1, states.shape[-1]), lengths)
+    size = STRIDE * encoder.config.max_source_positions
+    windows = _windows(mel, size)
+    for states in _window_layers(encoder, windows):
+        joined = states.reshape(len(lengths), -1, states.shape[-1])
+        yield Padded(joined, lengths)
 
 
 def decode_start(decoder: Any, states: Padded) -> Tensor:
     """The decoder's output (batch, dim) for its start token alone, on the states of an encoder."""
-    start = torch.full(
-        (len(states.lengths), 1), decoder.config.decoder_start_token_id, device=states.values.device
-    )
+    clips = len(states.lengths)
+    token = decoder.config.decoder_start_token_id
+    start = torch.full((clips, 1), token, device=states.values.device)
     hidden = decoder.embed_tokens(start) + decoder.embed_positions(start)
     mask = _attention_mask(states)
     for layer in decoder.layers:
@@ -66,15 +68,14 @@ def decode_start(decoder: Any, states: Padded) -> Tensor:
 
 
 def positions(frames: Tensor) -> Tensor:
-    """How many positions of the encoder so many mel frames make."""
-    return (frames + STRIDE - 1) // STRIDE
+    """The encoder's positions for so many mel frames."""
+    rounded_up = frames + STRIDE - 1
+    return rounded_up // STRIDE
 
 
 @dataclass(frozen=True)
 class PaddedLogMel(Feature):
-    """Log-mels of as many windows of 30 s as the clip needs, the last one padded with silence:
-    (3000 each, mels).
-    """
+    """Log-mels of windows of 30 s, the last one padded with silence: (3000 per window, mels)."""
 
     founding: ClassVar[tuple[str, ...]] = ("mels", "max_seconds")
 
@@ -82,31 +83,37 @@ class PaddedLogMel(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        return [self._one(cut(w, self.max_seconds), device) for w in waveforms]
+        clips = [cut(waveform, self.max_seconds) for waveform in waveforms]
+        return [self._one(clip, device) for clip in clips]
 
     def _one(self, samples: "Waveform", device: torch.device) -> "Array":
         size = round(WINDOW * SAMPLE_RATE)
-        windows = [samples[start : start + size] for start in range(0, len(samples), size)]
-        return np.concatenate(LogMel(self.mels, pad_seconds=WINDOW).extract(windows, device))
+        starts = range(0, len(samples), size)
+        windows = [samples[start : start + size] for start in starts]
+        padded = LogMel(self.mels, pad_seconds=WINDOW)
+        return np.concatenate(padded.extract(windows, device))
 
 
 def log_mel(mels: int, padding: Padding, max_seconds: float = 0.0) -> Feature:
     """Whisper's log-mel of the clip alone, or of windows of 30 s."""
-    return (
-        LogMel(mels, max_seconds=max_seconds)
-        if padding == "own"
-        else PaddedLogMel(mels, max_seconds)
-    )
+    if padding == "own":
+        return LogMel(mels, max_seconds=max_seconds)
+    return PaddedLogMel(mels, max_seconds)
 
 
 def own_frames(waveforms: "Sequence[Waveform]", max_seconds: float) -> Tensor:
     """Mel frames that each clip fills by itself, whatever it is padded to."""
-    return torch.tensor([max(1, len(cut(w, max_seconds)) // HOP) for w in waveforms])
+    counts = []
+    for waveform in waveforms:
+        samples = cut(waveform, max_seconds)
+        frames = len(samples) // HOP
+        counts.append(max(1, frames))
+    return torch.tensor(counts)
 
 
 @dataclass(frozen=True)
 class OwnFrames(Feature):
-    """How many mel frames of a clip are its own, where the log-mel itself is padded: (1, 1)."""
+    """The number of a clip's own mel frames, where the log-mel itself is padded: (1, 1)."""
 
     cached: ClassVar[bool] = False
     pooled: ClassVar[bool] = True
@@ -115,9 +122,8 @@ class OwnFrames(Feature):
     max_seconds: float = 0.0  # 0: the whole clip
 
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        return [
-            np.full((1, 1), n, np.float32) for n in own_frames(waveforms, self.max_seconds).tolist()
-        ]
+        counts = own_frames(waveforms, self.max_seconds).tolist()
+        return [np.full((1, 1), count, np.float32) for count in counts]
 
 
 @frozen_network
@@ -128,7 +134,7 @@ def frozen(weights: Weights, dims: Dims) -> Any:
 
 @dataclass(frozen=True)
 class _Frozen(Feature):
-    """A frozen encoder. `padding` is what it sees: the clip alone, or the clip in a window of 30 s."""
+    """A frozen encoder that sees the clip alone or in a window of 30 s, by `padding`."""
 
     founding: ClassVar[tuple[str, ...]] = ("weights", "dims", "padding", "max_seconds")
 
@@ -140,48 +146,57 @@ class _Frozen(Feature):
     @property
     def parameters(self) -> int:
         with torch.device("meta"):
-            return sum(p.numel() for p in create("encoder", self.dims).parameters())
+            network = create("encoder", self.dims)
+        return sum(parameter.numel() for parameter in network.parameters())
 
     def _layers(self, waveforms: "Sequence[Waveform]", device: torch.device) -> Iterator[Padded]:
-        mels = log_mel(self.dims.mels, self.padding, self.max_seconds).extract(waveforms, device)
-        mel = pad([torch.from_numpy(m) for m in mels]).to(device)
-        return layers(frozen(self.weights, self.dims).to(device), mel)
+        feature = log_mel(self.dims.mels, self.padding, self.max_seconds)
+        arrays = feature.extract(waveforms, device)
+        mels = [torch.from_numpy(array) for array in arrays]
+        batch = pad(mels).to(device)
+        encoder = frozen(self.weights, self.dims).to(device)
+        return layers(encoder, batch)
 
 
 @dataclass(frozen=True)
 class WhisperStates(_Frozen):
-    """The encoder's output, padding of the window included: (positions, dim), 50 positions a
-    second.
-    """
+    """The encoder's output, padding of the window included: (positions, dim), 50 a second."""
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        states = deque(self._layers(waveforms, device), maxlen=1).pop()
-        return [
-            v[:n].cpu().numpy() for v, n in zip(states.values, states.lengths.tolist(), strict=True)
-        ]
+        states = _last(self._layers(waveforms, device))
+        counts = states.lengths.tolist()
+        arrays = []
+        for values, count in zip(states.values, counts, strict=True):
+            own = values[:count]
+            arrays.append(own.cpu().numpy())
+        return arrays
 
 
 @dataclass(frozen=True)
 class WhisperMeans(_Frozen):
-    """What each layer reads and the encoder's output, averaged over the clip's own positions: (1,
-    layers + 1, dim).
-    """
+    """What each layer reads and the output, averaged over own positions: (1, layers + 1, dim)."""
 
     pooled: ClassVar[bool] = True
 
     @torch.inference_mode()
     def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
-        own = positions(own_frames(waveforms, self.max_seconds)).to(device)
-        means = [Padded(s.values, own).mean() for s in self._layers(waveforms, device)]
-        return list(torch.stack(means, 1)[:, None].cpu().numpy())
+        frames = own_frames(waveforms, self.max_seconds)
+        own = positions(frames).to(device)
+        means = []
+        for states in self._layers(waveforms, device):
+            clips = Padded(states.values, own)
+            means.append(clips.mean())
+        stacked = torch.stack(means, 1)[:, None]
+        return list(stacked.cpu().numpy())
+
+
+def _last(states: Iterator[Padded]) -> Padded:
+    return deque(states, maxlen=1).pop()
 
 
 def _window_layers(encoder: Any, mel: Padded) -> Iterator[Tensor]:
-    hidden = F.gelu(encoder.conv1(mel.values.transpose(1, 2)))
-    hidden = hidden * mel.mask[:, None]  # the second convolution must see the clip's end as an end
-    hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
-    hidden = hidden + encoder.embed_positions.weight[: hidden.shape[1]]
+    hidden = _convolved(encoder, mel)
     mask = _attention_mask(Padded(hidden, positions(mel.lengths)))
     for layer in encoder.layers:
         yield hidden
@@ -189,20 +204,36 @@ def _window_layers(encoder: Any, mel: Padded) -> Iterator[Tensor]:
     yield encoder.layer_norm(hidden)
 
 
+def _convolved(encoder: Any, mel: Padded) -> Tensor:
+    """What the first layer reads: (batch, positions, dim)."""
+    channels = mel.values.transpose(1, 2)
+    hidden = F.gelu(encoder.conv1(channels))
+    hidden = hidden * mel.mask[:, None]  # the second convolution must see the clip's end as an end
+    hidden = F.gelu(encoder.conv2(hidden))
+    hidden = hidden.transpose(1, 2)
+    places = encoder.embed_positions.weight[: hidden.shape[1]]
+    return hidden + places  # type: ignore[no-any-return]
+
+
 def _windows(mel: Padded, size: int) -> Padded:
     """Clips longer than `size` frames as several windows each: (batch * windows, size, mels)."""
     batch, frames, mels = mel.values.shape
     if frames <= size:
         return mel
-    count = -(-frames // size)
-    values = F.pad(mel.values, (0, 0, 0, count * size - frames)).reshape(batch * count, size, mels)
+    count = math.ceil(frames / size)
+    missing = count * size - frames
+    values = F.pad(mel.values, (0, 0, 0, missing))
+    windows = values.reshape(batch * count, size, mels)
     starts = torch.arange(count, device=mel.lengths.device) * size
-    # a window behind a clip's end keeps one frame: attention over nothing is undefined, and nobody
-    # reads it
-    return Padded(values, (mel.lengths[:, None] - starts).clamp(1, size).flatten())
+    left = mel.lengths[:, None] - starts
+    # a window behind a clip's end keeps one frame, which nobody reads: attention over nothing is
+    # undefined
+    lengths = left.clamp(1, size)
+    return Padded(windows, lengths.flatten())
 
 
 def _attention_mask(states: Padded) -> Tensor | None:
-    """(batch, 1, 1, positions) bool, True where attention may look; None if it may look everywhere."""
+    """(batch, 1, 1, positions) bool, True where attention may look; None if that is everywhere."""
     mask = states.mask
-    return None if bool(mask.all()) else mask[:, None, None]
+    everything = bool(mask.all())
+    return None if everything else mask[:, None, None]

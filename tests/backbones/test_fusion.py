@@ -254,7 +254,7 @@ def test_padding_counts_in_training_as_released_and_nowhere_else(name: str) -> N
 
 
 def test_self_attention_over_one_vector_never_learns_where_to_look() -> None:
-    """Released: 13.1 M weights of queries and keys without effect. Over three tokens they have one."""
+    """Released: 13.1 M weights of queries and keys have no effect; over three tokens they do."""
     gradients = {}
     for name in ("feature-fusion:released", "feature-fusion"):
         backbone, s = setup(name)

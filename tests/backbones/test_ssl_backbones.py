@@ -330,5 +330,6 @@ def test_one_step_at_full_size(
     with capsys.disabled():
         seconds = f"{built - started:.1f} s to build, {time.monotonic() - built:.1f} s for a step"
         sys.stdout.write(
-            f"\n{name} ({language}): {count / 1e6:.1f} M parameters, {seconds}, peak so far {peak:.1f} GiB\n"
+            f"\n{name} ({language}): {count / 1e6:.1f} M parameters, {seconds}, "
+            f"peak so far {peak:.1f} GiB\n"
         )

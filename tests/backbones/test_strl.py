@@ -228,9 +228,19 @@ def test_the_training_loop_weighs_every_part_alike(tmp_path: Path) -> None:
     given: Any = {"x": Given({"1": np.ones((3, 1), np.float32), "2": np.ones((1, 1), np.float32)})}
     examples = Examples(clips, ("a", "b"), False, given)
     recipe = Recipe(
-        epochs=100, batch_size=2, learning_rate=2.0, optimizer="sgd", weight_decay=0.0, warmup=0.0, clip_norm=0.0,
-        schedule="exponential", decay=0.97, patience=0, monitor="loss", precision="fp32",
-    )  # fmt: skip
+        epochs=100,
+        batch_size=2,
+        learning_rate=2.0,
+        optimizer="sgd",
+        weight_decay=0.0,
+        warmup=0.0,
+        clip_norm=0.0,
+        schedule="exponential",
+        decay=0.97,
+        patience=0,
+        monitor="loss",
+        precision="fp32",
+    )
     learner = Echo()
     seen: list[float] = []
 

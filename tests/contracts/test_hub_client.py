@@ -1,4 +1,4 @@
-"""A hub that refuses, hangs or fails: known within seconds, asked once, and nothing on the screen."""
+"""A hub that refuses, hangs or fails: known within seconds, asked once, nothing on the screen."""
 
 import json
 import os
