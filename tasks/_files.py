@@ -1,12 +1,12 @@
 """What corpora that come as a folder of WAV files have in common."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from bench.contracts.clip import Clip
+from bench.contracts.task import Task
 from bench.errors import CorpusError
-
-_NAMED = 10  # files that an error names before it counts the rest
 
 
 def folder(task: str, root: Path | None, obtain: str) -> Path:
@@ -18,16 +18,26 @@ def folder(task: str, root: Path | None, obtain: str) -> Path:
     return root
 
 
+def nested(top: Path, name: str) -> Path:
+    """The folder `name` that an archive unpacks to, if `top` has it; otherwise `top` itself."""
+    inner = top / name
+    return inner if inner.is_dir() else top
+
+
 def media(directory: Path, suffixes: Collection[str] = (".wav",)) -> list[Path]:
-    """The files of a folder that have one of the suffixes, in the order of their names; hidden ones
-    are no clips.
-    """
+    """The files of a folder that have one of the suffixes, sorted by name; hidden ones are ignored."""
     with os.scandir(directory) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    return [directory / name for name in names if Path(name).suffix.lower() in suffixes]
+        names = sorted(entry.name for entry in entries)
+    paths = []
+    for name in names:
+        suffix = Path(name).suffix
+        if suffix.lower() in suffixes and not name.startswith("."):
+            paths.append(directory / name)
+    return paths
 
 
-def listed(names: Collection[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(list(names)[:_NAMED]) + more
+def differences(task: Task, clips: Sequence[Clip]) -> tuple[str, ...]:
+    """How the clips differ from a complete copy of the corpus, as caveats."""
+    if task.expected is None:
+        return ()
+    return task.expected.differences(clips)

@@ -12,7 +12,7 @@ from bench.errors import CorpusError
 def clips(
     task: str, root: Path | None, obtain: str, labels: Sequence[str], multilabel: bool = False
 ) -> list[Clip]:
-    """Every row of a private manifest that names its callers; its companion's `[map]` gives other
+    """Every row of a private manifest that names its callers; `[map]` of its companion gives other
     texts their class.
     """
     if root is None or not root.is_file():
@@ -22,6 +22,5 @@ def clips(
         raise CorpusError(
             "the manifest of the private task names no speakers, by whom its protocols divide"
         )
-    return make_clips(
-        manifest, {label: label for label in labels}, private=True, multilabel=multilabel
-    )
+    class_names = {label: label for label in labels}
+    return make_clips(manifest, class_names, private=True, multilabel=multilabel)

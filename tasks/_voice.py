@@ -8,6 +8,7 @@ because it is what drives the pulses.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +23,13 @@ _WINDOW = np.hanning(2 * _HOP + 1)[:-1]  # two hops: neighbours sum to one
 _FFT = 512  # samples: a window and 22 ms for the formants to ring out
 _HZ = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)  # [bins]
 
-_LEAD, _TAIL = (
-    0.2,
-    0.3,
-)  # silence before and after, in syllables: a change of tempo stretches a clip as a whole
-_JITTER, _SHIMMER = 0.007, 0.05  # deviation of a pulse's time (share of its period) and height
-_FLOOR = (
-    -45.0
-)  # dB: the room's noise under the speech, part of the voice's level; hides the 16-bit steps
+# silence before and after, in syllables: a change of tempo stretches a clip as a whole
+_LEAD = 0.2
+_TAIL = 0.3
+_JITTER = 0.007  # deviation of a pulse's time, as a share of its period
+_SHIMMER = 0.05  # deviation of a pulse's height
+# dB relative to the voice: the room's noise under the speech; hides the 16-bit steps
+_FLOOR = -45.0
 _VOICED = 0.15  # share of full voicing above which a frame counts as voiced
 
 _VOWELS = {  # first three formants, Hz, of a 17.5 cm vocal tract
@@ -101,123 +101,165 @@ class Rendered:
 def render(reading: Reading) -> Rendered:
     """The sentence as sound, with its true F0; the same samples for the same reading."""
     random = generator(reading.name)
-    length = round((len(reading.syllables) + _LEAD + _TAIL) / reading.rate * SAMPLE_RATE)
+    syllables = len(reading.syllables) + _LEAD + _TAIL
+    length = round(syllables / reading.rate * SAMPLE_RATE)
     seconds = np.arange(length) / SAMPLE_RATE
-    speech = _speak(reading, _pulses(_f0(reading, seconds), random), random.standard_normal(length))
+    pulses = _pulses(_f0(reading, seconds), random)
+    noise = random.standard_normal(length)
+    speech = _speak(reading, pulses, noise)
     speech /= _rms(speech)
-    speech += 10 ** (_FLOOR / 20) * random.standard_normal(length)
-    scaled = np.rint(speech * 10 ** (reading.level / 20) * 32767)
-    return Rendered(np.clip(scaled, -32768, 32767).astype(np.int16), f0_track(reading, length))
+    speech += _decibels(_FLOOR) * random.standard_normal(length)
+    scaled = np.rint(speech * _decibels(reading.level) * 32767)
+    samples = np.clip(scaled, -32768, 32767)
+    return Rendered(samples.astype(np.int16), f0_track(reading, length))
 
 
 def f0_track(reading: Reading, length: int) -> Array:
     """True F0 in Hz every 10 ms of a clip of `length` samples [1 + length // 160]; 0 where the
     voice is silent.
     """
-    seconds = np.arange(1 + length // round(F0_HOP * SAMPLE_RATE)) * F0_HOP
-    return np.where(_voicing(reading, seconds) > _VOICED, _f0(reading, seconds), 0.0)
+    hop = round(F0_HOP * SAMPLE_RATE)
+    seconds = np.arange(1 + length // hop) * F0_HOP
+    voiced = _voicing(reading, seconds) > _VOICED
+    return np.where(voiced, _f0(reading, seconds), 0.0)
 
 
 def generator(name: str) -> np.random.Generator:
     """A random generator that depends on `name` alone, on any machine."""
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return np.random.Generator(np.random.PCG64(seed))
+    digest = hashlib.sha256(name.encode()).digest()
+    seed = int.from_bytes(digest[:8], "big")
+    bits = np.random.PCG64(seed)
+    return np.random.Generator(bits)
 
 
 def _speak(reading: Reading, pulses: Array, noise: Array) -> Array:
     """Pulses and noise [n] through the moving vocal tract."""
-    pulse_frames, noise_frames = _spectra(pulses), _spectra(noise)
+    pulse_frames = _spectra(pulses)
+    noise_frames = _spectra(noise)
     seconds = (np.arange(len(pulse_frames)) * _HOP) / SAMPLE_RATE
-    glottis = (
-        1j * _HZ / 150 / (1 + 1j * _HZ / 150) ** 2 * (1 + 1j * _HZ / 600) ** (-reading.tilt / 6.02)
-    )
-    aspiration = 10 ** (reading.breath / 20) * _HZ / (_HZ + 1000)
-    voiced = _voicing(reading, seconds)[:, None] * (
-        pulse_frames * glottis + noise_frames * aspiration
-    )
+    glottis = _glottis(reading.tilt)
+    aspiration = _decibels(reading.breath) * _HZ / (_HZ + 1000)
+    source = pulse_frames * glottis + noise_frames * aspiration
+    voiced = _voicing(reading, seconds)[:, None] * source
     voice = _overlap_add(voiced * _tract_response(reading, seconds), len(pulses))
-    return voice / _rms(voice) + _overlap_add(
-        noise_frames * _consonants(reading, seconds), len(pulses)
-    )
+    fricatives = _overlap_add(noise_frames * _consonants(reading, seconds), len(pulses))
+    return voice / _rms(voice) + fricatives
+
+
+def _glottis(tilt: float) -> NDArray[np.complex128]:
+    """Spectrum of the glottal pulses: a glottal formant at 150 Hz, and a tilt in dB per octave
+    above 600 Hz [bins].
+    """
+    formant = 1j * _HZ / 150 / (1 + 1j * _HZ / 150) ** 2
+    slope = (1 + 1j * _HZ / 600) ** (-tilt / 6.02)
+    return np.asarray(formant * slope)
+
+
+def _decibels(level: float) -> float:
+    """A level in dB as a factor on amplitudes."""
+    return 10 ** (level / 20)
 
 
 def _rms(signal: Array) -> float:
-    return float(np.sqrt(np.mean(signal**2)))
+    power = np.mean(signal**2)
+    return float(np.sqrt(power))
 
 
 def _spectra(signal: Array) -> NDArray[np.complex128]:
     """Windowed spectra of a signal [n]: [frames, bins], frame k centred on sample k * 80."""
+    count = len(signal) // _HOP + 2
     padded = np.pad(signal, (_HOP, 2 * _HOP))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HOP)[::_HOP][
-        : len(signal) // _HOP + 2
-    ]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HOP)
+    frames = windows[::_HOP][:count]
     return np.fft.rfft(frames * _WINDOW, _FFT)
 
 
 def _overlap_add(spectra: NDArray[np.complex128], length: int) -> Array:
+    """The signal [length] of which these are the windowed spectra."""
+    hops = math.ceil(_FFT / _HOP)
     frames = np.fft.irfft(spectra, _FFT)
-    hops = -(-_FFT // _HOP)
-    frames = np.pad(frames, ((0, 0), (0, hops * _HOP - _FFT))).reshape(len(frames), hops, _HOP)
-    out = np.zeros((len(frames) + hops, _HOP))
+    count = len(frames)
+    padded = np.pad(frames, ((0, 0), (0, hops * _HOP - _FFT)))
+    parts = padded.reshape(count, hops, _HOP)
+    out = np.zeros((count + hops, _HOP))
     for hop in range(hops):
-        out[hop : hop + len(frames)] += frames[:, hop]
-    return out.reshape(-1)[_HOP : _HOP + length]
+        out[hop : hop + count] += parts[:, hop]
+    signal = out.reshape(-1)
+    return signal[_HOP : _HOP + length]
 
 
 def _pulses(f0: Array, random: np.random.Generator) -> Array:
     """A band-limited pulse per glottal period, of unit power at any pitch [n]."""
+    samples = np.arange(len(f0))
     phase = np.cumsum(f0) / SAMPLE_RATE
-    at = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(len(f0)))  # samples, fractional
-    period = SAMPLE_RATE / np.interp(at, np.arange(len(f0)), f0)
-    at = at + _JITTER * period * random.standard_normal(len(at))
-    height = np.sqrt(period) * (1 + _SHIMMER * random.standard_normal(len(at)))
-    index = np.floor(at).astype(int)[:, None] + np.arange(-7, 9)
-    distance = index - at[:, None]
-    taps = height[:, None] * np.sinc(distance) * np.cos(np.pi * distance / 18) ** 2
+    cycles = np.arange(1, int(phase[-1]))
+    times = np.interp(cycles, phase, samples)  # samples, fractional
+    period = SAMPLE_RATE / np.interp(times, samples, f0)
+    times = times + _JITTER * period * random.standard_normal(len(times))
+    shimmer = 1 + _SHIMMER * random.standard_normal(len(times))
+    height = np.sqrt(period) * shimmer
+    index, taps = _band_limited(times, height)
     inside = (index >= 0) & (index < len(f0))
-    return np.asarray(np.bincount(index[inside], taps[inside], minlength=len(f0)), float)
+    signal = np.bincount(index[inside], taps[inside], minlength=len(f0))
+    return np.asarray(signal, float)
+
+
+def _band_limited(times: Array, height: Array) -> tuple[NDArray[np.int_], Array]:
+    """The 16 samples around each pulse: their indices, and windowed sincs of the pulse's height
+    [pulses, 16].
+    """
+    nearest = np.floor(times).astype(int)
+    index = nearest[:, None] + np.arange(-7, 9)
+    distance = index - times[:, None]
+    window = np.cos(np.pi * distance / 18) ** 2
+    taps = height[:, None] * np.sinc(distance) * window
+    return index, taps
 
 
 def _f0(reading: Reading, seconds: Array) -> Array:
     """F0 in Hz, running on through the voiceless consonants."""
     starts = _starts(reading)
-    times = np.add.outer(starts, np.array([0.3, 0.6, 0.92]) / reading.rate).ravel()
-    tones = np.array([_TONES[syllable[2]] for syllable in reading.syllables]).ravel()
+    times = _times(reading, 0.3, 0.6, 0.92)
+    tones = np.array([_TONES[syllable[2]] for syllable in reading.syllables])
     progress = (times - starts[0]) * reading.rate / len(starts)
-    semitones = np.interp(seconds, times, reading.pitch_range * (tones + _DECLINATION * progress))
+    contour = tones.ravel() + _DECLINATION * progress
+    semitones = np.interp(seconds, times, reading.pitch_range * contour)
     return np.asarray(reading.f0 * 2 ** (semitones / 12))
 
 
 def _voicing(reading: Reading, seconds: Array) -> Array:
     """Strength of the voice, 0 to 1."""
     starts = _starts(reading)
-    onset = np.array([0.35 if syllable[0] in _SONORANTS else 0.0 for syllable in reading.syllables])
-    full = np.ones(len(starts))
-    times = np.add.outer(starts, np.array([0.0, 0.25, 0.35, 0.85]) / reading.rate).ravel()
-    strength = np.stack([onset, onset, full, 0.8 * full], axis=1).ravel()
-    times = np.concatenate(
-        [[starts[0] - 0.1 / reading.rate], times, [starts[-1] + 1 / reading.rate]]
-    )
-    return np.asarray(np.interp(seconds, times, np.concatenate([[0.0], strength, [0.0]])))
+    times = _times(reading, 0.0, 0.25, 0.35, 0.85)
+    strengths: list[float] = []
+    for syllable in reading.syllables:
+        onset = 0.35 if syllable[0] in _SONORANTS else 0.0
+        strengths += [onset, onset, 1.0, 0.8]
+    first = starts[0] - 0.1 / reading.rate
+    last = starts[-1] + 1 / reading.rate
+    times = np.concatenate([[first], times, [last]])
+    strength = np.interp(seconds, times, [0.0, *strengths, 0.0])
+    return np.asarray(strength)
 
 
 def _tract_response(reading: Reading, seconds: Array) -> NDArray[np.complex128]:
     """Five formants in cascade, moving from each consonant's locus to its vowel [frames, bins]."""
-    times = np.add.outer(
-        _starts(reading), np.array([0.05, 0.25, 0.45, 0.85]) / reading.rate
-    ).ravel()
-    targets = []
+    times = _times(reading, 0.05, 0.25, 0.45, 0.85)
+    targets: list[tuple[int, int, int]] = []
     for syllable in reading.syllables:
         vowel = _VOWELS[syllable[1]]
         locus = _LOCI.get(syllable[0], vowel)
         targets += [locus, locus, vowel, vowel]
-    lower = [np.interp(seconds, times, formant) for formant in np.array(targets, float).T]
-    above, below = np.ones((len(seconds), 1)), np.ones((len(seconds), len(_HZ)), complex)
+    tracks = np.array(targets, float).T
+    lower = [np.interp(seconds, times, track) for track in tracks]
+    numerator = np.ones((len(seconds), 1))
+    denominator = np.ones((len(seconds), len(_HZ)), complex)
     for formant, bandwidth in zip([*lower, *_HIGHER], _BANDWIDTHS, strict=True):
-        square = np.reshape(reading.tract * formant, (-1, 1)) ** 2
-        above *= square
-        below *= square - _HZ**2 + 1j * bandwidth * _HZ
-    return np.asarray(above / below)
+        scaled = np.reshape(reading.tract * formant, (-1, 1))
+        square = scaled**2
+        numerator *= square
+        denominator *= square - _HZ**2 + 1j * bandwidth * _HZ
+    return np.asarray(numerator / denominator)
 
 
 def _consonants(reading: Reading, seconds: Array) -> Array:
@@ -228,11 +270,21 @@ def _consonants(reading: Reading, seconds: Array) -> Array:
             continue
         centre, width, level, onset = _NOISES[syllable[0]]
         times = start + np.array([onset, onset + 0.04, 0.24, 0.32]) / reading.rate
-        shape = np.exp(-(((_HZ / reading.tract - centre) / width) ** 2) / 2)
-        gain += np.outer(np.interp(seconds, times, [0.0, level, level, 0.0]), shape)
+        envelope = np.interp(seconds, times, [0.0, level, level, 0.0])
+        deviation = (_HZ / reading.tract - centre) / width
+        shape = np.exp(-(deviation**2) / 2)
+        gain += np.outer(envelope, shape)
     return gain
+
+
+def _times(reading: Reading, *shares: float) -> Array:
+    """These points of every syllable, as shares of its length, in seconds and in order."""
+    offsets = np.array(shares) / reading.rate
+    times = np.add.outer(_starts(reading), offsets)
+    return np.asarray(times.ravel())
 
 
 def _starts(reading: Reading) -> Array:
     """Start of each syllable in seconds."""
-    return np.asarray((_LEAD + np.arange(len(reading.syllables))) / reading.rate)
+    number = np.arange(len(reading.syllables))
+    return np.asarray((_LEAD + number) / reading.rate)

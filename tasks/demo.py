@@ -1,4 +1,4 @@
-"""A corpus that the project makes itself: tonal speech-like clips whose emotion is carried by known
+"""A corpus that the project generates: tonal speech-like clips whose emotion is carried by known
 cues.
 
 Twelve synthetic speakers (six low voices, six high) read eight sentences of three or four
@@ -10,20 +10,21 @@ ours. docs/demo.md says what a score on each variant proves.
 
 import tempfile
 import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Expected, Protocol, Task
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more
 from bench.paths import home
 from bench.splits.protocols import speaker_groups
 
 if TYPE_CHECKING:
     from tasks._voice import Reading
 
-VERSION = 1  # of the sound: a new one is made beside the old
+VERSION = 1  # of the sound; each version has a folder of its own
 
 LABELS = ("angry", "happy", "neutral", "sad")
 SENTENCES = (  # consonant, vowel, tone; every tone seven times
@@ -57,15 +58,15 @@ SPEAKERS = {
 CUES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
     "pitch": {
         "semitones": (3, 5, 0, -3),
-        "range": (0.45, 0.85, 0, -1.2),
-    },  # range and rate in octaves (1 doubles)
+        "range": (0.45, 0.85, 0, -1.2),  # octaves: 1 doubles
+    },
     "energy": {"level": (9, 4, 0, -6)},  # dB
     "timbre": {
-        "tilt": (-4, -2, 0, 5),
-        "breath": (-4, 0, 0, 9),
+        "tilt": (-4, -2, 0, 5),  # dB per octave
+        "breath": (-4, 0, 0, 9),  # dB
         "tract": (0.03, 0.1, 0, -0.05),
-    },  # dB/octave, dB, 1
-    "tempo": {"rate": (0.58, 0.28, 0, -0.52)},
+    },
+    "tempo": {"rate": (0.58, 0.28, 0, -0.52)},  # octaves
 }
 STRENGTH = (0.7, 1.1)  # a clip's share of its cues
 WHIM = {  # largest deviation from a speaker's habit, the same in all four readings of a sentence
@@ -85,12 +86,11 @@ BASE_BREATH = -44.0
 class Demo(Task):
     title = "Demo: synthetic tonal speech made by this project"
     labels = LABELS
-    languages = (
-        "vi",
-    )  # a tonal language, so that the checkpoints of one are chosen; the syllables mean nothing
+    # a tonal language, so that the checkpoints of one are chosen; the syllables mean nothing
+    languages = ("vi",)
     licence = "MIT"
     citation = "ser-bench, docs/demo.md: synthetic, no human voice in it"
-    obtain = "it is made on first use, in seconds"
+    obtain = "it is generated on first use, in seconds"
     expected = Expected(clips=384, speakers=12, labels=dict.fromkeys(LABELS, 96))
     variants: ClassVar[Mapping[str, str]] = {
         "pitch": "the emotion in mean F0 and F0 range alone",
@@ -102,63 +102,50 @@ class Demo(Task):
     notes = ("synthetic speech: scores say which cues a system hears, not how it does on people",)
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """384 clips; the sound is made, in seconds, unless the folder is there. `root` is where to
-        keep it.
+        """384 clips in the folder `root` (default: in the cache folder), generated in seconds on
+        first use.
         """
-        folder = (root or home() / "corpora") / f"demo-v{VERSION}-{self.variant or 'all'}"
+        corpora = root or home() / "corpora"
+        folder = corpora / f"demo-v{VERSION}-{self.variant or 'all'}"
         readings = {clip_id: reading(clip_id, self.variant) for clip_id in clip_ids()}
         if not folder.is_dir():
             _make(folder, readings)
-        present = {path.stem for path in folder.iterdir()}
-        absent = [f"{clip_id}.wav" for clip_id in readings if clip_id not in present]
-        if absent:
-            named = (
-                f"{len(absent)} clips ({', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''})"
-            )
-            raise CorpusError(f"{folder} lacks {named}: delete the folder and it is made again")
-        return [_clip(clip_id, readings[clip_id], folder) for clip_id in readings]
+        _require_files(folder, list(readings))
+        return [_clip(clip_id, truth, folder) for clip_id, truth in readings.items()]
 
     def protocols(self) -> Mapping[str, Protocol]:
-        summary = "3 folds of 4 test speakers, 2 low and 2 high voices"
-        groups = [
-            {f"{voice}-{n}" for voice in ("low", "high") for n in pair}
-            for pair in ((1, 2), (3, 4), (5, 6))
-        ]
-        return {
-            "speaker": Protocol(
-                summary, speaker_groups(groups), speaker_disjoint=True, audio_disjoint=True
-            )
-        }
+        groups = []
+        for pair in ((1, 2), (3, 4), (5, 6)):
+            low = {f"low-{n}" for n in pair}
+            high = {f"high-{n}" for n in pair}
+            groups.append(low | high)
+        speaker = Protocol(
+            "3 folds of 4 test speakers, 2 low and 2 high voices",
+            speaker_groups(groups),
+            speaker_disjoint=True,
+            audio_disjoint=True,
+        )
+        return {"speaker": speaker}
 
 
 def clip_ids() -> list[str]:
     """`low-1.s1.angry` and so on: speaker, sentence, emotion."""
     numbers = range(1, len(SENTENCES) + 1)
-    return [
-        f"{speaker}.s{number}.{label}"
-        for speaker in SPEAKERS
-        for number in numbers
-        for label in LABELS
-    ]
+    parts = product(SPEAKERS, numbers, LABELS)
+    return [f"{speaker}.s{number}.{label}" for speaker, number, label in parts]
 
 
 def reading(clip_id: str, variant: str = "") -> "Reading":
-    """How a clip is spoken: the truth about it. `tasks._voice.render` gives its samples and its F0."""
-    from tasks._voice import Reading, generator
+    """How a clip is spoken. `tasks._voice.render` gives its samples and its true F0."""
+    from tasks._voice import Reading
 
-    speaker, sentence, label = clip_id.split(".")
+    speaker, sentence, _ = clip_id.split(".")
     f0, tract, tilt, level, rate = SPEAKERS[speaker]
-    whim = generator(f"{speaker}.{sentence}").uniform(-1, 1, len(WHIM))
-    strength = generator(f"{clip_id} strength").uniform(*STRENGTH)
-    change = {
-        name: float(share * most) for (name, most), share in zip(WHIM.items(), whim, strict=True)
-    }
-    for cue in [variant] if variant else CUES:
-        for name, offsets in CUES[cue].items():
-            change[name] += float(strength * offsets[LABELS.index(label)])
+    change = _changes(clip_id, variant)
+    text = SENTENCES[int(sentence[1:]) - 1]
     return Reading(
         name=clip_id,
-        syllables=tuple(SENTENCES[int(sentence[1:]) - 1].split()),
+        syllables=tuple(text.split()),
         f0=f0 * 2 ** (change["semitones"] / 12),
         pitch_range=2 ** change["range"],
         rate=rate * 2 ** change["rate"],
@@ -169,32 +156,66 @@ def reading(clip_id: str, variant: str = "") -> "Reading":
     )
 
 
+def _changes(clip_id: str, variant: str) -> dict[str, float]:
+    """How a clip differs from its speaker's habit: by whim, and by the cues of its emotion."""
+    from tasks._voice import generator
+
+    speaker, sentence, label = clip_id.split(".")
+    changes = {}
+    whims = generator(f"{speaker}.{sentence}").uniform(-1, 1, len(WHIM))
+    for (name, most), share in zip(WHIM.items(), whims, strict=True):
+        changes[name] = float(share * most)
+    emotion = LABELS.index(label)
+    strength = generator(f"{clip_id} strength").uniform(*STRENGTH)
+    for cue in [variant] if variant else CUES:
+        for name, offsets in CUES[cue].items():
+            changes[name] += float(strength * offsets[emotion])
+    return changes
+
+
 def _clip(clip_id: str, truth: "Reading", folder: Path) -> Clip:
     speaker, sentence, label = clip_id.split(".")
     path = folder / f"{clip_id}.wav"
-    known = {
-        name: f"{value:.4g}" for name, value in vars(truth).items() if isinstance(value, float)
-    }
     meta = {
         "voice": speaker.partition("-")[0],
         "sentence": sentence,
         "syllables": " ".join(truth.syllables),
-        **known,
     }
-    return Clip(clip_id, Recording(path), (label,), speaker, where=str(path), meta=meta)
+    for name, value in vars(truth).items():
+        if isinstance(value, float):
+            meta[name] = f"{value:.4g}"
+    return Clip(
+        id=clip_id,
+        audio=Recording(path),
+        labels=(label,),
+        speaker=speaker,
+        where=str(path),
+        meta=meta,
+    )
+
+
+def _require_files(folder: Path, clips: Sequence[str]) -> None:
+    present = {path.stem for path in folder.iterdir()}
+    absent = [f"{clip_id}.wav" for clip_id in clips if clip_id not in present]
+    if absent:
+        names = and_more(absent, 3)
+        raise CorpusError(
+            f"{folder} lacks {len(absent)} clips ({names}): "
+            "delete the folder, and it is generated again"
+        )
 
 
 def _make(folder: Path, readings: Mapping[str, "Reading"]) -> None:
-    """All clips, in a folder that appears whole or not at all; of several processes the first one's
-    stays.
+    """Write all clips, in a folder that appears whole or not at all; of several processes the first
+    wins.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
             made = Path(draft) / folder.name
             made.mkdir()
-            for clip_id, how in readings.items():
-                _write(made / f"{clip_id}.wav", how)
+            for clip_id, truth in readings.items():
+                _write(made / f"{clip_id}.wav", truth)
             made.rename(folder)
     except OSError as error:
         if not folder.is_dir():
@@ -203,12 +224,13 @@ def _make(folder: Path, readings: Mapping[str, "Reading"]) -> None:
             ) from error
 
 
-def _write(path: Path, how: "Reading") -> None:
+def _write(path: Path, truth: "Reading") -> None:
     """A 16-bit WAV file."""
     from tasks._voice import SAMPLE_RATE, render
 
+    samples = render(truth).samples.astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(render(how).samples.astype("<i2").tobytes())
+        file.writeframes(samples.tobytes())

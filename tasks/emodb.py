@@ -13,9 +13,9 @@ from pathlib import Path
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.published import published
 from bench.contracts.task import Expected, Protocol, Task
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more
 from bench.splits.protocols import leave_one_speaker_out
-from tasks._files import folder, listed, media
+from tasks._files import differences, folder, media, nested
 
 LETTERS = {  # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
     "W": "anger",
@@ -61,8 +61,8 @@ class EmoDB(Task):
     citation = "Burkhardt et al., A Database of German Emotional Speech, Interspeech 2005"
     url = "http://emodb.bilderbar.info"
     obtain = (
-        "download it from http://emodb.bilderbar.info, unpack it and name the folder that holds wav/03a01Fa.wav "
-        "with --data emodb=PATH"
+        "download it from http://emodb.bilderbar.info, unpack it and name the folder that holds "
+        "wav/03a01Fa.wav with --data emodb=PATH"
     )
     expected = Expected(clips=535, speakers=10, labels=COUNTS)
     default_protocol = "speaker"
@@ -71,17 +71,19 @@ class EmoDB(Task):
     def clips(self, root: Path | None) -> list[Clip]:
         """Every clip; files of other names are errors, missing ones a note."""
         top = folder(self.name, root, self.obtain)
-        base = top / "wav" if (top / "wav").is_dir() else top
+        base = nested(top, "wav")
         paths = media(base)
         if not paths:
             raise CorpusError(f"{base} holds no WAV files: {self.obtain}")
-        if odd := [path.name for path in paths if not NAME.fullmatch(path.stem)]:
+        odd = [path.name for path in paths if not NAME.fullmatch(path.stem)]
+        if odd:
             raise CorpusError(
-                f"{base}: {len(odd)} of {len(paths)} files are not named like 03a01Fa.wav: {listed(odd)}; "
-                "take them away"
+                f"{base}: {len(odd)} of {len(paths)} files are not named like 03a01Fa.wav: "
+                f"{and_more(odd)}; remove them"
             )
         clips = [_clip(path) for path in paths]
-        self.notes = (*(self.expected.differences(clips) if self.expected else ()), *_uneven(clips))
+        missing = differences(self, clips)
+        self.notes = (*missing, *_uneven(clips))
         return clips
 
     def protocols(self) -> Mapping[str, Protocol]:
@@ -99,24 +101,27 @@ class EmoDB(Task):
                 audio_disjoint=True,
                 source=f"{FIGURES.sources['ha']}, Table 5, footnote *",
                 notes=(
-                    f"one speaker of ten: {SPEAKERS[FIRST]} clips, 1 of disgust; UA hangs on single clips",
+                    f"one speaker of ten: {SPEAKERS[FIRST]} clips, 1 of disgust; "
+                    "UA depends on single clips",
                 ),
             ),
         }
 
 
 def _clip(path: Path) -> Clip:
-    speaker, sentence, letter = path.stem[:2], path.stem[2:5], path.stem[5]
+    name = path.stem
+    speaker = name[:2]
+    letter = name[5]
     meta = {
         "gender": "male" if speaker in MALE else "female",
-        "sentence": sentence,
-        "version": path.stem[6:],
+        "sentence": name[2:5],
+        "version": name[6:],
     }
     return Clip(
-        path.stem,
-        Recording(path),
-        (LETTERS[letter],),
-        speaker,
+        id=name,
+        audio=Recording(path),
+        labels=(LETTERS[letter],),
+        speaker=speaker,
         language="de",
         where=str(path),
         meta=meta,
@@ -125,10 +130,9 @@ def _clip(path: Path) -> Clip:
 
 def _uneven(clips: Sequence[Clip]) -> list[str]:
     """Speakers with another number of clips than the corpus has of them."""
-    found = Counter(str(clip.speaker) for clip in clips)
-    other = [
-        f"{found[name]} clips of speaker {name} instead of {n}"
-        for name, n in SPEAKERS.items()
-        if found[name] != n
-    ]
+    counts = Counter(str(clip.speaker) for clip in clips)
+    other = []
+    for name, complete in SPEAKERS.items():
+        if counts[name] != complete:
+            other.append(f"{counts[name]} clips of speaker {name} instead of {complete}")
     return [f"not the complete corpus: {', '.join(other)}"] if other else []

@@ -1,5 +1,5 @@
 """The private binary set of the Beijing psychological support hotline: is a caller's utterance
-negative?
+negative or not?
 
 Chen et al., arXiv 2405.04128; Wang et al., arXiv 2501.08696, Table I: 20,254 segments of 105
 callers. It cannot be obtained; whoever has it describes it by a manifest. The published F1 figures
@@ -14,6 +14,7 @@ from bench.contracts.clip import Clip
 from bench.contracts.published import published
 from bench.contracts.task import Expected, Protocol, Task
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
+from tasks._files import differences
 from tasks._hotline import clips
 
 NEGATIVE = "negative"
@@ -29,8 +30,8 @@ class Hotline(Task):
     licence = "private"
     citation = f"{FIGURES.sources['chen']}, 2024; {FIGURES.sources['wang']}, 2025"
     obtain = (
-        "it is private: name your own manifest, with the columns path, label (negative or non-negative) and speaker, "
-        "with --data hotline=FILE"
+        "it is private: name your own manifest, with the columns path, label (negative or "
+        "non-negative) and speaker, with --data hotline=FILE"
     )
     expected = Expected(clips=20254, speakers=105, labels={NEGATIVE: 9398, OTHER: 10856})
     default_protocol = "subject"
@@ -40,25 +41,28 @@ class Hotline(Task):
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row of the manifest; its companion's `[map]` gives other label texts their class."""
-        found = clips(self.name, root, self.obtain, self.labels)
-        self.notes = self.expected.differences(found) if self.expected else ()
-        return found
+        rows = clips(self.name, root, self.obtain, self.labels)
+        self.notes = differences(self, rows)
+        return rows
 
     def protocols(self) -> Mapping[str, Protocol]:
         return {
             "subject": Protocol(
-                "a fifth of the callers tests in all 5 folds; each fifth of the others validates once",
+                "a fifth of the callers tests in all 5 folds; "
+                "each fifth of the others validates once",
                 without_copies(held_out_speakers(test=0.2, k=5)),
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 shared_test=True,
                 source=f"{FIGURES.sources['wang']}, section IV.A, as its text has it",
                 notes=(
-                    "the same held-out callers are tested by all 5 folds, which differ in training and validation",
+                    "the same held-out callers are tested by all 5 folds, "
+                    "which differ in training and validation",
                 ),
             ),
             "subject-5": Protocol(
-                "5 folds of whole callers, balanced by class: every clip is tested once; 15 % of the others validate",
+                "5 folds of whole callers, balanced by class: every clip is tested once; "
+                "15 % of the others validate",
                 without_copies(speaker_kfold(5)),
                 speaker_disjoint=True,
                 audio_disjoint=True,

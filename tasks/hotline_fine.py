@@ -39,8 +39,8 @@ class HotlineFine(Task):
     licence = "private"
     citation = f"{FIGURES.sources['chen']}, 2024"
     obtain = (
-        "it is private: name your own manifest, with the columns path, label (any of the 11 emotions, joined by |) and "
-        "speaker, with --data hotline-fine=FILE"
+        "it is private: name your own manifest, with the columns path, label (any of the 11 "
+        "emotions, joined by |) and speaker, with --data hotline-fine=FILE"
     )
     default_protocol = "subject-5"
     multilabel = True
@@ -49,27 +49,36 @@ class HotlineFine(Task):
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row of the manifest, with none, one or several emotions."""
-        return clips(self.name, root, self.obtain, self.labels, multilabel=True)
+        return clips(
+            self.name,
+            root,
+            self.obtain,
+            self.labels,
+            multilabel=True,
+        )
 
     def protocols(self) -> Mapping[str, Protocol]:
         return {
             "subject-5": Protocol(
-                "5 folds of whole callers, balanced by rarest emotion: every clip is tested once; 15 % of the others "
-                "validate",
+                "5 folds of whole callers, balanced by rarest emotion: every clip is tested once; "
+                "15 % of the others validate",
                 without_copies(speaker_kfold(5)),
                 speaker_disjoint=True,
                 audio_disjoint=True,
             ),
             "published": Protocol(
-                "Chen's 80/20 of the callers: a fifth tests in all 5 folds; each fifth of the others validates once",
+                "Chen's 80/20 of the callers: a fifth tests in all 5 folds; "
+                "each fifth of the others validates once",
                 without_copies(held_out_speakers(test=0.2, k=5)),
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 shared_test=True,
                 source=f"{FIGURES.sources['chen']}, released notebooks",
                 notes=(
-                    "the same held-out callers are tested by all 5 folds, which differ in training and validation",
-                    "Chen's own callers follow the order of a folder and are not published: the same share, others",
+                    "the same held-out callers are tested by all 5 folds, "
+                    "which differ in training and validation",
+                    "Chen's own callers follow the order of a folder and are not published: "
+                    "the same share, others",
                 ),
             ),
         }

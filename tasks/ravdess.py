@@ -1,7 +1,7 @@
 """RAVDESS, its speech part: 24 actors say two sentences in eight emotions.
 
 Livingstone and Russo, PLoS ONE 13(5), 2018. A file's name is
-modality-channel-emotion-intensity-statement-repetition- actor, as in
+modality-channel-emotion-intensity-statement-repetition-actor, as in
 `Actor_01/03-01-05-02-01-01-01.wav`; actors with odd numbers are men, with even numbers women.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.published import published
 from bench.contracts.task import Expected, Protocol, Task
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more
 from bench.splits.protocols import consecutive_speakers, speaker_groups, stratified
-from tasks._files import folder, listed, media
+from tasks._files import differences, folder, media, nested
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
@@ -42,8 +42,8 @@ class Ravdess(Task):
     citation = "Livingstone and Russo, PLoS ONE 13(5) e0196391, 2018"
     url = "https://zenodo.org/records/1188976"
     obtain = (
-        "download Audio_Speech_Actors_01-24.zip from https://zenodo.org/records/1188976, unpack it and name the folder "
-        "that holds Actor_01 to Actor_24 with --data ravdess=PATH"
+        "download Audio_Speech_Actors_01-24.zip from https://zenodo.org/records/1188976, unpack it "
+        "and name the folder that holds Actor_01 to Actor_24 with --data ravdess=PATH"
     )
     expected = Expected(
         clips=1440,
@@ -57,22 +57,24 @@ class Ravdess(Task):
     def clips(self, root: Path | None) -> list[Clip]:
         """Every speech clip; song, video and files of other names are errors, missing ones a note."""
         top = folder(self.name, root, self.obtain)
-        base = top / NESTED if (top / NESTED).is_dir() else top
-        paths = [
-            path
-            for actor in sorted(base.glob("Actor_[0-9][0-9]"))
-            for path in media(actor, (".wav", ".mp4"))
-        ]
+        base = nested(top, NESTED)
+        paths = []
+        for actor in sorted(base.glob("Actor_[0-9][0-9]")):
+            paths += media(actor, (".wav", ".mp4"))
         if not paths:
             raise CorpusError(f"{base} holds no Actor_01/*.wav: {self.obtain}")
-        if odd := [
-            f"{path.parent.name}/{path.name} ({fault})" for path in paths if (fault := _fault(path))
-        ]:
+        faults = []
+        for path in paths:
+            fault = _fault(path)
+            if fault:
+                faults.append(f"{path.parent.name}/{path.name} ({fault})")
+        if faults:
             raise CorpusError(
-                f"{base}: {len(odd)} of {len(paths)} files are not RAVDESS speech: {listed(odd)}; take them away"
+                f"{base}: {len(faults)} of {len(paths)} files are not RAVDESS speech: "
+                f"{and_more(faults)}; remove them"
             )
         clips = [_clip(path) for path in paths]
-        self.notes = self.expected.differences(clips) if self.expected else ()
+        self.notes = differences(self, clips)
         return clips
 
     def protocols(self) -> Mapping[str, Protocol]:
@@ -110,9 +112,10 @@ def _fault(path: Path) -> str:
         return "song"
     if name[1] != SPEECH[0] or path.suffix.lower() != ".wav":
         return "video"
-    return (
-        "" if path.parent.name == f"Actor_{name[7]}" else f"of actor {name[7]}, in another's folder"
-    )
+    actor = name[7]
+    if path.parent.name != f"Actor_{actor}":
+        return f"of actor {actor}, in another's folder"
+    return ""
 
 
 def _clip(path: Path) -> Clip:
@@ -125,5 +128,11 @@ def _clip(path: Path) -> Clip:
     }
     label = LABELS[int(emotion) - 1]
     return Clip(
-        path.stem, Recording(path), (label,), actor, language="en", where=str(path), meta=meta
+        id=path.stem,
+        audio=Recording(path),
+        labels=(label,),
+        speaker=actor,
+        language="en",
+        where=str(path),
+        meta=meta,
     )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.published import published
 from bench.contracts.task import Expected, Protocol, Task
-from bench.errors import CorpusError
+from bench.errors import CorpusError, and_more, one_line
 from bench.splits.protocols import speaker_kfold, stratified, without_copies
-from tasks._files import listed
+from tasks._files import differences, nested
 
 if TYPE_CHECKING:
     import pyarrow
@@ -40,8 +40,8 @@ class ViSEC(Task):
     citation = FIGURES.sources["thanh"]
     url = f"https://huggingface.co/datasets/{HUB_ID}"
     obtain = (
-        f"run `bench prepare visec` where there is a network (0.4 GB of {HUB_ID}), or name a copy of its folder or "
-        "parquet file with --data visec=PATH"
+        f"run `bench prepare visec` where there is a network (0.4 GB of {HUB_ID}), or name a copy "
+        "of its folder or parquet file with --data visec=PATH"
     )
     expected = Expected(
         clips=5280,
@@ -59,21 +59,24 @@ class ViSEC(Task):
         table = _read(root or _hub())
         missing = [name for name in COLUMNS if name not in table.column_names]
         if missing:
+            names = ", ".join(missing)
             raise CorpusError(
-                f"ViSEC's table lacks the columns {', '.join(missing)}: it is not a copy of {HUB_ID}"
+                f"ViSEC's table lacks the columns {names}: it is not a copy of {HUB_ID}"
             )
-        clips, odd = [], []
+        clips = []
+        faults = []
         for number, row in enumerate(_rows(table), start=1):
             fault = _fault(row)
             if fault:
-                odd.append(f"row {number} ({fault})")
+                faults.append(f"row {number} ({fault})")
             else:
                 clips.append(_clip(number, row))
-        if odd:
+        if faults:
             raise CorpusError(
-                f"ViSEC: {len(odd)} of {len(table)} rows cannot be used: {listed(odd)}; get a fresh copy"
+                f"ViSEC: {len(faults)} of {len(table)} rows cannot be used: {and_more(faults)}; "
+                "get a fresh copy"
             )
-        self.notes = self.expected.differences(clips) if self.expected else ()
+        self.notes = differences(self, clips)
         return clips
 
     def protocols(self) -> Mapping[str, Protocol]:
@@ -85,12 +88,14 @@ class ViSEC(Task):
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 notes=(
-                    "speaker 0 (42 % of ViSEC, probably many unknown voices) is in every training part and in no "
-                    "test part; training clips whose audio is tested under another speaker are left out",
+                    "speaker 0 (42 % of ViSEC, probably many unknown voices) is in every training part "
+                    "and in no test part; training clips whose audio is tested under another speaker "
+                    "are left out",
                 ),
             ),
             "published": Protocol(
-                "one random stratified 80/10/10 division of the clips, with exactly the papers' counts",
+                "one random stratified 80/10/10 division of the clips, "
+                "with exactly the papers' counts",
                 random,
                 speaker_disjoint=False,
                 audio_disjoint=False,
@@ -112,21 +117,20 @@ def _hub() -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(
-                HUB_ID, repo_type="dataset", revision=REVISION, allow_patterns="data/*.parquet"
-            )
+        snapshot = snapshot_download(
+            HUB_ID,
+            repo_type="dataset",
+            revision=REVISION,
+            allow_patterns="data/*.parquet",
         )
     except LocalEntryNotFoundError as error:  # offline, or no answer
         raise CorpusError(
             f"ViSEC is not on this machine, and the hub is out of reach: {ViSEC.obtain}"
         ) from error
-    except (
-        Exception
-    ) as error:  # no such revision, no room, a broken download: of three libraries' own types
-        raise CorpusError(
-            f"ViSEC cannot be fetched ({' '.join(str(error).split())[:200]}): {ViSEC.obtain}"
-        ) from error
+    except Exception as error:  # no such revision, no room: errors of three libraries
+        reason = one_line(error, 200)
+        raise CorpusError(f"ViSEC cannot be fetched ({reason}): {ViSEC.obtain}") from error
+    return Path(snapshot)
 
 
 def _read(root: Path) -> "pyarrow.Table":
@@ -134,12 +138,12 @@ def _read(root: Path) -> "pyarrow.Table":
     import pyarrow
     import pyarrow.parquet
 
-    top = root / "data" if (root / "data").is_dir() else root
-    files = sorted(top.glob("*.parquet")) if top.is_dir() else [top] * top.is_file()
+    files = [root] if root.is_file() else sorted(nested(root, "data").glob("*.parquet"))
     if not files:
         raise CorpusError(f"there is no parquet file of ViSEC at {root}: {ViSEC.obtain}")
     try:
-        return pyarrow.concat_tables([pyarrow.parquet.read_table(path) for path in files])
+        tables = [pyarrow.parquet.read_table(path) for path in files]
+        return pyarrow.concat_tables(tables)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
         raise CorpusError(f"ViSEC at {root} cannot be read ({error}): get a fresh copy") from error
 
@@ -156,18 +160,27 @@ def _fault(row: Mapping[str, Any]) -> str:
         return f"the emotion {row['emotion']!r}"
     if row["speaker_id"] is None:
         return "no speaker"
-    has_audio = isinstance(row["path"], Mapping) and row["path"].get("bytes")
-    return "" if has_audio else "no audio"
+    audio = row["path"]
+    if not isinstance(audio, Mapping) or not audio.get("bytes"):
+        return "no audio"
+    return ""
 
 
 def _clip(number: int, row: Mapping[str, Any]) -> Clip:
-    name = row["path"].get("path") or ""
+    audio = row["path"]
+    where = f"row {number} of ViSEC"
+    if audio.get("path"):
+        where += f" ({audio['path']})"
+    meta = {}
+    for column in META:
+        if row.get(column) is not None:
+            meta[column] = str(row[column])
     return Clip(
         id=f"{number:04}",
-        audio=Recording(data=row["path"]["bytes"]),
+        audio=Recording(data=audio["bytes"]),
         labels=(row["emotion"],),
         speaker=str(row["speaker_id"]),
         language="vi",
-        where=f"row {number} of ViSEC{f' ({name})' if name else ''}",
-        meta={key: str(row[key]) for key in META if row.get(key) is not None},
+        where=where,
+        meta=meta,
     )

@@ -285,7 +285,7 @@ def test_an_incomplete_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CorpusError, match=r"lacks 384 clips \(low-1.s1.angry.wav, .*delete the folder"
     ):
-        Demo("demo:tempo", "tempo").clips(tmp_path)
+        Demo("demo:tempo").clips(tmp_path)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
