@@ -7,53 +7,50 @@ import torch
 
 from bench.errors import UsageError
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+# of glibc's malloc.h
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+LARGEST_INT = 2**31 - 1
 
 
 def choose(name: str) -> torch.device:
-    """The device called `name` (auto, cpu, cuda, cuda:1, mps). Raises UsageError if this machine
-    has none such.
+    """The device called `name`: auto, cpu, cuda, cuda:1, mps.
+
+    Raises:
+        UsageError: There is no device of this name, or not on this machine.
     """
     if name == "auto":
-        found = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
-        return torch.device(found)
+        return _best()
     try:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(
             f"there is no device called {name}: use auto, cpu, cuda, cuda:1 or mps"
         ) from None
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(device.type, False):
+    if not _is_present(device):
         raise UsageError(f"this machine has no device {name}: `bench doctor` lists what it has")
     return device
 
 
 def precision(asked: str, device: torch.device) -> str:
-    """The number format a recipe gets on this device: `auto` is bf16 where a GPU computes in it,
-    else fp32; fp16, which a recipe may publish, is fp32 where there is no GPU for it.
+    """The number format of a recipe on this device.
+
+    `auto` is bf16 on a GPU that computes in it, otherwise fp32. fp16, which some recipes publish,
+    becomes fp32 without a GPU.
     """
+    on_gpu = device.type == "cuda"
     if asked == "auto":
-        return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return "fp32" if asked == "fp16" and device.type != "cuda" else asked
+        return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
+    if asked == "fp16" and not on_gpu:
+        return "fp32"
+    return asked
 
 
 def keep_memory() -> bool:
-    """Have glibc keep freed memory for the next allocation; False where the C library is another
-    one.
+    """Have glibc keep freed memory for the next allocation; False with another C library.
 
-    By default the buffers of a training step on the CPU go back to the system and are mapped and
-    cleared again, step by step: `benchmarks/memory.py` shows what that costs.
+    By default, the buffers of a training step on the CPU are returned to the system, and mapped and
+    cleared again for the next step: `benchmarks/memory.py` measures the cost.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -61,4 +58,22 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    never_maps = mallopt(M_MMAP_MAX, 0)
+    return bool(never_maps and mallopt(M_TRIM_THRESHOLD, LARGEST_INT))
+
+
+def _best() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _is_present(device: torch.device) -> bool:
+    if device.type == "cuda":
+        index = device.index or 0
+        return torch.cuda.is_available() and index < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available()
+    return device.type == "cpu"

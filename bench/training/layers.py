@@ -1,4 +1,4 @@
-"""The few layers that backbones share."""
+"""Layers that several backbones share."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,9 +10,9 @@ from bench.contracts.batch import Inputs, Padded
 
 
 class Standardise(nn.Module):
-    """(x - mean) / deviation with statistics of the training part, set once by `calibrate`.
+    """(x - mean) / deviation, with statistics of the training part that `calibrate` sets once.
 
-    mean, deviation: (*dims); a dimension that never varies is left at scale 1.
+    mean, deviation: (*dims); a dimension that never varies keeps scale 1.
     """
 
     mean: Tensor
@@ -24,35 +24,51 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", torch.ones(dims))
 
     def calibrate(self, batches: Iterable[Padded]) -> None:
-        """Mean and deviation per dimension over every clip's own frames (axes of size 1 in `dims`
-        are averaged too).
+        """Set mean and deviation per dimension over every clip's own frames.
+
+        Axes of size 1 in `dims` are averaged, too.
         """
-        calibrate_each({"": self}, ({"": batch} for batch in batches))
+        inputs = ({"": batch} for batch in batches)
+        calibrate_each({"": self}, inputs)
 
     def sums(self, batch: Padded) -> Tensor:
         """(3, *dims) float64: count, sum and sum of squares of a batch."""
-        frames = batch.values[batch.mask].double()  # (all frames, *dims of the batch)
-        axes = [0, *[i + 1 for i, d in enumerate(self.mean.shape) if d == 1]]
+        values = batch.values[batch.mask]  # (all frames, *dims of the batch)
+        frames = values.double()
+
+        # the frames are summed, and each axis of size 1
+        axes = [0]
+        for axis, size in enumerate(self.mean.shape, start=1):
+            if size == 1:
+                axes.append(axis)
         total = frames.sum(axes, keepdim=True)[0]
-        count = torch.full_like(total, frames.numel() / total.numel())
-        return torch.stack([count, total, frames.square().sum(axes, keepdim=True)[0]])
+        squares = frames.square().sum(axes, keepdim=True)[0]
+
+        averaged = frames.numel() / total.numel()
+        count = torch.full_like(total, averaged)
+        return torch.stack([count, total, squares])
 
     def settle(self, sums: Tensor) -> None:
-        """Take the statistics from the sums of all batches."""
-        mean = sums[1] / sums[0]
-        deviation = (sums[2] / sums[0] - mean.square()).clamp_min(0).sqrt()
+        """Set the statistics from the sums of all batches."""
+        count, total, squares = sums
+        mean = total / count
+        variance = squares / count - mean.square()
+        deviation = variance.clamp_min(0).sqrt()
+
+        # a deviation that is only rounding error would blow up noise
+        varies = deviation > 1e-8 * (1 + mean.abs())
+        ones = torch.ones_like(deviation)
         self.mean.copy_(mean)
-        self.deviation.copy_(
-            torch.where(deviation > 1e-8 * (1 + mean.abs()), deviation, torch.ones_like(deviation))
-        )
+        self.deviation.copy_(torch.where(varies, deviation, ones))
 
     def forward(self, values: Tensor) -> Tensor:
         return (values - self.mean) / self.deviation
 
 
 def calibrate_each(layers: Any, inputs: Iterable[Inputs]) -> None:
-    """Calibrate several `Standardise` layers, by input name (a mapping or nn.ModuleDict), in one
-    pass.
+    """Calibrate several `Standardise` layers in one pass.
+
+    layers: input name -> layer, a mapping or nn.ModuleDict.
     """
     totals: dict[str, Tensor] = {}
     for batch in inputs:
@@ -63,16 +79,17 @@ def calibrate_each(layers: Any, inputs: Iterable[Inputs]) -> None:
         layer.settle(totals[name])
 
 
-# of a probe's layer softmax: its weights keep up with the classifier's, and the L2 penalty off them
+# Factor of a probe's layer weights in their softmax, which lets them learn as fast as the
+# classifier, in spite of the L2 penalty.
 SHARPNESS = 10.0
 
 
 class LayerProbe(nn.Module):
-    """A linear classifier on a frozen encoder: learned softmax over its layers, masked mean, linear
-    map.
+    """A linear classifier on a frozen encoder, whose layers are mixed by learned weights.
 
-    Reads (frames, layers, dim) per clip: frame-wise states, or their mean over the clip (one
-    frame). Both give the same logits, since layer weighting, linear map and mean commute.
+    It reads (frames, layers, dim) per clip: the states of each frame, or their mean over the clip
+    as one frame. Both give the same logits, since layer weighting, linear map and masked mean
+    commute.
     """
 
     def __init__(self, name: str, layers: int, dim: int, classes: int) -> None:
@@ -83,20 +100,23 @@ class LayerProbe(nn.Module):
         self.classify = nn.Linear(dim, classes)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
-        means = (i[self.name].mean()[:, None] for i in inputs)
-        self.standardise.calibrate(Padded(m, torch.ones(len(m), dtype=torch.long)) for m in means)
+        """Standardise the clips' means by their statistics over the training part."""
+        self.standardise.calibrate(_means(batch[self.name]) for batch in inputs)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        states = self.standardise(inputs[self.name].mean())  # (batch, layers, dim)
-        return self.classify(torch.einsum("l,bld->bd", self.shares(), states))  # type: ignore[no-any-return]
+        mean = inputs[self.name].mean()
+        states = self.standardise(mean)  # (batch, layers, dim)
+        mixed = torch.einsum("l,bld->bd", self.shares(), states)
+        logits: Tensor = self.classify(mixed)
+        return logits
 
     def shares(self) -> Tensor:
-        """(layers,): each layer's part in the mix; they sum to 1."""
+        """(layers,): the weight of each layer in the mix; they sum to 1."""
         return (SHARPNESS * self.layer_weights).softmax(0)
 
 
 class MeanClassifier(nn.Module):
-    """A linear classifier on the masked mean of one feature, (frames, dim) per clip, standardised."""
+    """A linear classifier on the standardised mean of one feature, (frames, dim) per clip."""
 
     def __init__(self, name: str, dim: int, classes: int) -> None:
         super().__init__()
@@ -105,16 +125,19 @@ class MeanClassifier(nn.Module):
         self.classify = nn.Linear(dim, classes)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
-        means = (i[self.name].mean()[:, None] for i in inputs)
-        self.standardise.calibrate(Padded(m, torch.ones(len(m), dtype=torch.long)) for m in means)
+        """Standardise the clips' means by their statistics over the training part."""
+        self.standardise.calibrate(_means(batch[self.name]) for batch in inputs)
 
     def forward(self, inputs: Inputs) -> Tensor:
-        return self.classify(self.standardise(inputs[self.name].mean()))  # type: ignore[no-any-return]
+        mean = inputs[self.name].mean()
+        logits: Tensor = self.classify(self.standardise(mean))
+        return logits
 
 
 class Head(nn.Sequential):
-    """dropout, linear, tanh, dropout, linear: (batch, dim) to logits (Chen et al. 2024, released
-    code).
+    """Dropout, linear, tanh, dropout, linear: (batch, dim) to logits.
+
+    As in the released code of Chen et al. 2024.
     """
 
     def __init__(self, dim: int, classes: int, dropout: float) -> None:
@@ -128,12 +151,18 @@ class Head(nn.Sequential):
 
 
 def recompute(network: Any) -> None:
-    """Have a network of transformers recompute its layers in the backward pass: less memory, a
-    third slower.
+    """Have a network of transformers recompute its layers in the backward pass.
+
+    This needs less memory, and a third more time.
     """
-    # the method's name differs between versions of transformers
-    enable = (
-        getattr(network, "activation_checkpointing_enable", None)
-        or network.gradient_checkpointing_enable
-    )
+    enable = getattr(network, "activation_checkpointing_enable", None)
+    if enable is None:  # its name in other versions of transformers
+        enable = network.gradient_checkpointing_enable
     enable({"use_reentrant": False})
+
+
+def _means(padded: Padded) -> Padded:
+    """The mean of each clip, as its only frame."""
+    means = padded.mean()[:, None]
+    lengths = torch.ones(len(means), dtype=torch.long)
+    return Padded(means, lengths)
