@@ -209,7 +209,7 @@ def test_an_interrupted_command_is_finished_by_the_next(
     process.send_signal(how)
     rest = process.stderr.read()
     assert process.wait(PATIENCE) == (130 if how is signal.SIGINT else -signal.SIGKILL), rest
-    assert ("the same command goes on from there" in rest) == (how is signal.SIGINT)
+    assert ("the same command continues from there" in rest) == (how is signal.SIGINT)
     before = open_store(None, results).recorded("tones")
     assert 1 <= len(before) < 5
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
