@@ -4,6 +4,7 @@ One experiment per task; one parent run per pairing, which carries a PairingReco
 fold and seed. A child counts as recorded once its status is FINISHED, which is written last.
 """
 
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Literal
 from filelock import FileLock
 
 from bench.errors import UsageError, without_password
+from bench.runs.database import Layout, alembic_head, ensure, readdress
 from bench.runs.mlflow_client import Client, Param, Run, StoreError, impatient, unanswered
 from bench.runs.mlflow_runs import (
     FINISHED,
@@ -40,7 +42,8 @@ class Store:
     """
 
     def __init__(self, uri: str | None, results: Path) -> None:
-        own = f"sqlite:///{(results / 'mlflow.db').resolve()}"
+        database = (results / "mlflow.db").resolve()
+        own = f"sqlite:///{database}"
         self.uri = uri or own
         try:
             results.mkdir(parents=True, exist_ok=True)
@@ -48,8 +51,12 @@ class Store:
             raise UsageError(
                 f"the folder {results} cannot be used: {error.strerror}; name another with --results"
             ) from error
-        self.client = _connect(self.uri, results / ".store.lock")
-        self.artifacts = (results / "artifacts").resolve().as_uri() if self.uri == own else None
+        is_own = self.uri == own
+        self.artifacts = (results / "artifacts").resolve().as_uri() if is_own else None
+        with FileLock(results / ".store.lock"):
+            if self.artifacts:
+                _ready(database, self.artifacts)
+            self.client = _connect(self.uri)
         self.runs = MlflowRuns(self.client, self.artifacts)
         self.reader = RecordReader(self.runs)
 
@@ -170,10 +177,24 @@ class Store:
         return [self.reader.run(run) for run in found if run.info.status != "RUNNING"]
 
 
-def _connect(uri: str, lock: Path) -> Client:
-    """A client whose store has answered. Two processes that create one database would break it."""
+def _ready(path: Path, artifacts: str) -> None:
+    """A whole database, whose artifacts are beside it even if both have been moved."""
+    layout = Layout(
+        create=_connect,
+        head=lambda: alembic_head("mlflow", "store/db_migrations"),
+        content="runs",
+    )
     try:
-        with FileLock(lock), impatient():
+        ensure(path, layout)
+        readdress(path, artifacts)
+    except sqlite3.Error as error:
+        raise unanswered(f"sqlite:///{path}", error) from error
+
+
+def _connect(uri: str) -> Client:
+    """A client whose store has answered."""
+    try:
+        with impatient():
             client = Client(uri)
             client.search_experiments(max_results=1)
     except StoreError:

@@ -14,11 +14,13 @@ from typing import Any
 
 import optuna
 import sqlalchemy.exc
+from filelock import FileLock
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts.space import Space
 from bench.errors import BenchError, without_password
+from bench.runs.database import Layout, alembic_head, ensure
 from bench.runs.search_record import State, TrialRecord
 from bench.search import optuna_plots
 from bench.search.optuna_proposals import NumberedSampler, distribution, pruner, suggest
@@ -217,6 +219,19 @@ def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord:
         explanation = "; ".join(reasons) or "all were pruned"
         raise StudyError(f"no trial was completed: {explanation}")
     return max(complete, key=quality)
+
+
+def own_database(folder: Path) -> str:
+    """The URL of the database of trials in a results folder, which is laid out if there is none."""
+    path = (folder / "optuna.db").resolve()
+    layout = Layout(
+        create=RDBStorage,
+        head=lambda: alembic_head("optuna", "storages/_rdb/alembic"),
+        content="trials",
+    )
+    with FileLock(folder / ".optuna.lock"):
+        ensure(path, layout)
+    return f"sqlite:///{path}"
 
 
 def _storage(url: str) -> RDBStorage:

@@ -23,7 +23,7 @@ from bench.runs.records import Tuned
 from bench.runs.search_record import SearchRecord, StudyRecord
 from bench.runs.store import Store
 from bench.runs.workplace import Place, Say
-from bench.search.optuna_study import Study, StudyError, best_trial
+from bench.search.optuna_study import Study, StudyError, best_trial, own_database
 from bench.search.trials import Part, Trials
 from bench.settings import Settings, Tuning
 
@@ -120,8 +120,7 @@ class _Search:
 
     def _study(self, part: Part) -> Study:
         """The part's study, whose first trial is the default recipe."""
-        own_database = (self.place.folder / "optuna.db").resolve()
-        url = self.tuning.storage or f"sqlite:///{own_database}"
+        url = self.tuning.storage or own_database(self.place.folder)
         name = " ".join([self.label, part.name, self.name[:12]])
         return Study(url, name, self.space, self.default, self.tuning)
 
