@@ -1,6 +1,6 @@
 """The networks that fuse a trained wav2vec 2.0 encoder with a pitch signal: Thanh's and Wang's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -238,14 +238,22 @@ class FeatureFusion(_Fusion):
         self.pitch = None
         self.mfcc = None
         width = config.hidden_size
-        widths = {"frontend": width, "pitch": width, "mfcc": 2 * sizes.recurrent}
         if "pitch" in design.streams:
             self.pitch = PitchEncoder(config)
         if "mfcc" in design.streams:
             self.mfcc = Recurrent(sizes.recurrent, design.mfcc_frames)
         if design.cross:
-            self.audio_to_pitch = Attention(width, sizes.cross_heads, design.residual)
-            self.pitch_to_audio = Attention(width, sizes.cross_heads, design.residual)
+            heads = sizes.cross_heads
+            self.audio_to_pitch = Attention(width, heads, design.residual)
+            self.pitch_to_audio = Attention(width, heads, design.residual)
+        widths = {"frontend": width, "pitch": width, "mfcc": 2 * sizes.recurrent}
+        read = self._relate_streams(widths, sizes)
+        self.head = _head(read, sizes.hidden, classes, dropout)
+
+    def _relate_streams(self, widths: Mapping[str, int], sizes: Sizes) -> int:
+        """Add self-attention over the pooled streams; the width of what the head reads."""
+        design = self.design
+        width = widths["frontend"]
         total = sum(widths[name] for name in design.streams)
         if design.attend == "vector":
             self.relate = Attention(total, sizes.self_heads)
@@ -253,7 +261,7 @@ class FeatureFusion(_Fusion):
             self.widen = nn.Linear(widths["mfcc"], width)
             self.relate = Attention(width, sizes.self_heads)
             total = 3 * width
-        self.head = _head(total, sizes.hidden, classes, dropout)
+        return total
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         if self.mfcc is not None and self.mfcc.standardise is not None:
