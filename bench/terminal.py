@@ -16,8 +16,10 @@ def width() -> int:
     """
     if not sys.stdout.isatty():
         return PIPED
-    columns = shutil.get_terminal_size((PIPED, 24)).columns
-    return min(max(columns, LEAST), MOST)
+    fallback = (PIPED, 24)
+    size = shutil.get_terminal_size(fallback)
+    columns = max(size.columns, LEAST)
+    return min(columns, MOST)
 
 
 def display_width(text: str) -> int:

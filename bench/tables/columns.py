@@ -81,7 +81,9 @@ def _by_fold(row: Row) -> str:
 
 def _folds(row: Row) -> str:
     expected = row.folds_expected
-    if not expected or row.status == "skipped":
+    if row.status == "skipped":
+        return NOTHING
+    if not expected:
         return NOTHING
     return f"{row.folds}/{expected}"
 
@@ -123,7 +125,14 @@ def _score(name: str, spare: int = 0) -> RowColumn:
     def read(row: Row) -> float | None:
         return row.scores.get(name)
 
-    return RowColumn(name, read, percent, score=True, spare=spare, about=_with_score(name))
+    return RowColumn(
+        name,
+        read,
+        percent,
+        score=True,
+        spare=spare,
+        about=_with_score(name),
+    )
 
 
 def _with_score(name: str) -> Selection:

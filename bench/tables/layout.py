@@ -90,8 +90,9 @@ class _Footnotes:
     def _shared(self, rows: Sequence[Row]) -> list[str]:
         if len(rows) < 2:
             return []
-        shared = self._of[id(rows[0])]
-        for row in rows[1:]:
+        first, *others = rows
+        shared = self._of[id(first)]
+        for row in others:
             notes = self._of[id(row)]
             shared = [note for note in shared if note in notes]
         return shared
@@ -102,7 +103,8 @@ def _notes(row: Row) -> list[str]:
     if not row.measured:
         published = f"published: {row.citation}"
         remarks = filter(None, row.notes)
-        return ["; ".join([published, *remarks])]
+        sentence = "; ".join([published, *remarks])
+        return [sentence]
     notes = list(row.notes)
     if row.reason:
         notes.insert(0, f"{row.status}: {row.reason}")

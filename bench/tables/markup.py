@@ -49,9 +49,11 @@ class Markup:
         return escaped
 
     def _cell(self, cell: Cell) -> str:
+        text = cell.text
         if cell.bold:
-            return self.bold.format(self.escape(cell.text))
-        return self.escape(printable(cell.text))
+            escaped = self.escape(text)
+            return self.bold.format(escaped)
+        return self.escape(printable(text))
 
 
 def markdown(table: Table) -> str:

@@ -53,7 +53,10 @@ def _printable(table: Table) -> Table:
     """Every cell as one line."""
     body = []
     for line in table.body:
-        cells = [Cell(printable(cell.text), cell.bold) for cell in line]
+        cells = []
+        for cell in line:
+            text = printable(cell.text)
+            cells.append(Cell(text, cell.bold))
         body.append(tuple(cells))
     return replace(table, body=tuple(body))
 

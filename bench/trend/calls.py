@@ -126,8 +126,10 @@ def _gaps(column: str, rows: Sequence[_Row], values: Sequence[float | None]) -> 
     empty = values.count(None)
     if not empty:
         return []
-    first = rows[values.index(None)]
-    return [f"row {first.segment.row}: no {column} ({empty} such rows)"]
+    place = values.index(None)
+    first = rows[place].segment
+    fault = f"row {first.row}: no {column} ({empty} such rows)"
+    return [fault]
 
 
 def _divided(members: Sequence[_Row]) -> Iterator[str]:
@@ -161,7 +163,8 @@ def _repeated(members: Sequence[_Row]) -> Iterator[str]:
 def _identities(segment: Segment) -> Iterator[tuple[str, object]]:
     """What no other segment of the call may have, and its column."""
     if segment.name:
-        yield "segment", (segment.name, segment.start, segment.end)
+        place = (segment.name, segment.start, segment.end)
+        yield "segment", place
     if segment.order is not None:
         yield "order", segment.order
 

@@ -95,7 +95,9 @@ def _anonymous(call: Call) -> Call:
     """The call with pseudonyms for the names of its segments."""
     segments = []
     for segment in call.segments:
-        name = pseudonym(segment.name, "clip") if segment.name else ""
+        name = ""
+        if segment.name:
+            name = pseudonym(segment.name, "clip")
         segments.append(replace(segment, name=name))
     return replace(call, segments=tuple(segments))
 

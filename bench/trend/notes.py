@@ -142,12 +142,13 @@ def _left_out(scored: Scored) -> Iterator[str]:
 
 
 def _stages(analysis: Analysis) -> Iterator[str]:
-    if len(analysis.stages) == 1:
+    timed = len(analysis.stages) > 1
+    if not timed:
         minutes = f"{analysis.minutes:g}"
         yield f"there are no first {minutes} minutes, since only the order of segments is known"
     for stage in analysis.stages:
         yield from _short_calls(analysis, stage)
-    if len(analysis.stages) > 1:
+    if timed:
         yield from _short_of_first_stage(analysis)
 
 

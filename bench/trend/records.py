@@ -53,7 +53,9 @@ def segments(trend: Trend) -> str:
     found = []
     for call in trend.scored.calls:
         about = _about(call, trend)
-        found += [{**about, **_segment(segment, trend)} for segment in call.segments]
+        for segment in call.segments:
+            content = _segment(segment, trend)
+            found.append({**about, **content})
     return as_csv(found)
 
 
@@ -81,9 +83,11 @@ def _with_bounds(content: Mapping[str, Any], key: str, prefix: str) -> dict[str,
     low, high = content[key] or (None, None)
     moved = dict(content)
     del moved[key]
-    moved[f"{prefix}low"] = low
-    moved[f"{prefix}high"] = high
-    return moved
+    bounds = {
+        f"{prefix}low": low,
+        f"{prefix}high": high,
+    }
+    return moved | bounds
 
 
 def _call(call: Call, trend: Trend) -> dict[str, Any]:

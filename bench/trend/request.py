@@ -55,7 +55,10 @@ class Request:
         if self.figure is None:
             return
         suffix = self.figure.suffix.lower()
-        if suffix not in SUFFIXES:
-            *others, last = SUFFIXES
-            listed = ", ".join(others)
-            raise UsageError(f"--figure {self.figure} must end in {listed} or {last}")
+        if suffix in SUFFIXES:
+            return
+        *others, last = SUFFIXES
+        listed = ", ".join(others)
+        raise UsageError(
+            f"--figure {self.figure} must end in {listed} or {last}",
+        )

@@ -85,11 +85,13 @@ def _require_two_classes(pairing: PairingRecord) -> None:
 
 
 def _known_label(label: str, labels: Sequence[str]) -> str:
-    if label not in labels:
-        hint = suggest(label, labels)
-        choices = " or ".join(labels)
-        raise UsageError(f"the task has no class {label}{hint}: name {choices} by --class")
-    return label
+    if label in labels:
+        return label
+    hint = suggest(label, labels)
+    choices = " or ".join(labels)
+    raise UsageError(
+        f"the task has no class {label}{hint}: name {choices} by --class",
+    )
 
 
 def _row(pairing: PairingRecord) -> "Row":
