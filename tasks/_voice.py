@@ -150,8 +150,11 @@ def _glottis(tilt: float) -> NDArray[np.complex128]:
     """Spectrum of the glottal pulses: a glottal formant at 150 Hz, and a tilt in dB per octave
     above 600 Hz [bins].
     """
-    formant = 1j * _HZ / 150 / (1 + 1j * _HZ / 150) ** 2
-    slope = (1 + 1j * _HZ / 600) ** (-tilt / 6.02)
+    imaginary = 1j * _HZ
+    resonance = (1 + imaginary / 150) ** 2
+    formant = imaginary / 150 / resonance
+    exponent = -tilt / 6.02
+    slope = (1 + imaginary / 600) ** exponent
     return np.asarray(formant * slope)
 
 
@@ -244,14 +247,7 @@ def _voicing(reading: Reading, seconds: Array) -> Array:
 
 def _tract_response(reading: Reading, seconds: Array) -> NDArray[np.complex128]:
     """Five formants in cascade, moving from each consonant's locus to its vowel [frames, bins]."""
-    times = _times(reading, 0.05, 0.25, 0.45, 0.85)
-    targets: list[tuple[int, int, int]] = []
-    for syllable in reading.syllables:
-        vowel = _VOWELS[syllable[1]]
-        locus = _LOCI.get(syllable[0], vowel)
-        targets += [locus, locus, vowel, vowel]
-    tracks = np.array(targets, float).T
-    lower = [np.interp(seconds, times, track) for track in tracks]
+    lower = _lower_formants(reading, seconds)
     numerator = np.ones((len(seconds), 1))
     denominator = np.ones((len(seconds), len(_HZ)), complex)
     for formant, bandwidth in zip([*lower, *_HIGHER], _BANDWIDTHS, strict=True):
@@ -260,6 +256,18 @@ def _tract_response(reading: Reading, seconds: Array) -> NDArray[np.complex128]:
         numerator *= square
         denominator *= square - _HZ**2 + 1j * bandwidth * _HZ
     return np.asarray(numerator / denominator)
+
+
+def _lower_formants(reading: Reading, seconds: Array) -> list[Array]:
+    """The first three formants in Hz, each [frames]."""
+    times = _times(reading, 0.05, 0.25, 0.45, 0.85)
+    targets: list[tuple[int, int, int]] = []
+    for syllable in reading.syllables:
+        vowel = _VOWELS[syllable[1]]
+        locus = _LOCI.get(syllable[0], vowel)
+        targets += [locus, locus, vowel, vowel]
+    tracks = np.array(targets, float).T
+    return [np.interp(seconds, times, track) for track in tracks]
 
 
 def _consonants(reading: Reading, seconds: Array) -> Array:
