@@ -25,7 +25,7 @@ def nested(top: Path, name: str) -> Path:
 
 
 def media(directory: Path, suffixes: Collection[str] = (".wav",)) -> list[Path]:
-    """The files of a folder that have one of the suffixes, sorted by name; hidden ones are ignored."""
+    """The visible files of a folder that have one of the suffixes, sorted by name."""
     with os.scandir(directory) as entries:
         names = sorted(entry.name for entry in entries)
     paths = []

@@ -247,7 +247,7 @@ def _voicing(reading: Reading, seconds: Array) -> Array:
 
 def _tract_response(reading: Reading, seconds: Array) -> NDArray[np.complex128]:
     """Five formants in cascade, moving from each consonant's locus to its vowel [frames, bins]."""
-    lower = _lower_formants(reading, seconds)
+    lower: list[Any] = _lower_formants(reading, seconds)
     numerator = np.ones((len(seconds), 1))
     denominator = np.ones((len(seconds), len(_HZ)), complex)
     for formant, bandwidth in zip([*lower, *_HIGHER], _BANDWIDTHS, strict=True):

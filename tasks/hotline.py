@@ -40,7 +40,7 @@ class Hotline(Task):
     published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every row of the manifest; its companion's `[map]` gives other label texts their class."""
+        """Every row of the manifest; `[map]` of its companion gives other texts their class."""
         rows = clips(self.name, root, self.obtain, self.labels)
         self.notes = differences(self, rows)
         return rows

@@ -73,7 +73,7 @@ class Iemocap(Task):
             self.expected = _expected(self.excited_only)
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every utterance of the four classes; lines and emotions that cannot be read are errors."""
+        """Every utterance of the four classes; lines that cannot be read are errors."""
         top = folder(self.name, root, self.obtain)
         base = nested(top, NESTED)
         tables = [base / session / EVALUATION for session in SESSIONS]

@@ -55,7 +55,7 @@ class Ravdess(Task):
     published = FIGURES.rows
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every speech clip; song, video and files of other names are errors, missing ones a note."""
+        """Every speech clip; song, video and other names are errors, missing clips a note."""
         top = folder(self.name, root, self.obtain)
         base = nested(top, NESTED)
         paths = []

@@ -88,9 +88,9 @@ class ViSEC(Task):
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 notes=(
-                    "speaker 0 (42 % of ViSEC, probably many unknown voices) is in every training part "
-                    "and in no test part; training clips whose audio is tested under another speaker "
-                    "are left out",
+                    "speaker 0 (42 % of ViSEC, probably many unknown voices) is in every training "
+                    "part and in no test part; training clips whose audio is tested under another "
+                    "speaker are left out",
                 ),
             ),
             "published": Protocol(

@@ -1,5 +1,5 @@
-"""The card of a corpus, as `bench prepare` prints it: its contents, its oddities, and the leakage of
-each protocol.
+"""The card of a corpus, as `bench prepare` prints it: its contents, its oddities, and the leakage
+of each protocol.
 """
 
 import io

@@ -16,7 +16,7 @@ Parsed = TypeVar("Parsed")
 
 
 class CellError(ValueError):
-    """A row that cannot be used. `text` is the cell at fault; errors about private tables omit it."""
+    """A row that cannot be used. `text` is the cell at fault, which private tables do not show."""
 
     def __init__(self, problem: str, text: str = "") -> None:
         super().__init__(problem)

@@ -1,4 +1,4 @@
-"""A task made from a manifest: any corpus that its owner describes by a table, public or private."""
+"""A task made from a manifest: any public or private corpus that its owner describes by a table."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -45,7 +45,7 @@ class Remote:
         return {path.removeprefix(prefix) for path in paths}
 
     def fetch(self, names: Iterable[str], root: Path) -> None:
-        """Copy files into a local folder under the same names; names that do not exist are skipped."""
+        """Copy files into a local folder under the same names; missing ones are skipped."""
 
         def fetch(name: str) -> None:
             self._fetch(name, root)
