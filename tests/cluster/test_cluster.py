@@ -332,7 +332,7 @@ def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
     process.send_signal(signal.SIGINT)
     told = process.stderr.read()
     assert process.wait(PATIENCE) == 130, told
-    assert "the same command goes on from there" in told
+    assert "the same command continues from there" in told
     assert "Traceback" not in told
     store = open_store(None, results)
     (experiment,) = store.client.search_experiments(filter_string="name = 'tones'")
