@@ -162,23 +162,20 @@ def _after_id3(data: bytes) -> int:
 def _mp3_frame(data: bytes, at: int) -> _Mp3Frame | None:
     """The frame of layer 3 whose header is at this byte, or None."""
     header = int.from_bytes(data[at : at + 4], "big")
-    sync = header >> 21
+    if header >> 21 != _SYNC:
+        return None
     version = header >> 19 & 3
     layer = header >> 17 & 3
+    if version == _RESERVED or layer != _LAYER_3:
+        return None
     bit_rate = header >> 12 & 15
     sample_rate = header >> 10 & 3
     padding = header >> 9 & 1
-    if sync != _SYNC or version == _RESERVED or layer != _LAYER_3:
-        return None
     if bit_rate in (0, 15) or sample_rate == 3:
         return None
     generation = 1 if version == _MPEG_1 else 2
     kbps = _LAYER_3_KBPS[generation][bit_rate]
     rate = _RATES[version][sample_rate]
     length = 144_000 // generation * kbps // rate + padding
-    return _Mp3Frame(
-        start=at,
-        end=at + length,
-        samples=1152 // generation,
-        rate=rate,
-    )
+    samples = 1152 // generation
+    return _Mp3Frame(at, at + length, samples, rate)
