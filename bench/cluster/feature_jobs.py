@@ -40,14 +40,14 @@ class Features:
 
         The audio for it is put where every node can read it.
         """
-        corpora = {id(corpus): corpus for _, corpus, _ in self.wanted.values()}
-        for corpus in corpora.values():
-            self.site.cache.share(set(corpus.content.values()))
+        self._share_audio()
         for key, (feature, corpus, clips) in self.wanted.items():
-            owners = {corpus.content[clip]: clip for clip in sorted(clips)}
+            owners: dict[str, str] = {}
+            for clip in sorted(clips):
+                content = corpus.content[clip]
+                owners[content] = clip
             self._start_feature(feature, corpus, owners, need, slots)
-            shards = [self._shards.get((feature.fingerprint, content)) for content in owners]
-            self.awaits[key] = {shard for shard in shards if shard is not None}
+            self.awaits[key] = self._shards_of(feature, owners)
 
     def end(self, ended: Ended) -> None:
         """Register the end of a shard.
@@ -69,10 +69,36 @@ class Features:
 
     def sent(self, corpus: Corpus) -> Any:
         """The corpus as an argument of calls, without its recordings."""
-        if id(corpus) not in self.references:
+        key = id(corpus)
+        if key not in self.references:
             every = [clip.id for clip in corpus.clips]
-            self.references[id(corpus)] = self.cluster.share(without_audio(corpus, every))
-        return self.references[id(corpus)]
+            metadata = without_audio(corpus, every)
+            self.references[key] = self.cluster.share(metadata)
+        return self.references[key]
+
+    def lost_reason(self, shards: Iterable[int]) -> str:
+        """Why one of the shards is lost; empty if none is."""
+        for shard in shards:
+            if shard in self.lost:
+                return self.lost[shard]
+        return ""
+
+    def _share_audio(self) -> None:
+        corpora: dict[int, Corpus] = {}
+        for _, corpus, _ in self.wanted.values():
+            corpora[id(corpus)] = corpus
+        for corpus in corpora.values():
+            contents = set(corpus.content.values())
+            self.site.cache.share(contents)
+
+    def _shards_of(self, feature: Feature, contents: Iterable[str]) -> set[int]:
+        """The shards that extract a feature of these contents; none for what is cached."""
+        shards = set()
+        for content in contents:
+            key = (feature.fingerprint, content)
+            if key in self._shards:
+                shards.add(self._shards[key])
+        return shards
 
     def _start_feature(
         self, feature: Feature, corpus: Corpus, owners: dict[str, str], need: Need, slots: int

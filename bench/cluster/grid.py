@@ -91,13 +91,20 @@ def spread(
 def _want(features: Features, pairing: Pairing) -> None:
     ready = pairing.ready
     assert ready
-    features.want(ready.system.features.values(), ready.corpus, _clips(ready.runs))
+    read = ready.system.features.values()
+    clips = _clips(ready.runs)
+    features.want(read, ready.corpus, clips)
 
 
 def _work_call(features: Features, pairing: Pairing, work: Callable[..., None], need: Need) -> Call:
     assert pairing.ready
-    corpus = features.sent(pairing.ready.corpus)
-    return Call(do_work, (features.site, portable(pairing), corpus, work), need, pairing)
+    arguments = (
+        features.site,
+        portable(pairing),
+        features.sent(pairing.ready.corpus),
+        work,
+    )
+    return Call(do_work, arguments, need, pairing)
 
 
 def _failures(cluster: Cluster, say: Say) -> list[tuple[Pairing, str]]:
@@ -146,7 +153,8 @@ class _Grid:
             return
         group = Group(worker, len(waiting), _most_memory(worker))
         for run in waiting:
-            self.features.want(run.system.features.values(), ready.corpus, _clips([run]))
+            features = run.system.features.values()
+            self.features.want(features, ready.corpus, _clips([run]))
             self.jobs.append(Job(run, group))
 
     def run(self) -> None:
@@ -172,16 +180,21 @@ class _Grid:
         most = AHEAD * self.sizes.slots(Need())
         waiting: list[Job] = []
         for job in self.jobs:
-            corpus = job.group.worker.ready.corpus
-            awaited = self.features.awaited(job.run.system.features.values(), corpus)
-            lost = [self.features.lost[shard] for shard in awaited if shard in self.features.lost]
+            awaited = self._awaited(job)
+            lost = self.features.lost_reason(awaited)
             if lost:
-                self._give_up(job, lost[0])
+                self._give_up(job, lost)
             elif len(self.cluster.under_way) >= most or self._must_wait(job, awaited):
                 waiting.append(job)
             else:
                 self._start(job)
         self.jobs = waiting
+
+    def _awaited(self, job: Job) -> set[int]:
+        """The shards of features that a job depends on."""
+        features = job.run.system.features.values()
+        corpus = job.group.worker.ready.corpus
+        return self.features.awaited(features, corpus)
 
     def _must_wait(self, job: Job, awaited: set[int]) -> bool:
         """Whether features are missing, or as many unmeasured runs as fit are under way."""
@@ -190,9 +203,12 @@ class _Grid:
         job.alone = job.group.measured is None and not self.sizes.given
         if not job.alone:
             return False
-        keys = [call.key for call in self.cluster.under_way.values()]
-        alone = sum(key.alone for key in keys if isinstance(key, Job))
-        return alone >= self.sizes.slots(self._need(job))
+        alone = 0
+        for call in self.cluster.under_way.values():
+            if isinstance(call.key, Job) and call.key.alone:
+                alone += 1
+        need = self._need(job)
+        return alone >= self.sizes.slots(need)
 
     def _need(self, job: Job) -> Need:
         return self.sizes.need(job.group.measured)
@@ -229,14 +245,23 @@ class _Grid:
 
     def _give_up(self, job: Job, reason: str) -> None:
         """Record a run as failed that no worker could record."""
-        worker, run = job.group.worker, job.run
+        run = job.run
+        worker = job.group.worker
         task = worker.pairing.task.name
+        fold = run.fold.name
         log = self.place.store.start(
-            task, worker.parent, run.fingerprint, run.fold.name, run.seed, {}, {}
+            task,
+            worker.parent,
+            run.fingerprint,
+            fold,
+            run.seed,
+            parameters={},
+            tags={},
         )
         log.fail(reason)
         self.outcome.failed += 1
-        label = f"{worker.pairing.record.label} on {task}, {run.fold.name}, seed {run.seed}"
+        system = worker.pairing.record.label
+        label = f"{system} on {task}, {fold}, seed {run.seed}"
         self.say(Problem(f"{label}: failed: {reason}"))
         self._settle(job.group)
 
@@ -262,7 +287,11 @@ def _site(cluster: Cluster, place: Place, sizes: Sizes) -> Site:
 def _blas_threads() -> int:
     """The number of threads of NumPy's linear algebra in this process."""
     pools: list[dict[str, Any]] = threadpool_info()
-    return max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
+    threads = [1]
+    for pool in pools:
+        if pool["user_api"] == "blas":
+            threads.append(pool["num_threads"])
+    return max(threads)
 
 
 def _clips(runs: Iterable[Run]) -> set[str]:
@@ -274,6 +303,8 @@ def _clips(runs: Iterable[Run]) -> set[str]:
 
 def _most_memory(worker: Worker) -> float | None:
     """MiB that a recorded run of the pairing has used at most; None if there is none."""
-    runs = worker.place.store.runs_of(worker.parent)
-    peaks = [run.peak_memory_mb for run in runs if run.status == "ok" and run.peak_memory_mb]
+    peaks = []
+    for run in worker.place.store.runs_of(worker.parent):
+        if run.status == "ok" and run.peak_memory_mb:
+            peaks.append(run.peak_memory_mb)
     return max(peaks, default=None)

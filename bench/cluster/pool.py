@@ -78,8 +78,11 @@ class Cluster:
         The same rule as `bench.training.devices.precision` for a local device.
         """
         if asked == "auto":
-            return "bf16" if self.gpu and self.gpu.bf16 else "fp32"
-        return "fp32" if asked == "fp16" and not self.gpu else asked
+            bf16 = self.gpu is not None and self.gpu.bf16
+            return "bf16" if bf16 else "fp32"
+        if asked == "fp16" and not self.gpu:
+            return "fp32"
+        return asked
 
     @property
     def nodes(self) -> list[dict[str, Any]]:
@@ -88,17 +91,19 @@ class Cluster:
     @property
     def several(self) -> bool:
         """Whether the cluster has more than one machine."""
-        return len({node["NodeManagerHostname"] for node in self.nodes}) > 1
+        hosts = {node["NodeManagerHostname"] for node in self.nodes}
+        return len(hosts) > 1
 
     def total(self, what: str) -> float:
         """The number of `CPU` or `GPU` of all nodes together."""
-        return sum(float(node["Resources"].get(what, 0)) for node in self.nodes)
+        return sum(self._amounts(what))
 
     def most(self, what: str) -> float:
         """The largest amount that one node has; of `memory` in MiB."""
-        amounts = [float(node["Resources"].get(what, 0)) for node in self.nodes]
-        largest = max(amounts, default=0.0)
-        return largest / 2**20 if what == "memory" else largest
+        largest = max(self._amounts(what), default=0.0)
+        if what == "memory":
+            return largest / 2**20
+        return largest
 
     def share(self, value: Any) -> Any:
         """A reference to a value that many calls take; each node receives the value once."""
@@ -108,7 +113,9 @@ class Cluster:
         """Run a call as soon as a node has room. Raises UsageError if no node could ever run it."""
         call.attempts += 1
         self._check_room(call.need)
-        self.under_way[self._function(call).remote(*call.arguments)] = call
+        function = self._function(call)
+        reference = function.remote(*call.arguments)
+        self.under_way[reference] = call
 
     def ended(self, say: Callable[[str], None]) -> Ended:
         """The next call that ends.
@@ -126,7 +133,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel all calls under way, and kill those that do not end within STOP_SECONDS."""
-        left = self._cancel(list(self.under_way), force=False)
+        calls = list(self.under_way)
+        left = self._cancel(calls, force=False)
         self._cancel(left, force=True)
         self.under_way.clear()
 
@@ -159,6 +167,14 @@ class Cluster:
         say(f"{cause}: started again, attempt {call.attempts + 1} of {ATTEMPTS}")
         self.start(call)
         return None
+
+    def _amounts(self, what: str) -> list[float]:
+        """How much of a resource each node has."""
+        amounts = []
+        for node in self.nodes:
+            amount = node["Resources"].get(what, 0)
+            amounts.append(float(amount))
+        return amounts
 
     def _function(self, call: Call) -> Any:
         """The call's function as Ray runs it, made once per function and need."""
@@ -193,7 +209,8 @@ class Cluster:
         )
 
     def _say_waiting(self, say: Callable[[str], None]) -> None:
-        idle = self.ray.available_resources().get("CPU", 0) == self.total("CPU")
+        free = self.ray.available_resources()
+        idle = free.get("CPU", 0) == self.total("CPU")
         if idle and not self._said_waiting:
             say("no node that is alive has room for what is left: waiting for one to join")
             self._said_waiting = True

@@ -25,33 +25,48 @@ class Sizes:
 
     def need(self, measured: float | None) -> Need:
         """The need of a run that uses `measured` MiB of its GPU, or without GPUs of its node."""
-        if self.cluster.gpu is None:
+        gpu = self.cluster.gpu
+        if gpu is None:
             return self._need_without_gpu(measured)
         share = 1.0
         if measured:
-            share = (measured * MARGIN + CONTEXT) / self.cluster.gpu.memory
+            reserved = measured * MARGIN + CONTEXT
+            share = reserved / gpu.memory
         gpus = self.settings.gpus_per_run or _whole_share(share)
-        readers = max(1, int(gpus * min(READERS, self._cpus_per_gpu())))
-        cpus = self.settings.cpus_per_run or readers
-        return Need(cpus, gpus, self.settings.memory_per_run or 0)
+        cpus = self.settings.cpus_per_run
+        if not cpus:
+            readers = min(READERS, self._cpus_per_gpu())
+            cpus = max(1, int(gpus * readers))
+        memory = self.settings.memory_per_run or 0
+        return Need(cpus, gpus, memory)
 
     def slots(self, need: Need) -> int:
         """How many such runs the cluster has room for at once; at least 1."""
         if need.gpus:
-            return max(1, int(self.cluster.total("GPU") / need.gpus))
-        return max(1, int(self.cluster.total("CPU") / need.cpus))
+            slots = self.cluster.total("GPU") / need.gpus
+        else:
+            slots = self.cluster.total("CPU") / need.cpus
+        return max(1, int(slots))
 
     def _need_without_gpu(self, measured: float | None) -> Need:
         memory = self.settings.memory_per_run or 0
         if measured and not memory:
-            memory = min(math.ceil(measured * MARGIN), int(self.cluster.most("memory")))
-        cpus = self.settings.cpus_per_run or min(self.threads, int(self.cluster.most("CPU")))
+            reserved = math.ceil(measured * MARGIN)
+            largest = int(self.cluster.most("memory"))
+            memory = min(reserved, largest)
+        cpus = self.settings.cpus_per_run
+        if not cpus:
+            cpus = min(self.threads, int(self.cluster.most("CPU")))
         return Need(cpus, 0.0, memory)
 
     def _cpus_per_gpu(self) -> float:
-        return self.cluster.total("CPU") / max(1.0, self.cluster.total("GPU"))
+        cpus = self.cluster.total("CPU")
+        gpus = self.cluster.total("GPU")
+        return cpus / max(1.0, gpus)
 
 
 def _whole_share(share: float) -> float:
     """The least 1/n of a GPU that holds the share, rounded down to the 4 digits that Ray counts."""
-    return math.floor(10_000 / max(1, math.floor(1 / share))) / 10_000
+    runs = max(1, math.floor(1 / share))
+    digits = math.floor(10_000 / runs)
+    return digits / 10_000

@@ -74,17 +74,25 @@ def portable(pairing: Pairing, runs: Sequence[Run] | None = None) -> Pairing:
     ready = pairing.ready
     assert ready
     task = _Named(pairing.task)
+    empty = Corpus(task, (), {}, {})
     kept = ready.runs if runs is None else tuple(runs)
-    ready = dataclasses.replace(ready, corpus=Corpus(task, (), {}, {}), runs=kept)
+    ready = dataclasses.replace(ready, corpus=empty, runs=kept)
     return dataclasses.replace(pairing, task=task, ready=ready)
 
 
 def without_audio(corpus: Corpus, ids: Sequence[str]) -> Corpus:
     """Some clips of a corpus, without their recordings."""
-    clips = [dataclasses.replace(corpus.by_id[id], audio=Recording()) for id in ids]
-    content = {id: corpus.content[id] for id in ids}
-    seconds = {id: corpus.seconds[id] for id in ids}
-    return Corpus(_Named(corpus.task), tuple(clips), content, seconds)
+    task = _Named(corpus.task)
+    clips: list[Clip] = []
+    content: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    for id in ids:
+        clip = corpus.by_id[id]
+        silent = dataclasses.replace(clip, audio=Recording())
+        clips.append(silent)
+        content[id] = corpus.content[id]
+        seconds[id] = corpus.seconds[id]
+    return Corpus(task, tuple(clips), content, seconds)
 
 
 def attempt_run(
@@ -148,7 +156,8 @@ def _reason(error: Exception, pairing: Pairing) -> str:
 def _whole(pairing: Pairing, corpus: Corpus) -> Pairing:
     """A pairing that `portable` sent, with its corpus."""
     assert pairing.ready
-    return dataclasses.replace(pairing, ready=dataclasses.replace(pairing.ready, corpus=corpus))
+    ready = dataclasses.replace(pairing.ready, corpus=corpus)
+    return dataclasses.replace(pairing, ready=ready)
 
 
 @lru_cache(maxsize=4)

@@ -82,7 +82,11 @@ class SearchRecord:
     @property
     def choices(self) -> dict[str, Mapping[str, Any]]:
         """Fold -> the values of its best trial; the fold "" stands for all folds."""
-        return {part.fold: part.best.values for part in self.parts if part.best}
+        choices = {}
+        for part in self.parts:
+            if part.best:
+                choices[part.fold] = part.best.values
+        return choices
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values that JSON can express."""
@@ -96,8 +100,9 @@ class SearchRecord:
     def from_json(cls, content: Mapping[str, Any]) -> "SearchRecord":
         """The record that `to_json` wrote, now or in an earlier version."""
         known = _known(cls, content)
-        known["space"] = {name: _domain(value) for name, value in content["space"].items()}
-        known["parts"] = tuple(_study(part) for part in content["parts"])
+        space = content["space"]
+        known["space"] = {name: _domain(space[name]) for name in space}
+        known["parts"] = tuple(map(_study, content["parts"]))
         known["notes"] = tuple(content["notes"])
         return cls(**known)
 
@@ -111,12 +116,16 @@ def _domain(content: Mapping[str, Any]) -> Range | Choice:
 def _study(content: Mapping[str, Any]) -> StudyRecord:
     known = _known(StudyRecord, content)
     known["folds"] = tuple(content["folds"])
-    if content["best"]:
-        known["best"] = TrialRecord(**_known(TrialRecord, content["best"]))
+    best = content["best"]
+    if best:
+        known["best"] = TrialRecord(**_known(TrialRecord, best))
     return StudyRecord(**known)
 
 
 def _known(kind: type, content: Mapping[str, Any]) -> dict[str, Any]:
     """The entries that are fields of the dataclass."""
-    names = {item.name for item in dataclasses.fields(kind)}
-    return {name: value for name, value in content.items() if name in names}
+    known = {}
+    for entry in dataclasses.fields(kind):
+        if entry.name in content:
+            known[entry.name] = content[entry.name]
+    return known

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,16 @@ class Study:
 
     def settled(self) -> bool:
         """Whether the budget is spent and no trial is running anywhere."""
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return self._counted() >= self.budget and not running
+        spent = self._counted() >= self.budget
+        return spent and not self._running()
 
     def ended(self) -> list[TrialRecord]:
         """The trials that count towards the budget and have ended, by number."""
-        trials = self.study.get_trials(deepcopy=False)
-        return [_record(trial) for trial in trials if _counts(trial) and trial.state in ENDED]
+        records = []
+        for trial in self.study.get_trials(deepcopy=False):
+            if _counts(trial) and trial.state in ENDED:
+                records.append(_record(trial))
+        return records
 
     def importances(self) -> dict[str, float]:
         """Each value's share in the variation of the score; empty if too few trials are known."""
@@ -145,6 +148,10 @@ class Study:
             study.enqueue_trial(dict(first))
         return study
 
+    def _running(self) -> list[FrozenTrial]:
+        states = (TrialState.RUNNING,)
+        return self.study.get_trials(deepcopy=False, states=states)
+
     def _counted(self, before: int | None = None) -> int:
         """How many trials count towards the budget; `before`: only those with lower numbers."""
         trials = self.study.get_trials(deepcopy=False)
@@ -156,10 +163,15 @@ class Study:
         """Release the trials of dead workers."""
         fail_stale_trials(self.study)
         now = datetime.now()
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            age = now - (trial.datetime_start or now)
-            if not trial.params and age > timedelta(seconds=NAMELESS):
-                self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        for trial in self._running():
+            started = trial.datetime_start or now
+            age = (now - started).total_seconds()
+            if not trial.params and age > NAMELESS:
+                self.study.tell(
+                    trial.number,
+                    state=TrialState.FAIL,
+                    skip_if_finished=True,
+                )
 
 
 class Trial:
@@ -183,23 +195,32 @@ class Trial:
 
     def complete(self, score: float, loss: float) -> None:
         """End the trial with its validation score and loss."""
-        self._note({LOSS: loss})
-        self.study.study.tell(self.trial, score, skip_if_finished=True)
+        self._end({LOSS: loss}, score=score)
 
     def prune(self) -> None:
         """End the trial without a score."""
-        self._note({})
-        self.study.study.tell(self.trial, state=TrialState.PRUNED, skip_if_finished=True)
+        self._end({}, TrialState.PRUNED)
 
     def fail(self, reason: str) -> None:
         """End a trial that failed because of its own values: it counts and is not repeated."""
-        self._note({REASON: reason[:500]})
-        self.study.study.tell(self.trial, state=TrialState.FAIL, skip_if_finished=True)
+        self._end({REASON: reason[:500]}, TrialState.FAIL)
 
-    def _note(self, attributes: Mapping[str, Any]) -> None:
-        seconds = time.monotonic() - self.started
-        for name, value in {**attributes, SECONDS: seconds}.items():
+    def _end(
+        self,
+        attributes: Mapping[str, Any],
+        state: TrialState | None = None,
+        score: float | None = None,
+    ) -> None:
+        for name, value in attributes.items():
             self.trial.set_user_attr(name, value)
+        seconds = time.monotonic() - self.started
+        self.trial.set_user_attr(SECONDS, seconds)
+        self.study.study.tell(
+            self.trial,
+            score,
+            state=state,
+            skip_if_finished=True,
+        )
 
 
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord:

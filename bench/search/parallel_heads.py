@@ -99,8 +99,10 @@ def _groups(recipes: Sequence[Recipe], clips: int) -> dict[tuple[int, int, float
     """Batch size, accumulation and share of an epoch -> the recipes that have them."""
     groups: dict[tuple[int, int, float], list[int]] = {}
     for position, recipe in enumerate(recipes):
-        key = (min(recipe.batch_size, clips), recipe.accumulate, recipe.epoch_share)
-        groups.setdefault(key, []).append(position)
+        batch_size = min(recipe.batch_size, clips)
+        key = (batch_size, recipe.accumulate, recipe.epoch_share)
+        members = groups.setdefault(key, [])
+        members.append(position)
     return groups
 
 
@@ -111,7 +113,9 @@ class _Head:
     diverged: bool = False
 
     def goes_on(self) -> bool:
-        return not self.diverged and self.state.goes_on(self.recipe)
+        if self.diverged:
+            return False
+        return self.state.goes_on(self.recipe)
 
     def score(self) -> HeadScore:
         history = self.state.history
@@ -142,8 +146,11 @@ class _Part(Dataset[Batch]):
     def __getitem__(self, indices: list[int]) -> Batch:
         assert self.whole
         rows = torch.tensor(indices, device=self.device)
-        inputs = {name: _rows(padded, rows) for name, padded in self.whole.inputs.items()}
-        return Batch(inputs, self.whole.targets[rows], torch.tensor(indices))
+        inputs = {}
+        for name, padded in self.whole.inputs.items():
+            inputs[name] = _rows(padded, rows)
+        targets = self.whole.targets[rows]
+        return Batch(inputs, targets, torch.tensor(indices))
 
 
 class _Group:
@@ -185,7 +192,8 @@ class _Group:
 
     def _note(self, head: _Head, loss: float, probabilities: Tensor) -> None:
         """Score a head's epoch on the validation part."""
-        head.diverged = not (math.isfinite(loss) and bool(probabilities.isfinite().all()))
+        finite = probabilities.isfinite().all().item()
+        head.diverged = not (finite and math.isfinite(loss))
         if not head.diverged:
             predictions = as_predictions(self.validation.examples, probabilities)
             head.state.add_epoch(predictions, head.recipe, {"train loss": loss})
@@ -199,7 +207,8 @@ class _Group:
             logits = self.stack(batch.inputs).float()
             losses = self.losses(logits, batch.targets)
             (losses.sum() / self.accumulate).backward()  # type: ignore[no-untyped-call]
-            if number % self.accumulate == 0 or number == len(self.order):
+            last = number == len(self.order)
+            if last or number % self.accumulate == 0:
                 self.stack.step()
             size = len(batch.targets)
             sums += losses.detach().double() * size
@@ -234,5 +243,6 @@ def _padded_bytes(examples: Examples) -> int:
     for name, array in examples[0].features.items():
         feature = examples.features[name]
         frames = max(feature.frames(clip.id) for clip in examples.clips)
-        values_per_clip += frames * math.prod(array.shape[1:])
+        per_frame = math.prod(array.shape[1:])
+        values_per_clip += frames * per_frame
     return 4 * len(examples) * values_per_clip

@@ -57,7 +57,9 @@ def _row(search: SearchRecord, study: StudyRecord) -> dict[str, str]:
 
 
 def _figure(score: float | None, form: str = ".3f") -> str:
-    return "" if score is None else format(score, form)
+    if score is None:
+        return ""
+    return format(score, form)
 
 
 def _table(rows: Sequence[Mapping[str, str]], width: int) -> str:
@@ -79,7 +81,9 @@ def _choice(search: SearchRecord, study: StudyRecord, values: Mapping[str, Any])
     ordered = sorted(values, key=lambda name: -shares.get(name, 0.0))
     parts = []
     for name in ordered:
-        share = f" ({shares[name]:.0%} of the variation)" if name in shares else ""
-        parts.append(f"{name} = {short(values[name])}{share}")
-    about = " ".join([search.task, search.backbone, study.fold]).strip()
-    return f"{about}: {', '.join(parts)}"
+        part = f"{name} = {short(values[name])}"
+        if name in shares:
+            part += f" ({shares[name]:.0%} of the variation)"
+        parts.append(part)
+    about = f"{search.task} {search.backbone} {study.fold}"
+    return f"{about.rstrip()}: {', '.join(parts)}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,24 +78,32 @@ class StackedHeads:
         assert gradient is not None
         self.weights.grad = None
         norm = gradient.norm(dim=1, keepdim=True)
-        gradient *= (self.clip / (norm + 1e-6)).clamp_max(1.0)
+        shrink = self.clip / (norm + 1e-6)
+        gradient *= shrink.clamp_max(1.0)
         gradient += self.penalty * self.weights
-        rates = self._column([peak * factor(self.steps) for peak, factor in self.rates])
+        rates = [peak * factor(self.steps) for peak, factor in self.rates]
         self.steps += 1
         direction = self._direction(gradient)
-        self.weights -= rates * direction.addcmul_(self.decay, self.weights)
+        direction.addcmul_(self.decay, self.weights)
+        self.weights -= self._column(rates) * direction
 
     def _direction(self, gradient: Tensor) -> Tensor:
         """SGD's momentum, or Adam's corrected ratio of moments; updates both moments."""
         share = torch.where(self.sgd, 1.0, 1 - MOMENTUM)
-        self.momentum.mul_(MOMENTUM).add_(gradient * share)
-        self.squares.mul_(SQUARES).addcmul_(gradient, gradient, value=1 - SQUARES)
-        corrected = self.squares / (1 - SQUARES**self.steps)
-        scale = corrected.sqrt_().add_(EPSILON).mul_(1 - MOMENTUM**self.steps)
-        return self.momentum / torch.where(self.sgd, 1.0, scale)
+        self.momentum.mul_(MOMENTUM)
+        self.momentum.add_(gradient * share)
+        self.squares.mul_(SQUARES)
+        self.squares.addcmul_(gradient, gradient, value=1 - SQUARES)
+        scale = self.squares / (1 - SQUARES**self.steps)
+        scale.sqrt_()
+        scale.add_(EPSILON)
+        scale.mul_(1 - MOMENTUM**self.steps)
+        divisor = torch.where(self.sgd, 1.0, scale)
+        return self.momentum / divisor
 
     def _column(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, device=self.weights.device)[:, None]
+        row = torch.tensor(values, device=self.weights.device)
+        return row[:, None]
 
 
 def stacked_losses(
@@ -110,18 +119,29 @@ def stacked_losses(
         weights = class_weights(recipe, examples)
         rows.append(unweighted if weights is None else weights)
     weights = torch.stack(rows)[:, None].to(device)
-    smoothing = torch.tensor([recipe.label_smoothing for recipe in recipes], device=device)
+    if examples.multilabel:
+        return partial(_binary, weights)
+    amounts = [recipe.label_smoothing for recipe in recipes]
+    smoothing = torch.tensor(amounts, device=device)[:, None, None]
+    return partial(_categorical, weights, smoothing)
 
-    def binary(logits: Tensor, targets: Tensor) -> Tensor:
-        losses = F.binary_cross_entropy_with_logits(
-            logits, targets.expand_as(logits), pos_weight=weights, reduction="none"
-        )
-        return losses.mean((1, 2))
 
-    def categorical(logits: Tensor, targets: Tensor) -> Tensor:
-        smooth = smoothing[:, None, None]
-        wanted = weights * ((1 - smooth) * targets + smooth / targets.shape[1])
-        log_likelihood = (wanted * logits.log_softmax(-1)).sum((1, 2))
-        return -log_likelihood / (weights * targets).sum((1, 2))
+def _binary(weights: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, the mean over clips and classes."""
+    losses = F.binary_cross_entropy_with_logits(
+        logits,
+        targets.expand_as(logits),
+        pos_weight=weights,
+        reduction="none",
+    )
+    return losses.mean((1, 2))
 
-    return binary if examples.multilabel else categorical
+
+def _categorical(weights: Tensor, smoothing: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy, the mean over clips weighted by class."""
+    classes = targets.shape[1]
+    smooth = (1 - smoothing) * targets + smoothing / classes
+    likelihoods = logits.log_softmax(-1)
+    weighted = weights * smooth * likelihoods
+    total = (weights * targets).sum((1, 2))
+    return -weighted.sum((1, 2)) / total

@@ -21,7 +21,7 @@ from bench.runs.workplace import Material, Place, explain
 from bench.search import parallel_heads
 from bench.search.optuna_study import Trial
 from bench.search.parallel_heads import HeadScore
-from bench.training.job import TrainingJob
+from bench.training.job import Report, TrainingJob
 from bench.training.layers import MeanClassifier
 from bench.training.loop import train
 from bench.training.prediction import TrainingError
@@ -165,16 +165,24 @@ class Trials:
         def report(epoch: int, scores: Scores) -> None:
             step = earlier_epochs + epoch
             log.epoch(step, scores)
-            mean = fmean(fold_scores[self.objective] for fold_scores in (*before, scores))
-            if trial.hopeless(mean, step):
+            so_far = [of_fold[self.objective] for of_fold in before]
+            so_far.append(scores[self.objective])
+            if trial.hopeless(fmean(so_far), step):
                 raise _HopelessError
 
+        job = self._job(trial, system, fold, report)
+        try:
+            trained = train(job)
+        finally:
+            job.checkpoint.unlink(missing_ok=True)
+        return trained.history[trained.best_epoch - 1]
+
+    def _job(self, trial: Trial, system: System, fold: Fold, report: Report) -> TrainingJob:
+        name = f"{self._fingerprint(trial, fold.name)}.pt"
         training = self.material.examples(system, fold.train)
         validation = self.material.examples(system, fold.valid)
-        name = f"{self._fingerprint(trial, fold.name)}.pt"
-        checkpoint = self.place.folder / "checkpoints" / name
         torch.manual_seed(self.seed)
-        job = TrainingJob(
+        return TrainingJob(
             network=self._network(system),
             recipe=system.recipe,
             training=training,
@@ -182,19 +190,16 @@ class Trials:
             seed=self.seed,
             device=self.place.device,
             report=report,
-            checkpoint=checkpoint,
+            checkpoint=self.place.folder / "checkpoints" / name,
             title=f"trial {trial.number}",
         )
-        try:
-            trained = train(job)
-        finally:
-            checkpoint.unlink(missing_ok=True)
-        return trained.history[trained.best_epoch - 1]
 
     def _complete(self, trial: Trial, log: RunLog, scores: Sequence[Scores]) -> None:
         """Record the mean scores over folds."""
-        names = [name for name in scores[0] if name != "train loss"]
-        means = {name: fmean(of_fold[name] for of_fold in scores) for name in names}
+        means: dict[str, float] = {}
+        for name in scores[0]:
+            if name != "train loss":
+                means[name] = fmean(of_fold[name] for of_fold in scores)
         best = {f"best {name}": mean for name, mean in means.items()}
         log.close(best, {"state": "complete"})
         trial.complete(means[self.objective], means["loss"])

@@ -107,21 +107,28 @@ class _Search:
 
     def run(self) -> None:
         """Run every study to its end, draw its plots and record the search as complete."""
-        folder_name = re.sub(r"\W+", "-", f"{self.label} {self.name[:8]}")
-        folder = self.place.folder / "tuning" / folder_name
+        name = re.sub(r"\W+", "-", f"{self.label} {self.name[:8]}")
+        folder = self.place.folder / "tuning" / name
+        score = f"validation {self.trials.objective}"
         for part in self.parts:
             study = self._study(part)
             self._finish(study, part)
-            importances = study.importances()
-            self.studies[-1] = dataclasses.replace(self.studies[-1], importances=importances)
+            self._add_importances(study.importances())
             title = f"{self.label}{_of_fold(part)}"
-            study.plots(folder / part.name, title, f"validation {self.trials.objective}")
-        self.place.store.keep_search(self.parent, self._record(), folder)
+            study.plots(folder / part.name, title, score)
+        record = self._record()
+        self.place.store.keep_search(self.parent, record, folder)
+
+    def _add_importances(self, importances: Mapping[str, float]) -> None:
+        """Complete the last study's record."""
+        last = self.studies.pop()
+        complete = dataclasses.replace(last, importances=importances)
+        self.studies.append(complete)
 
     def _study(self, part: Part) -> Study:
         """The part's study, whose first trial is the default recipe."""
         url = self.tuning.storage or own_database(self.place.folder)
-        name = " ".join([self.label, part.name, self.name[:12]])
+        name = f"{self.label} {part.name} {self.name[:12]}"
         return Study(url, name, self.space, self.default, self.tuning)
 
     def _finish(self, study: Study, part: Part) -> None:
@@ -153,17 +160,21 @@ class _Search:
             winner = best_trial(trials)
         except StudyError as error:
             raise StudyError(f"{self.label}: {error}; narrow [space] in bench.toml") from error
+        score = f"validation {self.trials.objective} {winner.score:.3f}"
         default = self.studies[-1].default
-        compared = "" if default is None else f", by default {default:.3f}"
-        score = f"validation {self.trials.objective} {winner.score:.3f}{compared}"
-        self.say(f"{self.label}{_of_fold(part)}: best of {len(trials)} trials: {score}")
+        if default is not None:
+            score = f"{score}, by default {default:.3f}"
+        about = f"{self.label}{_of_fold(part)}"
+        self.say(f"{about}: best of {len(trials)} trials: {score}")
 
     def _summary(self, study: Study, part: Part) -> StudyRecord:
         """The state of a study, in which trial 0 is the default recipe if the space holds it."""
         trials = study.ended()
         complete = [trial for trial in trials if trial.score is not None]
-        first = [trial for trial in complete if trial.number == 0]
-        default = [trial.score for trial in first if trial.values == self.default]
+        default = None
+        for trial in complete:
+            if trial.number == 0 and trial.values == self.default:
+                default = trial.score
         states = [trial.state for trial in trials]
         return StudyRecord(
             fold=part.name,
@@ -172,7 +183,7 @@ class _Search:
             pruned=states.count("pruned"),
             failed=states.count("failed"),
             seconds=sum(trial.seconds for trial in trials),
-            default=default[0] if default else None,
+            default=default,
             best=best_trial(trials) if complete else None,
         )
 
@@ -203,11 +214,12 @@ class _Search:
         score = f"best of {self.tuning.trials} trials by validation {self.trials.objective}"
         if self.nested:
             return f"tuned: each fold by the {score} on its own training and validation part"
-        folds = self.parts[0].folds
-        names = ", ".join(fold.name for fold in folds)
-        noun = "folds" if len(folds) > 1 else "fold"
-        values = ", ".join(f"{name}={short(value)}" for name, value in choices.get("", {}).items())
-        note = f"tuned: the {score} on {noun} {names} for all folds: {values}"
+        names = [fold.name for fold in self.parts[0].folds]
+        noun = "folds" if len(names) > 1 else "fold"
+        folds = f"{noun} {', '.join(names)}"
+        chosen = choices.get("", {})
+        values = [f"{name}={short(value)}" for name, value in chosen.items()]
+        note = f"tuned: the {score} on {folds} for all folds: {', '.join(values)}"
         share = self._share_seen()
         if not share:
             return note
@@ -242,13 +254,18 @@ def _space(pairing: Pairing, ready: Ready, settings: Settings) -> Space:
 def _default(ready: Ready, space: Space) -> dict[str, Any]:
     """The values of the default recipe and options that lie in the space."""
     system = ready.system
-    values = {**flat(system.recipe), **flat(system.setup.options)}
-    return {name: values[name] for name, domain in space.items() if domain.holds(values[name])}
+    values = flat(system.recipe) | flat(system.setup.options)
+    inside = {}
+    for name, domain in space.items():
+        if domain.holds(values[name]):
+            inside[name] = values[name]
+    return inside
 
 
 def _parts(ready: Ready, tuning: Tuning, nested: bool) -> list[Part]:
     if not nested:
-        return [Part("", ready.folds[: tuning.search_folds])]
+        shared = ready.folds[: tuning.search_folds]
+        return [Part("", shared)]
     folds = dict.fromkeys(run.fold for run in ready.runs)
     return [Part(fold.name, (fold,)) for fold in folds]
 
@@ -257,6 +274,17 @@ def _name(
     pairing: Pairing, ready: Ready, tuning: Tuning, space: Space, parts: Sequence[Part]
 ) -> str:
     """32 hex digits over all that the proposals of a search and their scores depend on."""
-    shape = [[part.name, [ready.hashes[fold.name] for fold in part.folds]] for part in parts]
     domains = {name: dataclasses.asdict(domain) for name, domain in space.items()}
-    return digest([pairing.key, domains, shape, tuning.sampler, tuning.pruner, tuning.seed])
+    shape = []
+    for part in parts:
+        hashes = [ready.hashes[fold.name] for fold in part.folds]
+        shape.append([part.name, hashes])
+    content = [
+        pairing.key,
+        domains,
+        shape,
+        tuning.sampler,
+        tuning.pruner,
+        tuning.seed,
+    ]
+    return digest(content)
