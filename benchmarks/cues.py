@@ -1,9 +1,8 @@
-"""Which cues each system hears: a grid of backbones and the demo's variants, the table of
-results/reference/cues.md.
+"""Which cues each system uses: a grid of backbones and variants of the demo.
 
-On `demo:pitch`, systems that read pitch run beside the same systems without it, with three training
-seeds; on the other cues, one seed of fewer. Two copies of this command share the work, and what is
-recorded is not run again:
+It makes the table of results/reference/cues.md. On `demo:pitch`, systems that read pitch run beside
+the same systems without it, with three training seeds; on the other cues, fewer systems run with
+one seed. Two copies of this command share the work, and what is recorded is not run again:
 
     OMP_NUM_THREADS=1 python benchmarks/cues.py --results /tmp/cues
 """
@@ -22,16 +21,12 @@ from bench.scoring.scores import concatenate, scores
 from bench.tables.collect import rows
 from bench.tables.row import Row
 
-# of the fusions, whose recipe at tiny scale is for a demonstration; chosen on validation speakers
-EPOCHS = 12
+EPOCHS = 12  # chosen on validation speakers; the default at tiny scale is for demonstrations
 CONTROLS = ("pitch-fusion:constant-pitch", "pitch-fusion:shuffled-pitch", "pitch-fusion:released")
 FUSIONS = ("pitch-fusion", *CONTROLS, "feature-fusion")
 SYSTEMS = ("mfcc-stats", "wav2vec2", "pitch-fusion", "feature-fusion")  # on every cue
-COMPARED = (
-    "pitch-fusion",
-    "feature-fusion",
-    "pitch-fusion:released",
-)  # with each of the first two controls
+# with each of the first two controls
+COMPARED = ("pitch-fusion", "feature-fusion", "pitch-fusion:released")
 PITCH = (*SYSTEMS, *CONTROLS)
 CUES = ("demo:pitch", "demo:energy", "demo:timbre", "demo:tempo", "demo")
 
@@ -85,19 +80,33 @@ def measured(results: Path) -> list[Row]:
 
 
 def table(found: Sequence[Row]) -> str:
-    """Markdown: a line per system, a column per cue, UA in % with its 95 % interval over speakers."""
-    cell = {(row.backbone, row.task): _cell(row) for row in found}
-    systems = list(dict.fromkeys((*PITCH, *(row.backbone for row in found))))
-    head = ["UA in %, chance 25", *CUES]
-    body = [[f"`{name}`", *(cell.get((name, cue), "") for cue in CUES)] for name in systems]
-    lines = [head, ["---", *("---:" for _ in CUES)], *body]
+    """Markdown: a line per system, a column per cue; UA in % with its 95 % interval."""
+    cells = {(row.backbone, row.task): _cell(row) for row in found}
+    systems = [*PITCH, *(row.backbone for row in found)]
+    lines = [["UA in %, chance 25", *CUES], ["---"] + ["---:"] * len(CUES)]
+    for name in dict.fromkeys(systems):
+        line = [cells.get((name, cue), "") for cue in CUES]
+        lines.append([f"`{name}`", *line])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def gains(results: Path) -> str:
-    """Markdown: what separates the fusions from their controls on `demo:pitch`, on the same draws
-    of speakers.
+    """Markdown: the differences of the fusions to their controls on `demo:pitch`.
+
+    Each interval is over the same draws of speakers.
     """
+    tested = _tested(results)
+    lines = ["| UA in points, demo:pitch | over | is |", "| --- | --- | ---: |"]
+    for one in COMPARED:
+        for other in CONTROLS[:2]:
+            if one in tested and other in tested:
+                gain = _gain(tested[one], tested[other])
+                lines.append(f"| `{one}` | `{other}` | {gain} |")
+    return "\n".join(lines)
+
+
+def _tested(results: Path) -> dict[str, list[Predictions]]:
+    """Backbone -> the predictions of each seed, pooled over folds."""
     tested: dict[str, list[Predictions]] = {}
     for record in Store(None, results).records(["demo:pitch"]):
         by_seed: dict[int, list[Predictions]] = {}
@@ -105,18 +114,15 @@ def gains(results: Path) -> str:
             if run.predictions:
                 by_seed.setdefault(run.seed, []).append(run.predictions())
         tested[record.backbone] = [concatenate(folds) for folds in by_seed.values()]
-    lines = ["| UA in points, demo:pitch | over | is |", "| --- | --- | ---: |"]
-    for one, other in (
-        (a, b) for a in COMPARED for b in CONTROLS[:2] if a in tested and b in tested
-    ):
-        gain = fmean(scores(p)["UA"] for p in tested[one]) - fmean(
-            scores(p)["UA"] for p in tested[other]
-        )
-        low, high = ua_difference_interval(tested[one], tested[other])
-        lines.append(
-            f"| `{one}` | `{other}` | {100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |"
-        )
-    return "\n".join(lines)
+    return tested
+
+
+def _gain(one: Sequence[Predictions], other: Sequence[Predictions]) -> str:
+    mean = fmean(scores(p)["UA"] for p in one)
+    reference = fmean(scores(p)["UA"] for p in other)
+    low, high = ua_difference_interval(one, other)
+    interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * (mean - reference):+.1f} {interval}"
 
 
 def _cell(row: Row) -> str:

@@ -1,7 +1,8 @@
-"""Errors and costs of the F0 extractors, the tables of results/reference/f0.md.
+"""Errors and costs of the F0 extractors: the tables of results/reference/f0.md.
 
-The truth is the F0 that drives the demo's voice, in sentences 5 to 8 (1 to 4 chose the default's
-constants). Real recordings have none: agreement with Praat is shown.
+The truth is the F0 that drives the demo's voice, in sentences 5 to 8 (the constants of the default
+extractor were chosen on 1 to 4). Real recordings have no true F0, so the table shows how far
+extractors agree with Praat.
 """
 
 import argparse
@@ -21,30 +22,36 @@ from bench.features.pitch_yin import HOP
 from tasks._voice import render
 from tasks.demo import clip_ids, reading
 
-CLIPS = 120  # of the folder, evenly taken
+CLIPS = 120  # of the folder, at equal distances
 Track = Callable[[np.ndarray], np.ndarray]  # samples -> F0 in Hz per frame, 0 where unvoiced
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speech", type=Path, help="a folder of recordings")
+    folder = parser.parse_args().speech
     clips, truth = demo()
-    print(
-        f"Demo, {len(clips)} clips, {sum(map(len, clips)) / SAMPLE_RATE:.0f} s, against its true F0\n"
-    )
+    print(f"Demo, {amount(clips)}, against its true F0\n")
     compare(clips, truth, trackers())
     print("\nThe same clips as signals\n")
     signals(clips, truth)
-    if folder := parser.parse_args().speech:
-        files = sorted(folder.rglob("*.wav"))
-        real = [
-            np.array(decode(Recording(f))) for f in files[:: max(1, len(files) // CLIPS)][:CLIPS]
-        ]
-        print(
-            f"\nReal speech, {len(real)} clips, {sum(map(len, real)) / SAMPLE_RATE:.0f} s, against Praat\n"
-        )
-        found = trackers()
-        compare(real, [found["praat"](x) for x in real], found)
+    if folder:
+        real = speech(folder)
+        print(f"\nReal speech, {amount(real)}, against Praat\n")
+        tracks = trackers()
+        compare(real, [tracks["praat"](samples) for samples in real], tracks)
+
+
+def amount(clips: Sequence[np.ndarray]) -> str:
+    seconds = sum(map(len, clips)) / SAMPLE_RATE
+    return f"{len(clips)} clips, {seconds:.0f} s"
+
+
+def speech(folder: Path) -> list[np.ndarray]:
+    """The samples of CLIPS recordings, or of all if there are fewer."""
+    files = sorted(folder.rglob("*.wav"))
+    step = max(1, len(files) // CLIPS)
+    return [np.array(decode(Recording(file))) for file in files[::step][:CLIPS]]
 
 
 def demo() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -74,53 +81,63 @@ def peaks(samples: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    clips: Sequence[np.ndarray], truth: Sequence[np.ndarray], found: dict[str, Track]
+    clips: Sequence[np.ndarray], truth: Sequence[np.ndarray], tracks: dict[str, Track]
 ) -> None:
-    print(
-        "| extractor | gross error % | voicing error % | missed % | false alarm % | median cents | CPU s / 10 s |"
-    )
+    """Print the errors and the cost of each extractor."""
+    columns = ["extractor", "gross error %", "voicing error %", "missed %", "false alarm %"]
+    columns += ["median cents", "CPU s / 10 s"]
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|")
-    for name, track in found.items():
-        track(clips[0])  # what a first call loads is not its cost
+    seconds = sum(map(len, clips)) / SAMPLE_RATE
+    for name, track in tracks.items():
+        track(clips[0])  # what a first call loads is not part of its cost
         start = time.process_time()
-        tracks = [track(c) for c in clips]
-        seconds = (time.process_time() - start) / sum(map(len, clips)) * SAMPLE_RATE * 10
-        row = " | ".join(
-            f"{value:.2f}" for value in errors(np.concatenate(tracks), np.concatenate(truth))
-        )
-        print(f"| {name} | {row} | {seconds:.3f} |")
+        found = np.concatenate([track(clip) for clip in clips])
+        cost = (time.process_time() - start) / seconds * 10
+        row = " | ".join(f"{value:.2f}" for value in errors(found, np.concatenate(truth)))
+        print(f"| {name} | {row} | {cost:.3f} |")
 
 
 def errors(found: np.ndarray, truth: np.ndarray) -> list[float]:
-    """Gross error (more than 20 % off), voicing error, missed, false alarm in %; median cents where
-    not gross.
+    """Gross error (more than 20 % off), voicing error, missed, false alarm, all in %.
+
+    The last value is the median error in cents of the frames that are not gross errors.
     """
-    both = (found > 0) & (truth > 0)
+    voiced = truth > 0
+    both = (found > 0) & voiced
     ratio = found[both] / truth[both]
     gross = np.abs(ratio - 1) > 0.2
-    shares = [gross, (found > 0) != (truth > 0), found[truth > 0] == 0, found[truth == 0] > 0]
+    shares = [gross, (found > 0) != voiced, found[voiced] == 0, found[truth == 0] > 0]
+    percent = [100 * float(share.mean()) for share in shares]
     cents = np.abs(1200 * np.log2(ratio[~gross]))
-    return [100 * float(s.mean()) for s in shares] + [
-        float(np.median(cents)) if len(cents) else np.nan
-    ]
+    median = float(np.median(cents)) if len(cents) else np.nan
+    return [*percent, median]
 
 
 def signals(clips: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> None:
-    print(
-        "| signal | correlation with log F0, all clips | within a clip (median) | samples equal to the clip's last % |"
-    )
+    """Print how far each pitch signal follows the true F0."""
+    columns = ["signal", "correlation with log F0, all clips", "within a clip (median)"]
+    columns.append("samples equal to the clip's last %")
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|")
     for variant in get_args(Variant):
-        values = [PitchSignal(variant).extract([c], None)[0] for c in clips]  # type: ignore[arg-type]
-        frames = [
-            v[np.minimum(np.arange(len(f)) * HOP, len(v) - 1)]
-            for v, f in zip(values, truth, strict=True)
-        ]
-        pairs = [(v[f > 0], np.log(f[f > 0])) for v, f in zip(frames, truth, strict=True)]
+        signal = PitchSignal(variant)
+        values = [signal.extract([clip], None)[0] for clip in clips]  # type: ignore[arg-type]
+        pairs = [voiced(v, f) for v, f in zip(values, truth, strict=True)]
         within = float(np.median([correlation(*pair) for pair in pairs]))
-        total = correlation(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
-        constant = 100 * float(np.mean(np.concatenate([v == v[-1] for v in values])))
+        every = np.concatenate([pair[0] for pair in pairs])
+        pitches = np.concatenate([pair[1] for pair in pairs])
+        total = correlation(every, pitches)
+        equal = np.concatenate([v == v[-1] for v in values])
+        constant = 100 * float(np.mean(equal))
         print(f"| {variant} | {total:.2f} | {within:.2f} | {constant:.1f} |")
+
+
+def voiced(values: np.ndarray, f0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The signal and log F0 at the centres of the voiced frames."""
+    centres = np.minimum(np.arange(len(f0)) * HOP, len(values) - 1)
+    at_frames = values[centres]
+    return at_frames[f0 > 0], np.log(f0[f0 > 0])
 
 
 def correlation(left: np.ndarray, right: np.ndarray) -> float:

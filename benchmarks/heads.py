@@ -1,13 +1,14 @@
-"""What training many probe heads at once is worth: `OMP_NUM_THREADS=1 python benchmarks/heads.py`.
+"""How much training many probe heads at once saves: `OMP_NUM_THREADS=1 python benchmarks/heads.py`.
 
-Random arrays of the size of RAVDESS: 1440 clips, of which 1200 train; heads of a search, each with
-its own rate, L2 penalty, smoothing and optimiser, 30 epochs. The same heads at once and, the first
-few of them, one by one; CPU seconds.
+Random arrays of the size of RAVDESS: 1440 clips, of which 1200 train. The heads are those of a
+search, each with its own rate, L2 penalty, smoothing and optimiser, over 30 epochs. All heads are
+trained at once, and the first few of them one by one. CPU seconds.
 """
 
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.recipe import Recipe, probe_recipe
-from bench.search.parallel_heads import train_heads
+from bench.search.parallel_heads import HeadScore, Make, train_heads
 from bench.training.batching import Examples
 from bench.training.devices import keep_memory
 from bench.training.job import TrainingJob
@@ -45,20 +46,21 @@ class Arrays:
 
 
 def parts(layers: int) -> tuple[Examples, Examples]:
+    """A training and a validation part of random states, whose classes overlap."""
     draw = np.random.default_rng(0)
     labels = tuple(f"class {i}" for i in range(CLASSES))
-    clips = [
-        Clip(str(n), Recording(Path(str(n))), (labels[n % CLASSES],), str(n % 24))
-        for n in range(CLIPS)
-    ]
+    clips = []
+    for n in range(CLIPS):
+        recording = Recording(Path(str(n)))
+        clips.append(Clip(str(n), recording, (labels[n % CLASSES],), str(n % 24)))
     states = draw.normal(size=(CLIPS, 1, layers, DIM)).astype(np.float32)
-    states += draw.normal(size=(CLASSES, 1, layers, DIM))[np.arange(CLIPS) % CLASSES] / 8
-    features: Any = {
-        "states": Arrays({clip.id: array for clip, array in zip(clips, states, strict=True)})
-    }
-    return Examples(clips[:TRAIN], labels, False, features), Examples(
-        clips[TRAIN:], labels, False, features
-    )
+    centres = draw.normal(size=(CLASSES, 1, layers, DIM))
+    states += centres[np.arange(CLIPS) % CLASSES] / 8
+    arrays = {clip.id: array for clip, array in zip(clips, states, strict=True)}
+    features: Any = {"states": Arrays(arrays)}
+    training = Examples(clips[:TRAIN], labels, False, features)
+    validation = Examples(clips[TRAIN:], labels, False, features)
+    return training, validation
 
 
 def recipes(heads: int) -> list[Recipe]:
@@ -76,6 +78,42 @@ def recipes(heads: int) -> list[Recipe]:
     ]
 
 
+def alone(make: Make, recipe: Recipe, both: tuple[Examples, Examples]) -> list[float]:
+    """The validation loss of each epoch of a head that is trained by itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        job = TrainingJob(make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt")
+        done = train(job)
+    return [epoch["loss"] for epoch in done.history]
+
+
+def difference(together: Sequence[HeadScore], one_by_one: Sequence[Sequence[float]]) -> float:
+    """The largest difference in loss over heads and epochs."""
+    differences = [0.0]
+    for head, losses in zip(together, one_by_one, strict=False):
+        for epoch, loss in zip(head.history, losses, strict=True):
+            differences.append(abs(epoch["loss"] - loss))
+    return max(differences)
+
+
+def measure(layers: int, heads: int) -> str:
+    """The cells of one row."""
+    make = partial(LayerProbe, "states", layers, DIM, CLASSES)
+    both = parts(layers)
+    chosen = recipes(heads)
+    short = [replace(recipe, epochs=1) for recipe in chosen[:2]]
+    train_heads(make, short, *both, 0, CPU)  # without what only a first call costs
+    alone(make, short[0], both)
+    started = time.process_time()
+    scores = train_heads(make, chosen, *both, 0, CPU)
+    together = time.process_time() - started
+    started = time.process_time()
+    losses = [alone(make, recipe, both) for recipe in chosen[:ALONE]]
+    one = (time.process_time() - started) / ALONE
+    ratio = heads * one / together
+    return f"{together:.1f} | {one:.1f} | {ratio:.0f} | {difference(scores, losses):.0e}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -84,40 +122,11 @@ def main() -> None:
     heads = parser.parse_args().heads
     torch.set_num_threads(1)
     keep_memory()  # as the command line does
-    print(
-        f"| layers | {heads} at once, s | one alone, s | {heads} one by one / at once | largest difference in loss |"
-    )
+    ratio = f"{heads} one by one / at once"
+    print(f"| layers | {heads} at once, s | one alone, s | {ratio} | largest difference in loss |")
     print("|---|---|---|---|---|")
     for layers in LAYERS:
-        make = partial(LayerProbe, "states", layers, DIM, CLASSES)
-        both, chosen = parts(layers), recipes(heads)
-        train_heads(
-            make, [replace(r, epochs=1) for r in chosen[:2]], *both, 0, CPU
-        )  # what the first call alone pays
-        alone(make, replace(chosen[0], epochs=1), both)
-        started = time.process_time()
-        found = train_heads(make, chosen, *both, 0, CPU)
-        together = time.process_time() - started
-        started = time.process_time()
-        losses = [alone(make, recipe, both) for recipe in chosen[:ALONE]]
-        one = (time.process_time() - started) / ALONE
-        pairs = [
-            zip(head.history, theirs, strict=True)
-            for head, theirs in zip(found, losses, strict=False)
-        ]
-        apart = max(abs(epoch["loss"] - loss) for pair in pairs for epoch, loss in pair)
-        print(
-            f"| {layers} | {together:.1f} | {one:.1f} | {heads * one / together:.0f} | {apart:.0e} |"
-        )
-
-
-def alone(make: Any, recipe: Recipe, both: tuple[Examples, Examples]) -> list[float]:
-    with tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(0)
-        done = train(
-            TrainingJob(make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt")
-        )
-    return [epoch["loss"] for epoch in done.history]
+        print(f"| {layers} | {measure(layers, heads)} |")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""What a real store's look-ups cost: `python benchmarks/lookups.py`.
+"""How much looking up runs in a real store costs: `python benchmarks/lookups.py`.
 
-Runs recorded in an SQLite store through `bench.runs.store`, with the parameters, tags and scores
-that a real one has but without its artifacts; then what a command asks of the store before it
-trains. CPU seconds of one process.
+Runs are recorded in an SQLite store through `bench.runs.store`, with the parameters, tags and
+scores of real ones but without their artifacts; then the store is asked what a command asks before
+it trains. CPU seconds of one process.
 """
 
 import argparse
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from bench.contracts.recipe import Recipe
@@ -45,6 +46,7 @@ TAGS = (
 
 
 def record(store: Store, first: int, last: int) -> None:
+    """Record the runs with these numbers, a pairing for each PER_PAIRING."""
     for start in range(first, last, PER_PAIRING):
         key = f"pairing {start}"
         paired = PairingRecord(
@@ -59,22 +61,35 @@ def record(store: Store, first: int, last: int) -> None:
         )
         parent = store.open_pairing(paired, key)
         for number in range(start, min(last, start + PER_PAIRING)):
-            parameters = {**flat(Recipe()), "seed": number % 5, "fold": str(number % 25 // 5)}
-            tags = {tag: hashlib.sha256(tag.encode()).hexdigest()[:32] for tag in TAGS}
-            log = store.start(
-                TASK, parent, mark(number), str(number % 25 // 5), number % 5, parameters, tags
-            )
-            log.close(dict.fromkeys((*SCORES, *NUMBERS), 0.5), {"notes": "[]"})
+            record_run(store, parent, number)
 
 
-def mark(number: int) -> str:
-    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
+def record_run(store: Store, parent: str, number: int) -> None:
+    seed = number % 5
+    fold = str(number % 25 // 5)
+    parameters = {**flat(Recipe()), "seed": seed, "fold": fold}
+    tags = {tag: mark(tag) for tag in TAGS}
+    log = store.start(TASK, parent, mark(number), fold, seed, parameters, tags)
+    scores = dict.fromkeys((*SCORES, *NUMBERS), 0.5)
+    log.close(scores, {"notes": "[]"})
+
+
+def mark(name: object) -> str:
+    """32 hex digits."""
+    return hashlib.sha256(str(name).encode()).hexdigest()[:32]
 
 
 def cpu(work: Callable[[], object]) -> float:
+    """CPU s of a call."""
     started = time.process_time()
     work()
     return time.process_time() - started
+
+
+def has(store: Store, numbers: Iterable[int]) -> float:
+    """CPU ms of the fastest `Store.has` of these runs."""
+    seconds = [cpu(partial(store.has, TASK, mark(number))) for number in numbers]
+    return 1000 * min(seconds)
 
 
 def main() -> None:
@@ -85,29 +100,27 @@ def main() -> None:
         "--steps", type=int, nargs="+", default=STEPS, help=f"runs recorded at each line {STEPS}"
     )
     steps = parser.parse_args().steps
-    print(
-        "| runs of the task | to record one, s | `recorded`, s | per run, ms | `has`: there, ms | `has`: not, ms |"
-    )
+    columns = ["runs of the task", "to record one, s", "`recorded`, s", "per run, ms"]
+    columns += ["`has`: there, ms", "`has`: not, ms"]
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        store, before = Store(None, Path(folder)), 0
+        store = Store(None, Path(folder))
         store.recorded(TASK)
+        before = 0
         for runs in steps:
-            recording = cpu(lambda: record(store, before, runs)) / (runs - before)  # noqa: B023
-            found = cpu(lambda: store.recorded(TASK))
+            recording = cpu(partial(record, store, before, runs)) / (runs - before)
+            seconds = cpu(partial(store.recorded, TASK))
             assert len(store.recorded(TASK)) == runs
-            there, absent = (
-                min(cpu(lambda: store.has(TASK, mark(n))) for n in numbers) * 1000  # noqa: B023
-                for numbers in (range(0, runs, runs // 10), range(runs, runs + 10))
-            )
-            print(
-                f"| {runs:,} | {recording:.3f} | {found:.2f} | {found / runs * 1000:.2f} | {there:.0f} | {absent:.0f} |"
-            )
+            there = has(store, range(0, runs, runs // 10))
+            absent = has(store, range(runs, runs + 10))
+            per_run = 1000 * seconds / runs
+            cells = f"{recording:.3f} | {seconds:.2f} | {per_run:.2f}"
+            print(f"| {runs:,} | {cells} | {there:.0f} | {absent:.0f} |")
             before = runs
-        whole = found / runs * GRID
-        print(
-            f"| {GRID:,}, extrapolated in proportion | {recording:.3f} | {whole:.0f} | {found / runs * 1000:.2f} | | |"
-        )
+    whole = seconds / runs * GRID
+    label = f"{GRID:,}, extrapolated in proportion"
+    print(f"| {label} | {recording:.3f} | {whole:.0f} | {per_run:.2f} | | |")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""What a laboratory's grid costs before anything is trained: `python benchmarks/scale.py`.
+"""What a laboratory's grid costs before anything trains: `python benchmarks/scale.py`.
 
 10 tasks, 20 backbones, 5 folds, 5 seeds, 30 trials of each fold: 150,000 runs planned, altered,
 fingerprinted and looked up by the harness's own functions, in one process; then once more, as after
 a restart, when all are recorded.
 
-Simulated are the corpora (made-up clips, speakers and content hashes: planning reads no audio), the
-trials' values (drawn at random from each backbone's own space: proposing them is Optuna's work, not
-planning's) and the store (a set that answers as `bench.runs.store.Store` does: 150,000 runs cannot
-be trained here to fill a real one; what a real one costs is `benchmarks/lookups.py`). No weights
-are read: a pinned checkpoint is known by its commit.
+Three things are simulated: the corpora (made-up clips, speakers and content hashes, because
+planning reads no audio); the values of trials (drawn at random from each backbone's own space, because
+Optuna proposes them, not the planner); and the store (a set that answers as
+`bench.runs.store.Store` does, because 150,000 runs cannot be trained here to fill a real one, whose
+costs `benchmarks/lookups.py` measures). No weights are read: a pinned checkpoint is known by its
+commit.
 """
 
 import argparse
@@ -35,39 +36,33 @@ from bench.splits.protocols import speaker_kfold
 
 SEEDS, TRIALS = 5, 30
 KINDS = ("systems", "fingerprints", "look-ups")
-# built in, all but whisper-small-zh, whose revision only the hub knows; and five variants
+# most built-in ones, but not whisper-small-zh, whose revision only the hub knows; and five variants
 BACKBONES = [
-    *(
-        "byol-s",
-        "mfcc-stats",
-        "multistream",
-        "multistream:type3",
-        "strl",
-        "opensmile-svm",
-        "feature-fusion",
-    ),
-    *(
-        "pitch-fusion",
-        "pitch-fusion:released",
-        "hubert",
-        "hubert:released",
-        "wav2vec2",
-        "wav2vec2:released",
-        "wavlm",
-    ),
-    *(
-        "wavlm:large",
-        "xls-r",
-        "whisper-small",
-        "whisper-medium",
-        "whisper-large-v3",
-        "whisper-large-v3-turbo",
-    ),
+    "byol-s",
+    "mfcc-stats",
+    "multistream",
+    "multistream:type3",
+    "strl",
+    "opensmile-svm",
+    "feature-fusion",
+    "pitch-fusion",
+    "pitch-fusion:released",
+    "hubert",
+    "hubert:released",
+    "wav2vec2",
+    "wav2vec2:released",
+    "wavlm",
+    "wavlm:large",
+    "xls-r",
+    "whisper-small",
+    "whisper-medium",
+    "whisper-large-v3",
+    "whisper-large-v3-turbo",
 ]
 
 
 class MadeUp(Task):
-    """A corpus of the usual shape: clips, speakers and classes in turn, 5 folds of whole speakers."""
+    """A corpus of the usual shape: classes and speakers in turn, 5 folds of whole speakers."""
 
     title, default_protocol = "made up", "speaker"
 
@@ -75,25 +70,20 @@ class MadeUp(Task):
         self, name: str, language: str, clips: int, speakers: int, classes: int, seconds: float
     ) -> None:
         super().__init__(name)
-        self.languages, self.size, self.speakers, self.seconds = (
-            (language,),
-            clips,
-            speakers,
-            seconds,
-        )
+        self.languages = (language,)
+        self.size = clips
+        self.speakers = speakers
+        self.seconds = seconds
         self.labels = tuple(f"emotion {n}" for n in range(classes))
 
     def clips(self, root: object) -> list[Clip]:
-        sides = len(self.labels), self.speakers
-        return [
-            Clip(
-                f"{self.name}/{n:05}",
-                Recording(),
-                (self.labels[n % sides[0]],),
-                f"s{n // sides[0] % sides[1]:03}",
-            )
-            for n in range(self.size)
-        ]
+        clips = []
+        for n in range(self.size):
+            turn, label = divmod(n, len(self.labels))
+            speaker = f"s{turn % self.speakers:03}"
+            clip = Clip(f"{self.name}/{n:05}", Recording(), (self.labels[label],), speaker)
+            clips.append(clip)
+        return clips
 
     def protocols(self) -> Mapping[str, Protocol]:
         return {
@@ -118,7 +108,7 @@ TASKS = [  # clips, speakers, classes and mean seconds of a clip as public corpo
 
 
 class SimulatedStore:
-    """What is recorded, as `bench.runs.store.Store` tells it."""
+    """Answers what is recorded as `bench.runs.store.Store` does."""
 
     def __init__(self) -> None:
         self.runs: dict[str, set[str]] = {}
@@ -153,15 +143,16 @@ def corpus(task: Task) -> Corpus:
 
 def pairings(tasks: Sequence[Task], backbones: Sequence[Backbone], seeds: int) -> list[Pairing]:
     planned = plan(Selection(backbones, tasks), Settings(seeds=seeds), corpus, lambda asked: "fp32")
-    if lacking := {p.record.backbone: p.failed or p.record.skipped for p in planned if not p.ready}:
-        raise SystemExit(f"cannot be planned here: {lacking}")
+    unable = {p.record.backbone: p.failed or p.record.skipped for p in planned if not p.ready}
+    if unable:
+        raise SystemExit(f"cannot be planned here: {unable}")
     return planned
 
 
 def trials(
     space: Space, first: Mapping[str, Any], count: int, draw: random.Random
 ) -> Iterator[Mapping[str, Any]]:
-    """The usual values, then others from all over the space."""
+    """The default values, then others from all over the space."""
     yield {name: first[name] for name, domain in space.items() if domain.holds(first[name])}
     for _ in range(count - 1):
         yield {name: _value(domain, draw) for name, domain in space.items()}
@@ -170,11 +161,14 @@ def trials(
 def look_up(
     pairing: Pairing, ready: Ready, count: int, store: SimulatedStore, spent: Count
 ) -> None:
-    """Every trial of every fold and seed: its system, its fingerprint, whether it is recorded;
-    recorded if not.
+    """Look up every trial of every fold and seed, and record it.
+
+    `spent`: the counters that are increased.
     """
-    clock, task = time.perf_counter, pairing.task.name
-    space, system = pairing.backbone.space(ready.system.setup), ready.system
+    clock = time.perf_counter
+    task = pairing.task.name
+    system = ready.system
+    space = pairing.backbone.space(system.setup)
     first = {**vars(system.recipe), **vars(system.setup.options)}
     seeds = sorted({run.seed for run in ready.runs})
     for fold in dict.fromkeys(run.fold for run in ready.runs):
@@ -190,10 +184,9 @@ def look_up(
                 store.record(task, mark)
             spent.runs += len(marks)
             done = clock()
-            for kind, taken in zip(
-                KINDS, (derived - started, marked - derived, done - marked), strict=True
-            ):
-                spent.seconds[kind] += taken
+            spent.seconds["systems"] += derived - started
+            spent.seconds["fingerprints"] += marked - derived
+            spent.seconds["look-ups"] += done - marked
 
 
 def go_through(
@@ -235,21 +228,20 @@ def main() -> None:
     started = time.perf_counter()
     backbones = registry.backbones(BACKBONES)
     pairings(TASKS[:1], backbones, 1)
-    loading, before = time.perf_counter() - started, _peak_mib()
-    print(f"loading plugins, torch and scikit-learn: {loading:.1f} s, {before:.0f} MiB\n")
-    print(
-        "| pass | runs | of them recorded | s | runs/s | planning | systems | fingerprints | look-ups | peak MiB |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    loading = time.perf_counter() - started
+    print(f"loading plugins, torch and scikit-learn: {loading:.1f} s, {_peak_mib():.0f} MiB\n")
+    columns = ["pass", "runs", "of them recorded", "s", "runs/s", "planning", *KINDS, "peak MiB"]
+    print(f"| {' | '.join(columns)} |")
+    print("|" + "---|" * len(columns))
     store = SimulatedStore()
     for title in ("nothing recorded", "all recorded"):
         spent = go_through(TASKS, backbones, SEEDS, trials, store)
         total = sum(spent.seconds.values())
-        shares = " | ".join(f"{spent.seconds[k]:.1f} s" for k in ("planning", *KINDS))
-        rate = f"{total:.1f} | {spent.runs / total:,.0f}"
-        print(
-            f"| {title} | {spent.runs:,} | {spent.found:,} | {rate} | {shares} | {_peak_mib():.0f} |"
-        )
+        cells = [title, f"{spent.runs:,}", f"{spent.found:,}"]
+        cells += [f"{total:.1f}", f"{spent.runs / total:,.0f}"]
+        cells += [f"{spent.seconds[kind]:.1f} s" for kind in ("planning", *KINDS)]
+        cells.append(f"{_peak_mib():.0f}")
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

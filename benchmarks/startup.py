@@ -1,6 +1,7 @@
 """What the command line costs before it does anything: `python benchmarks/startup.py`.
 
-Whole processes, in turn, as ratios to an empty one; an eager command line would pay the last row.
+Whole processes, in turn, as ratios to an empty one. The last row is what a command line that
+imported everything at once would cost.
 """
 
 import statistics

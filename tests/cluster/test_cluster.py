@@ -364,7 +364,7 @@ def test_without_ray_an_address_or_a_fitting_request_one_sentence_says_so(
             "--ray-address takes HOST:PORT of a cluster's head",
         ),
         (("--ray-address", "head"), 2, "--ray-address takes HOST:PORT of a cluster's head"),
-        (("--cpus-per-run", "0"), 2, "--cpus-per-run"),
+        (("--cpus-per-run", "0"), 2, "cpus-per-run must be at least 1"),
     ):
         assert bench(*arguments, *flags) == code
         told = capsys.readouterr().err

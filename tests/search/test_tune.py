@@ -93,10 +93,11 @@ def test_a_nested_search_reads_no_test_clip(
     )  # of 36 clips: those of fold 1's two test speakers were never asked for
     assert bench(*arguments, "--format", "json") == 0
     tuned = rows(capsys)["tuned (5 trials)"]
-    assert (
-        "tuned: each fold by the best of 5 trials by validation UA on its own training and validation part"
-        in (tuned["notes"])
+    note = (
+        "tuned: each fold by the best of 5 trials by validation UA "
+        "on its own training and validation part"
     )
+    assert note in tuned["notes"]
     assert len(trials(results)) == 5
     assert bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--recipe", "tuned") == 1
     assert "its search covers the folds 1, not 2, 3, 4, 5" in capsys.readouterr().err
