@@ -5,8 +5,8 @@ fingerprinted and looked up by the harness's own functions, in one process; then
 a restart, when all are recorded.
 
 Three things are simulated: the corpora (made-up clips, speakers and content hashes, because
-planning reads no audio); the values of trials (drawn at random from each backbone's own space, because
-Optuna proposes them, not the planner); and the store (a set that answers as
+planning reads no audio); the values of trials (drawn at random from each backbone's own space,
+because Optuna proposes them, not the planner); and the store (a set that answers as
 `bench.runs.store.Store` does, because 150,000 runs cannot be trained here to fill a real one, whose
 costs `benchmarks/lookups.py` measures). No weights are read: a pinned checkpoint is known by its
 commit.
