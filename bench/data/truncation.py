@@ -26,6 +26,7 @@ _RATES = {
 _MPEG_1 = 0b11
 _RESERVED = 0b01  # MPEG version
 _LAYER_3 = 0b01
+_NO_BIT_RATE = (0, 15)  # free and forbidden
 _SYNC = 0x7FF  # the eleven bits that begin an MP3 frame
 _ID3_HEADER = 10  # bytes
 _OGG_HEADER = 27  # bytes, before the sizes of the page's segments
@@ -171,7 +172,7 @@ def _mp3_frame(data: bytes, at: int) -> _Mp3Frame | None:
     bit_rate = header >> 12 & 15
     sample_rate = header >> 10 & 3
     padding = header >> 9 & 1
-    if bit_rate in (0, 15) or sample_rate == 3:
+    if bit_rate in _NO_BIT_RATE or sample_rate == 3:
         return None
     generation = 1 if version == _MPEG_1 else 2
     kbps = _LAYER_3_KBPS[generation][bit_rate]
