@@ -42,7 +42,7 @@ from bench.settings import Settings, Tuning, gather
 if TYPE_CHECKING:
     from bench.contracts.task import Published
     from bench.jobs import Job
-    from bench.runs.plan import Selection
+    from bench.runs.selection import Selection
     from bench.runs.store import Store
     from bench.runs.workplace import Outcome
     from bench.tables.row import Row
@@ -307,7 +307,7 @@ def _settings(
 
 
 def _own(backbones: Taken[Backbone], tasks: Taken[Task]) -> "Selection":
-    from bench.runs.plan import Selection
+    from bench.runs.selection import Selection
 
     return Selection(backbones.plugins, tasks.plugins)
 

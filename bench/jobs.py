@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.data.cache import Cache
     from bench.data.corpus import Corpus
     from bench.runs.pairing import Pairing
-    from bench.runs.plan import Selection
+    from bench.runs.selection import Selection
     from bench.runs.system import Precision
     from bench.runs.workplace import Outcome, Place
 
@@ -53,9 +53,9 @@ def run(settings: Settings, own: "Selection | None" = None) -> Job:
         BenchError: if a setting is wrong or the cluster does not answer. A corpus or a run that
             fails is part of the result.
     """
-    from bench.runs import plan
+    from bench.runs.selection import select
 
-    selection = plan.select(settings, own)
+    selection = select(settings, own)
     with _display(settings), _cluster(settings) as cluster:
         pairings, place = _plan(selection, settings, cluster)
         if settings.recipe == "tuned":
@@ -71,10 +71,10 @@ def tune(settings: Settings, search_only: bool, own: "Selection | None" = None) 
     Raises:
         BenchError: as `run`. A search that fails is counted, and does not stop the others.
     """
-    from bench.runs import plan
+    from bench.runs.selection import select
 
     tuning = build(Tuning, settings.tune, "[tune] in bench.toml or on the command line")
-    selection = plan.select(settings, own)
+    selection = select(settings, own)
     with _display(settings), _cluster(settings) as cluster:
         pairings, place = _plan(selection, settings, cluster)
         failed = _search(pairings, place, settings, tuning, cluster)
@@ -152,7 +152,7 @@ def _device(settings: Settings, cluster: "Cluster | None") -> "tuple[torch.devic
 
 
 def _tuned(pairings: "Sequence[Pairing]", place: "Place") -> "list[Pairing]":
-    from bench.runs.plan import tuned
+    from bench.runs.tuned import tuned
     from bench.search.tune import chosen
 
     return [tuned(pairing, chosen(place.store)) for pairing in pairings]

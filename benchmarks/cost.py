@@ -126,7 +126,7 @@ def works(
         recipe = pairing.ready.system.recipe
         speed = speeds.get(LIKE.get(name, name))
         if name in probes and speed:
-            clips = len(pairing.ready.corpus.clips)
+            clips = len(pairing.ready.division.corpus.clips)
             shards = math.ceil(clips / SHARD_CLIPS)
             states.add(shards, clips / shards * (speed.cached + speed.forward))
         for run in pairing.ready.runs:

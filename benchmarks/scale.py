@@ -29,7 +29,8 @@ from bench.contracts.space import Choice, Space
 from bench.contracts.task import Protocol, Task
 from bench.data.corpus import Corpus
 from bench.runs.pairing import Pairing, Ready, fingerprint
-from bench.runs.plan import Selection, plan
+from bench.runs.plan import plan
+from bench.runs.selection import Selection
 from bench.runs.system import altered
 from bench.settings import Settings
 from bench.splits.protocols import speaker_kfold

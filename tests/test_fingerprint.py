@@ -19,6 +19,7 @@ from bench.contracts.weights import RANDOM
 from bench.features.signal import Mfcc
 from bench.fingerprint import content, origin
 from bench.options import option
+from bench.runs.division import Division
 from bench.runs.pairing import Pairing, Ready, fingerprint
 from bench.runs.records import PairingRecord
 from bench.runs.system import System
@@ -131,7 +132,8 @@ def test_a_backbone_of_somebody_else_has_other_runs(tmp_path: Path) -> None:
     (fold, *_) = folds = corpus.task.protocols()["speaker"].split(corpus.clips, corpus.content)
     setup = Setup(corpus.task.labels, False, "en", "finetune", "tiny", None, "", ours.options())
     trained = System(setup, ours.recipe(setup), ours.features(setup))
-    ready = Ready(corpus, RANDOM, "speaker", tuple(folds), "", {fold.name: ""}, trained, ())
+    division = Division(corpus, "speaker", tuple(folds), "", {fold.name: ""}, ())
+    ready = Ready(division, RANDOM, trained, ())
     record = PairingRecord("tones", "mfcc-stats", "finetune", "speaker", "tiny")
 
     def run(backbone: Backbone) -> str:

@@ -93,7 +93,7 @@ def _want(features: Features, pairing: Pairing) -> None:
     assert ready
     read = ready.system.features.values()
     clips = _clips(ready.runs)
-    features.want(read, ready.corpus, clips)
+    features.want(read, ready.division.corpus, clips)
 
 
 def _work_call(features: Features, pairing: Pairing, work: Callable[..., None], need: Need) -> Call:
@@ -101,7 +101,7 @@ def _work_call(features: Features, pairing: Pairing, work: Callable[..., None], 
     arguments = (
         features.site,
         portable(pairing),
-        features.sent(pairing.ready.corpus),
+        features.sent(pairing.ready.division.corpus),
         work,
     )
     return Call(do_work, arguments, need, pairing)
@@ -154,7 +154,7 @@ class _Grid:
         group = Group(worker, len(waiting), _most_memory(worker))
         for run in waiting:
             features = run.system.features.values()
-            self.features.want(features, ready.corpus, _clips([run]))
+            self.features.want(features, ready.division.corpus, _clips([run]))
             self.jobs.append(Job(run, group))
 
     def run(self) -> None:
@@ -193,7 +193,7 @@ class _Grid:
     def _awaited(self, job: Job) -> set[int]:
         """The shards of features that a job depends on."""
         features = job.run.system.features.values()
-        corpus = job.group.worker.ready.corpus
+        corpus = job.group.worker.ready.division.corpus
         return self.features.awaited(features, corpus)
 
     def _must_wait(self, job: Job, awaited: set[int]) -> bool:
@@ -218,7 +218,7 @@ class _Grid:
         arguments = (
             self.site,
             portable(worker.pairing, [job.run]),
-            self.features.sent(worker.ready.corpus),
+            self.features.sent(worker.ready.division.corpus),
             worker.parent,
             self.fresh,
             -1.0 if job.patient else 0.0,  # s to wait for another process; -1: without end

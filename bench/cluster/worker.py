@@ -76,7 +76,7 @@ def portable(pairing: Pairing, runs: Sequence[Run] | None = None) -> Pairing:
     task = _Named(pairing.task)
     empty = Corpus(task, (), {}, {})
     kept = ready.runs if runs is None else tuple(runs)
-    ready = dataclasses.replace(ready, corpus=empty, runs=kept)
+    ready = dataclasses.replace(ready, runs=kept).with_corpus(empty)
     return dataclasses.replace(pairing, task=task, ready=ready)
 
 
@@ -156,7 +156,7 @@ def _reason(error: Exception, pairing: Pairing) -> str:
 def _whole(pairing: Pairing, corpus: Corpus) -> Pairing:
     """A pairing that `portable` sent, with its corpus."""
     assert pairing.ready
-    ready = dataclasses.replace(pairing.ready, corpus=corpus)
+    ready = pairing.ready.with_corpus(corpus)
     return dataclasses.replace(pairing, ready=ready)
 
 

@@ -78,7 +78,7 @@ def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:
         f.fingerprint: f for run in pairing.ready.runs for f in run.system.features.values()
     }
     for feature in features.values():
-        contents = set(pairing.ready.corpus.content.values())
+        contents = set(pairing.ready.division.corpus.content.values())
         missing += (
             sum(cache.open(feature.fingerprint, c) is None for c in contents)
             if feature.cached

@@ -2,6 +2,7 @@
 task.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,12 @@ from bench.contracts.backbone import Backbone
 from bench.contracts.task import Fold, Task
 from bench.contracts.weights import Weights
 from bench.fingerprint import digest, origin
+from bench.runs.division import Division
 from bench.runs.records import PairingRecord
 from bench.runs.system import System
 
 if TYPE_CHECKING:
     from bench.data.corpus import Corpus
-
 
 FINGERPRINT_VERSION = 1
 
@@ -29,19 +30,25 @@ class Run:
     system: System
     fingerprint: str
 
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """The ids of the clips to train on, to validate on and to test on."""
+        return self.fold.train, self.fold.valid, self.fold.test
+
 
 @dataclass(frozen=True)
 class Ready:
     """All that the runs of a pairing need."""
 
-    corpus: "Corpus"
+    division: Division
     weights: Weights
-    protocol: str
-    folds: tuple[Fold, ...]  # of the whole protocol
-    split: str  # their hash
-    hashes: Mapping[str, str]  # of each alone, by name
     system: System  # by the backbone's recipe and the user's changes; a tuned run has another
     runs: tuple[Run, ...]
+
+    def with_corpus(self, corpus: "Corpus") -> "Ready":
+        """The same runs on the same corpus in another form, such as one without its audio."""
+        division = dataclasses.replace(self.division, corpus=corpus)
+        return dataclasses.replace(self, division=division)
 
 
 @dataclass(frozen=True)
@@ -57,36 +64,41 @@ class Pairing:
 
 
 def fingerprint(pairing: Pairing, system: System, fold: Fold, seed: int, study: str = "") -> str:
-    """32 hex digits over all that the run's predictions depend on; `study`: the search that chose
-    its recipe.
+    """32 hex digits over all that the run's predictions depend on.
+
+    `study` is the search that chose its recipe.
     """
-    assert pairing.ready
-    content = _content(pairing, pairing.ready, system)
-    return digest(
-        {
-            **content,
-            **({"study": study} if study else {}),
-            "fold": pairing.ready.hashes[fold.name],
-            "seed": seed,
-        }
-    )
+    ready = pairing.ready
+    assert ready
+    common = common_content(pairing.backbone, pairing.task, ready.division, ready.weights, system)
+    return run_fingerprint(common, ready.division.hashes[fold.name], seed, study)
 
 
-def _content(pairing: Pairing, ready: Ready, system: System) -> dict[str, Any]:
-    """All that a run's predictions depend on, but its fold and seed."""
-    backbone = pairing.backbone
+def run_fingerprint(common: Mapping[str, Any], fold: str, seed: int, study: str = "") -> str:
+    """32 hex digits over what runs of a pairing have in common, the hash of a fold, and the rest."""
+    content = {**common, "fold": fold, "seed": seed}
+    if study:
+        content["study"] = study
+    return digest(content)
+
+
+def common_content(
+    backbone: Backbone, task: Task, division: Division, weights: Weights, system: System
+) -> dict[str, Any]:
+    """All that a run's predictions depend on, except its fold and seed."""
     content = {
         **system.content,
         "format": FINGERPRINT_VERSION,
         "backbone": [backbone.stem, backbone.variant, backbone.version],
-        "weights": ready.weights.digest,
-        "corpus": ready.corpus.checksum,
-        "protocol": ready.protocol,
+        "weights": weights.digest,
+        "corpus": division.corpus.checksum,
+        "protocol": division.protocol,
         **origin(type(backbone)),
-        **({"thresholds": "validation"} if system.setup.multilabel else {}),
     }
+    if system.setup.multilabel:
+        content["thresholds"] = "validation"
     if backbone.source:
         content["backbone_source"] = backbone.source
-    if pairing.task.source:
-        content["task_source"] = pairing.task.source
+    if task.source:
+        content["task_source"] = task.source
     return content

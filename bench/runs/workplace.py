@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.feature import Feature
-from bench.errors import BenchError
+from bench.errors import BenchError, one_line
 from bench.runs.store import Store
 from bench.runs.system import System
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 Say = Callable[[str], None]
+
+REASON_CHARACTERS = 500  # of a defect's message in a record
 
 
 @dataclass
@@ -41,9 +43,8 @@ class Place:
     cache: "Cache"
     folder: Path  # of locks and of the checkpoints of what is under way
     device: "torch.device"
-    save_weights: bool = (
-        False  # keep each run's network, and run again what was recorded without it
-    )
+    # keep each run's network, and run again what was recorded without it
+    save_weights: bool = False
 
 
 class Material:
@@ -52,10 +53,14 @@ class Material:
     def __init__(
         self, corpus: "Corpus", cache: "Cache", device: "torch.device", clips: Collection[str]
     ) -> None:
-        self.corpus, self.cache, self.device, self.clips = corpus, cache, device, clips
-        self.extracted: dict[str, Extracted] = {}
+        self.corpus = corpus
+        self.cache = cache
+        self.device = device
+        self.clips = clips
+        self._extracted: dict[str, Extracted] = {}  # by the feature's fingerprint
 
     def examples(self, system: System, clips: Sequence[str]) -> "Examples":
+        """What a network of this system reads of some of the clips."""
         from bench.encoders.frozen import release
         from bench.training.batching import Examples
 
@@ -63,24 +68,31 @@ class Material:
         release()  # what extracted them makes room for the network to be trained
         setup = system.setup
         return Examples(
-            [self.corpus.by_id[i] for i in clips], setup.labels, setup.multilabel, features
+            [self.corpus.by_id[id] for id in clips],
+            setup.labels,
+            setup.multilabel,
+            features,
         )
 
     def _feature(self, feature: Feature) -> "Extracted":
         from bench.features.extraction import extract
 
         key = feature.fingerprint
-        if key not in self.extracted:
-            self.extracted[key] = extract(feature, self.corpus, self.cache, self.device, self.clips)
-        return self.extracted[key]
+        if key not in self._extracted:
+            extracted = extract(feature, self.corpus, self.cache, self.device, self.clips)
+            self._extracted[key] = extracted
+        return self._extracted[key]
 
 
 def explain(error: Exception, private: bool) -> tuple[str, str]:
-    """Why a run failed: a sentence, and for a defect its traceback; of a private task only what
-    cannot name a file.
+    """Why a run failed: a sentence, and for a defect its traceback.
+
+    Of a private task, only what cannot name a file.
     """
     if isinstance(error, BenchError):
         return str(error), ""
     if private:
         return f"{type(error).__name__} (no details are kept, since the task is private)", ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500], traceback.format_exc()
+    message = one_line(error)
+    sentence = f"{type(error).__name__}: {message}"
+    return sentence[:REASON_CHARACTERS], traceback.format_exc()

@@ -68,7 +68,7 @@ class Trials:
         self.search = search
         self.parent = parent
         self.seed = seed
-        self.material = Material(ready.corpus, place.cache, place.device, _clips(parts))
+        self.material = Material(ready.division.corpus, place.cache, place.device, _clips(parts))
 
     @property
     def objective(self) -> str:

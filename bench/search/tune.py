@@ -84,7 +84,7 @@ class _Search:
         parts = _parts(ready, tuning, nested)
         name = _name(pairing, ready, tuning, space, parts)
         task = pairing.task.name
-        about = f"{_label(pairing)}, {mode}, {ready.protocol}"
+        about = f"{_label(pairing)}, {mode}, {ready.division.protocol}"
         parent = place.store.open_search(task, name, pairing.key, about)
         return cls(
             pairing,
@@ -264,7 +264,7 @@ def _default(ready: Ready, space: Space) -> dict[str, Any]:
 
 def _parts(ready: Ready, tuning: Tuning, nested: bool) -> list[Part]:
     if not nested:
-        shared = ready.folds[: tuning.search_folds]
+        shared = ready.division.folds[: tuning.search_folds]
         return [Part("", shared)]
     folds = dict.fromkeys(run.fold for run in ready.runs)
     return [Part(fold.name, (fold,)) for fold in folds]
@@ -277,7 +277,7 @@ def _name(
     domains = {name: dataclasses.asdict(domain) for name, domain in space.items()}
     shape = []
     for part in parts:
-        hashes = [ready.hashes[fold.name] for fold in part.folds]
+        hashes = [ready.division.hashes[fold.name] for fold in part.folds]
         shape.append([part.name, hashes])
     content = [
         pairing.key,

@@ -126,7 +126,7 @@ def test_what_is_odd_is_loud(odd: Card) -> None:
 
 
 def test_every_warning_is_a_note_of_every_table() -> None:
-    from bench.runs.plan import divide
+    from bench.runs.division import divide
 
     clips = Odd("odd").clips(None)
     ids = {clip.id: clip.id for clip in clips}

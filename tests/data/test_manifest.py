@@ -11,7 +11,7 @@ from bench.data.corpus import load
 from bench.data.corpus_card import card
 from bench.data.manifest import ManifestTask
 from bench.errors import BenchError, CorpusError, UsageError
-from bench.runs.plan import divide
+from bench.runs.division import divide
 from tests.helpers import write_tones
 
 

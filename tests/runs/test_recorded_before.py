@@ -90,7 +90,7 @@ def fingerprints(
     from bench import registry
     from bench.data.cache import Cache
     from bench.data.corpus import load
-    from bench.runs import plan
+    from bench.runs import plan, selection
     from bench.settings import Settings
     from bench.training import devices
 
@@ -106,7 +106,7 @@ def fingerprints(
     )
     cache = Cache(cache_folder)
     pairings = plan.plan(
-        plan.select(settings),
+        selection.select(settings),
         settings,
         lambda task: load(task, None, cache),
         lambda asked: devices.precision(asked, torch.device("cpu")),

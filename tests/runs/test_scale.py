@@ -12,9 +12,9 @@ from bench.contracts.recipe import Recipe
 from bench.contracts.weights import Weights
 from bench.options import option
 from bench.runs.pairing import Pairing, fingerprint
-from bench.runs.plan import tuned
 from bench.runs.records import Tuned
 from bench.runs.system import System, altered
+from bench.runs.tuned import tuned
 from benchmarks import scale
 
 FOLDS = 5  # of every task there
@@ -50,6 +50,10 @@ class Plain(Backbone):
         raise NotImplementedError
 
 
+for ours in (Level, Plain):  # as one of our own: the names of others have their module
+    ours.__module__ = "backbones.plain"
+
+
 def plain() -> tuple[Pairing, System]:
     """A pairing on a made-up corpus, its folds' hashes set: how scikit-learn makes folds is not
     looked at here.
@@ -57,7 +61,9 @@ def plain() -> tuple[Pairing, System]:
     task = scale.MadeUp("frozen", "en", 60, 6, 3, 1.0)
     (pairing,) = scale.pairings([task], [Plain("plain")], 2)
     assert pairing.ready
-    ready = dataclasses.replace(pairing.ready, hashes=dict.fromkeys(pairing.ready.hashes, "0" * 32))
+    hashes = dict.fromkeys(pairing.ready.division.hashes, "0" * 32)
+    division = dataclasses.replace(pairing.ready.division, hashes=hashes)
+    ready = dataclasses.replace(pairing.ready, division=division)
     return dataclasses.replace(pairing, ready=ready), ready.system
 
 
@@ -88,7 +94,7 @@ def test_fingerprints_are_what_they_always_were() -> None:
     """
     pairing, system = plain()
     assert pairing.ready
-    fold = pairing.ready.folds[0]
+    fold = pairing.ready.division.folds[0]
     rate = altered(pairing.backbone, system, {"learning_rate": 1e-4})
     both = altered(pairing.backbone, system, {"learning_rate": 1e-4, "window": 0.05})
     assert pairing.key == "d4f152cfe364ef3b19716cc174a3f552"
@@ -104,7 +110,9 @@ def test_runs_share_their_systems() -> None:
     pairing, system = plain()
     assert pairing.ready
     assert {id(run.system) for run in pairing.ready.runs} == {id(system)}
-    choices = {fold.name: {"window": 0.01 * int(fold.name)} for fold in pairing.ready.folds}
+    choices = {
+        fold.name: {"window": 0.01 * int(fold.name)} for fold in pairing.ready.division.folds
+    }
     found = tuned(pairing, lambda task, key: Tuned("study", 30, choices, ()))
     assert found.ready
     assert len(found.ready.runs) == FOLDS * 2

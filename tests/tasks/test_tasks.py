@@ -20,7 +20,7 @@ from bench.contracts.task import Fold, Task
 from bench.data.corpus import Corpus
 from bench.errors import CorpusError
 from bench.fingerprint import digest
-from bench.runs.plan import divide
+from bench.runs.division import divide
 from bench.splits.leakage import check
 from tasks import ravdess
 from tasks.emodb import COUNTS, LETTERS, SPEAKERS
