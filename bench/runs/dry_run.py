@@ -1,14 +1,17 @@
 """The plan that `--dry-run` prints."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from bench import terminal
+from bench.runs.reasons import shared
+
 if TYPE_CHECKING:
     from bench.data.cache import Cache
-    from bench.runs.pairing import Pairing
+    from bench.runs.pairing import Pairing, Ready
     from bench.runs.store import Store
 
 
@@ -30,69 +33,121 @@ class Planned:
         return self.runs - self.recorded
 
 
+STATE = "estimated cost"
+COLUMNS: dict[str, Callable[[Planned], object]] = {
+    "task": lambda plan: plan.task,
+    "backbone": lambda plan: plan.backbone,
+    "mode": lambda plan: plan.mode,
+    "protocol": lambda plan: plan.protocol,
+    "runs": lambda plan: plan.runs,
+    "recorded": lambda plan: plan.recorded,
+    "to run": lambda plan: plan.to_run,
+    STATE: lambda plan: plan.state,
+}
+DISPENSABLE = ("mode", "protocol", "runs", "recorded")  # the least needed column first
+
+
 def planned(pairings: "Iterable[Pairing]", store: "Store", cache: "Cache") -> list[Planned]:
     """What would become of each pairing."""
     return [_planned(pairing, store, cache) for pairing in pairings]
 
 
-def show_plan(plan: "Sequence[Planned]") -> str:
-    """One line per pairing; below, why pairings are skipped or cannot run."""
-    head = ["task", "backbone", "mode", "protocol", "runs", "recorded", "to run", "estimated cost"]
-    rows = [
-        [p.task, p.backbone, p.mode, p.protocol, p.runs, p.recorded, p.to_run, p.state]
-        for p in plan
-    ]
-    reasons = [f"{p.backbone} on {p.task}: {p.state}: {p.reason}" for p in plan if p.reason]
+def show_plan(plan: Sequence[Planned], width: int | None = None) -> str:
+    """One line per pairing; below, why pairings are skipped or cannot run, each reason once.
+
+    `width`: columns to fit into; None: those of the terminal. Where they do not hold the table,
+    the least needed columns are left out.
+    """
+    width = width or terminal.width()
+    lines = _table(plan, width)
+    reasons = [(f"{p.backbone} on {p.task}", f"{p.state}: {p.reason}") for p in plan if p.reason]
     if reasons:
-        reasons.insert(0, "")
-    return "\n".join([tabulate(rows, head), *reasons])
+        lines.append("")
+    for reason in shared(reasons):
+        lines += terminal.wrapped(reason, width)
+    return "\n".join(lines)
+
+
+def _table(plan: Sequence[Planned], width: int) -> list[str]:
+    """The table's lines, none wider than `width`."""
+    shown = list(COLUMNS)
+    lines = _lines(plan, shown)
+    for column in DISPENSABLE:
+        if _widest(lines) <= width:
+            return lines
+        shown.remove(column)
+        lines = _lines(plan, shown)
+    excess = _widest(lines) - width
+    if excess <= 0:
+        return lines
+    # the last column is the widest by far
+    room = max(terminal.display_width(p.state) for p in plan) - excess
+    shortened = [replace(p, state=terminal.shortened(p.state, room)) for p in plan]
+    return [terminal.shortened(line, width) for line in _lines(shortened, shown)]
+
+
+def _lines(plan: Sequence[Planned], columns: Sequence[str]) -> list[str]:
+    rows = [[COLUMNS[column](each) for column in columns] for each in plan]
+    return tabulate(rows, columns).splitlines()
+
+
+def _widest(lines: Iterable[str]) -> int:
+    return max(terminal.display_width(line) for line in lines)
 
 
 def _planned(pairing: "Pairing", store: "Store", cache: "Cache") -> Planned:
-    record = pairing.record
-    runs = pairing.ready.runs if pairing.ready else ()
-    recorded = store.recorded(record.task) & {run.fingerprint for run in runs} if runs else ()
+    record, ready = pairing.record, pairing.ready
     plan = Planned(
-        record.task,
-        record.backbone,
-        record.mode,
-        record.protocol,
-        runs=len(runs),
-        recorded=len(recorded),
+        task=record.task,
+        backbone=record.backbone,
+        mode=record.mode,
+        protocol=record.protocol,
+        runs=0,
+        recorded=0,
         state="",
     )
     if record.skipped:
         return replace(plan, state="skipped", reason=record.skipped)
-    if pairing.failed:
+    if ready is None:
         return replace(plan, state="cannot run", reason=pairing.failed)
-    return replace(plan, state=_cost(pairing, store, cache, plan.to_run))
+    recorded = store.recorded(record.task) & {run.fingerprint for run in ready.runs}
+    plan = replace(plan, runs=len(ready.runs), recorded=len(recorded))
+    return replace(plan, state=_cost(pairing, ready, store, cache, plan.to_run))
 
 
-def _cost(pairing: "Pairing", store: "Store", cache: "Cache", todo: int) -> str:
-    """From runs of the same pairing where there are any, else what is not known is said."""
-    if not todo:
+def _cost(pairing: "Pairing", ready: "Ready", store: "Store", cache: "Cache", to_run: int) -> str:
+    """The likely cost of the runs that are left, from recorded runs of the same kind."""
+    if not to_run:
         return "nothing"
-    assert pairing.ready
+    missing = _missing_features(ready, cache)
+    features = f"{missing} features to compute" if missing else "features cached"
+    seconds = _recorded_seconds(pairing, store)
+    if not seconds:
+        return f"{to_run} trainings of unknown length, {features}"
+    total = to_run * sum(seconds) / len(seconds)
+    return f"about {total:.0f} s, {features}"
+
+
+def _missing_features(ready: "Ready", cache: "Cache") -> int:
+    """How many arrays of the runs' features are not in the cache."""
+    features = {}
+    for run in ready.runs:
+        for feature in run.system.features.values():
+            if feature.cached:
+                features[feature.fingerprint] = feature
+    contents = set(ready.division.corpus.content.values())
     missing = 0
-    features = {
-        f.fingerprint: f for run in pairing.ready.runs for f in run.system.features.values()
-    }
-    for feature in features.values():
-        contents = set(pairing.ready.division.corpus.content.values())
-        missing += (
-            sum(cache.open(feature.fingerprint, c) is None for c in contents)
-            if feature.cached
-            else 0
-        )
-    about = f", {missing} features to compute" if missing else ", features cached"
-    label = (pairing.record.backbone, pairing.record.mode, pairing.record.scale)
-    known = [
-        run.train_seconds
-        for record in store.records([pairing.record.task])
-        if (record.backbone, record.mode, record.scale) == label
-        for run in record.runs
-        if run.status == "ok"
-    ]
-    if not known:
-        return f"{todo} trainings of unknown length{about}"
-    return f"about {todo * sum(known) / len(known):.0f} s{about}"
+    for fingerprint in features:
+        missing += sum(cache.open(fingerprint, content) is None for content in contents)
+    return missing
+
+
+def _recorded_seconds(pairing: "Pairing", store: "Store") -> list[float]:
+    """Training times of recorded runs of this backbone on this task, in the same mode and scale."""
+    wanted = pairing.record
+    seconds: list[float] = []
+    for record in store.records([wanted.task]):
+        same = (record.backbone, record.mode, record.scale)
+        if same == (wanted.backbone, wanted.mode, wanted.scale):
+            seconds += [run.train_seconds for run in record.runs if run.status == "ok"]
+    return seconds
