@@ -4,7 +4,6 @@
 
 import ast
 import dataclasses
-import inspect
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -76,7 +75,8 @@ def find(name: str) -> tuple[str, Record]:
 
 
 def _records(kind: registry.Kind) -> list[Record]:
-    return [_record(entry, kind) for entry in registry.entries(kind).values()]
+    entries = registry.entries(kind)
+    return [_record(entry, kind) for entry in entries.values()]
 
 
 def _record(entry: registry.Entry, kind: registry.Kind) -> Record:
@@ -116,7 +116,8 @@ def _backbone(plugin: type[Backbone]) -> Record:
 
 def _parameters(checkpoints: Iterable[Checkpoint]) -> int | None:
     """Of the largest checkpoint; None where there is none."""
-    return max((checkpoint.parameters for checkpoint in checkpoints), default=None)
+    sizes = [checkpoint.parameters for checkpoint in checkpoints]
+    return max(sizes, default=None)
 
 
 def _options(kind: type) -> dict[str, Record]:
@@ -172,10 +173,15 @@ def _subclasses(base: str, classes: Iterable[Definition]) -> set[str]:
 
 def _bases(node: ast.ClassDef) -> set[str]:
     """The names of a class's bases, without their modules."""
-    return {ast.unparse(base).rpartition(".")[2] for base in node.bases}
+    names = set()
+    for base in node.bases:
+        name = ast.unparse(base)
+        names.add(name.rpartition(".")[2])
+    return names
 
 
 def _summary(node: ast.ClassDef) -> str:
     """The first paragraph of a class's docstring, as one line."""
-    paragraph = inspect.cleandoc(ast.get_docstring(node) or "").split("\n\n")[0]
+    docstring = ast.get_docstring(node) or ""
+    paragraph = docstring.partition("\n\n")[0]
     return " ".join(paragraph.split())

@@ -32,7 +32,9 @@ def variant(name: str) -> str:
 
 def short(value: object) -> str:
     """A setting's value with at most three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
 
 
 def option(
@@ -99,12 +101,11 @@ def change(
     """
     hints = get_type_hints(type(options))
     fields = {f.name: f for f in dataclasses.fields(options)}  # type: ignore[arg-type]
-    problems = [
-        f"unknown option {key}{suggest(key, fields)}" for key in values if key not in fields
-    ]
+    unknown = [key for key in values if key not in fields]
+    problems = [f"unknown option {key}{suggest(key, fields)}" for key in unknown]
     converted: dict[str, Any] = {}
     for key, raw in values.items():
-        if key not in fields:
+        if key in unknown:
             continue
         try:
             value = _convert(raw, hints[key])
@@ -139,7 +140,8 @@ def without_none(hint: Any) -> Any:
 
 def flat(value: Any) -> dict[str, object]:
     """A dataclass as MLflow parameters."""
-    return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    names = [field.name for field in dataclasses.fields(value)]
+    return {name: getattr(value, name) for name in names}
 
 
 def _convert(raw: Any, hint: Any) -> Any:
@@ -170,7 +172,9 @@ def _single(raw: Any, hint: Any) -> Any:
 
 
 def _several(raw: Any, hint: Any) -> tuple[Any, ...]:
-    items = raw.split(",") if isinstance(raw, str) else raw
+    items = raw
+    if isinstance(raw, str):
+        items = raw.split(",")
     _expect(items, (list, tuple), "a list")
     return tuple(_convert(item, hint) for item in items)
 
@@ -199,7 +203,8 @@ def _choice(raw: Any, allowed: tuple[Any, ...]) -> Any:
         if choice == raw or str(choice) == str(raw):
             return choice
     listed = ", ".join(map(str, allowed))
-    raise ValueError(f"must be one of {listed}, not {raw!r}{suggest(str(raw), allowed)}")
+    hint = suggest(str(raw), allowed)
+    raise ValueError(f"must be one of {listed}, not {raw!r}{hint}")
 
 
 def _expect(raw: Any, kinds: Any, what: str) -> Any:
@@ -211,11 +216,13 @@ def _expect(raw: Any, kinds: Any, what: str) -> Any:
 def _bounded(value: Any, metadata: Mapping[str, Any]) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    low, high = metadata.get("low"), metadata.get("high")
-    too_low = low is not None and value < low
-    if too_low or not math.isfinite(value):
-        bound = "finite" if low is None else f"at least {low}"
-        raise ValueError(f"must be {bound}, not {value}")
+    low = metadata.get("low")
+    high = metadata.get("high")
+    is_finite = math.isfinite(value)
+    if low is None and not is_finite:
+        raise ValueError(f"must be finite, not {value}")
+    if low is not None and (value < low or not is_finite):
+        raise ValueError(f"must be at least {low}, not {value}")
     if high is not None and value > high:
         raise ValueError(f"must be at most {high}, not {value}")
     return value

@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,14 +81,22 @@ def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
 
 def tasks(names: Sequence[str]) -> list[Task]:
     """The tasks called `names` (`name`, `name:variant`, the path of a manifest, or `all`)."""
-    return [_manifest(name) if _is_path(name) else _task(name) for name in _expand("task", names)]
+    chosen = []
+    for name in _expand("task", names):
+        task = _manifest(name) if _is_path(name) else _task(name)
+        chosen.append(task)
+    return chosen
 
 
 def recorded_names(tasks: Sequence[str]) -> list[str]:
     """The names under which runs of `tasks` are recorded: of a manifest's path the name that it
     gives itself.
     """
-    return [_manifest(name).name if _is_path(name) else name for name in tasks]
+    names = []
+    for task in tasks:
+        name = _manifest(task).name if _is_path(task) else task
+        names.append(name)
+    return names
 
 
 def check(backbones: Sequence[str], tasks: Sequence[str]) -> None:
@@ -170,17 +178,22 @@ def _location(spec: importlib.machinery.ModuleSpec | None) -> Path | None:
 
 def _built_in(kind: Kind) -> Iterator[Entry]:
     package = FOLDERS[kind]
-    for path in sorted(_claim(package).glob("*.py")):
-        if not path.stem.startswith("_"):
-            name = path.stem.replace("_", "-")
-            yield Entry(name, f"{package}.{path.stem}", BUILT_IN)
+    folder = _claim(package)
+    for path in sorted(folder.glob("*.py")):
+        module = path.stem
+        if module.startswith("_"):
+            continue
+        name = module.replace("_", "-")
+        yield Entry(name, f"{package}.{module}", BUILT_IN)
 
 
 def _third_party(kind: Kind) -> list[Entry]:
     found = []
     for point in importlib.metadata.entry_points(group=GROUPS[kind]):
-        brought_by = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
-        found.append(Entry(point.name, point.value, brought_by))
+        origin = "unknown package"
+        if point.dist:
+            origin = f"{point.dist.name} {point.dist.version}"
+        found.append(Entry(point.name, point.value, origin))
     return sorted(found, key=lambda entry: entry.name)
 
 
@@ -188,11 +201,17 @@ def _third_party(kind: Kind) -> list[Entry]:
 def _load(kind: Kind, base: type[Plugin], name: str) -> type[Plugin]:
     plugin = load(entries(kind)[stem(name)], kind)
     asked = variant(name)
-    if asked and asked not in plugin.variants:
-        known = f"it has {', '.join(plugin.variants)}" if plugin.variants else "it has none"
-        hint = suggest(asked, plugin.variants)
-        raise UsageError(f"the {kind} {stem(name)} has no variant {asked}{hint}; {known}")
+    if asked:
+        _check_variant(f"the {kind} {stem(name)}", asked, plugin.variants)
     return plugin  # type: ignore[return-value]
+
+
+def _check_variant(plugin: str, asked: str, variants: Collection[str]) -> None:
+    if asked in variants:
+        return
+    known = ", ".join(variants) or "none"
+    hint = suggest(asked, variants)
+    raise UsageError(f"{plugin} has no variant {asked}{hint}; it has {known}")
 
 
 def _task(name: str) -> Task:
@@ -220,19 +239,26 @@ def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
         _load(kind, BASES[kind], name)
     expanded: dict[str, None] = {}
     for name in names:
-        expanded.update(dict.fromkeys(_every(kind) if name == ALL else [name]))
+        meant = _every(kind) if name == ALL else [name]
+        expanded.update(dict.fromkeys(meant))
     return list(expanded)
 
 
 def _check_names(kind: Kind, names: Sequence[str]) -> None:
     known = entries(kind)
-    wrong = [f"{name}{suggest(stem(name), known)}" for name in names if stem(name) not in known]
-    if wrong:
-        plural = "s" if len(wrong) > 1 else ""
-        raise UsageError(
-            f"unknown {kind}{plural}: {', '.join(wrong)}; available: {', '.join([*known, ALL])}; "
-            f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
-        )
+    wrong = []
+    for name in names:
+        if stem(name) not in known:
+            hint = suggest(stem(name), known)
+            wrong.append(f"{name}{hint}")
+    if not wrong:
+        return
+    plural = "s" if len(wrong) > 1 else ""
+    available = ", ".join([*known, ALL])
+    raise UsageError(
+        f"unknown {kind}{plural}: {', '.join(wrong)}; available: {available}; "
+        f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
+    )
 
 
 def _check_manifests(paths: Sequence[str]) -> None:
@@ -242,11 +268,17 @@ def _check_manifests(paths: Sequence[str]) -> None:
 
 
 def _every(kind: Kind) -> list[str]:
-    return [entry.name for entry in entries(kind).values() if entry.origin == BUILT_IN]
+    names = []
+    for name, entry in entries(kind).items():
+        if entry.origin == BUILT_IN:
+            names.append(name)
+    return names
 
 
 def _is_path(name: str) -> bool:
-    return os.sep in name or name.lower().endswith(MANIFEST_SUFFIXES)
+    if os.sep in name:
+        return True
+    return name.lower().endswith(MANIFEST_SUFFIXES)
 
 
 def _only_subclass(
@@ -260,4 +292,7 @@ def _only_subclass(
 
 
 def _defined_in(value: object, module: str, base: type) -> bool:
-    return inspect.isclass(value) and issubclass(value, base) and value.__module__ == module
+    if not inspect.isclass(value):
+        return False
+    is_plugin = issubclass(value, base)
+    return is_plugin and value.__module__ == module

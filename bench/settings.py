@@ -184,16 +184,10 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
     given = {name: value for name, value in flags.items() if _is_given(value)}
     change(Settings(), given, "on the command line", _spelled)  # so that an error names the place
     path = find_file(start or Path.cwd())
-    stored = read_file(path) if path else {}
-    folder = path.parent if path else Path()
-    run = _with_main_job(given, stored)
-    values = {**_relative_to(folder, run), **given}
-    for table in MERGED:
-        in_file = _flat(stored.get(table, {}))
-        values[table] = {**in_file, **given.get(table, {})}
-    in_file = _flat(stored.get("data", {}))
-    values["data"] = _corpora(folder, in_file, given.get("data", {}))
-    values["space"] = stored.get("space", {})
+    if path is None:
+        values = _merged(given, {}, Path())
+    else:
+        values = _merged(given, read_file(path), path.parent)
     return build(Settings, values, f"in {path}", _spelled)
 
 
@@ -235,10 +229,16 @@ def assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
     Raises:
         UsageError: for words of another form.
     """
-    wrong = [text for text in texts if not text.partition("=")[0] or "=" not in text]
+    values = {}
+    wrong = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            wrong.append(text)
+        values[key] = value
     if wrong:
         raise UsageError(f"{flag} takes KEY=VALUE, not {', '.join(wrong)}")
-    return dict(text.split("=", 1) for text in texts)
+    return values
 
 
 def check_task_named(settings: Settings) -> None:
@@ -252,11 +252,27 @@ def check_task_named(settings: Settings) -> None:
 
 def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
     """Where the user said the corpus is; `demo` serves for `demo:pitch`, too."""
-    return data.get(task.name) or data.get(stem(task.name))
+    if task.name in data:
+        return data[task.name]
+    return data.get(stem(task.name))
 
 
 def _is_given(value: object) -> bool:
-    return value is not None and value not in ((), [], {})
+    is_empty = value in ((), [], {})
+    return value is not None and not is_empty
+
+
+def _merged(given: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What was given over what is stored in the file of a folder."""
+    run = _with_main_job(given, stored)
+    values = {**_relative_to(folder, run), **given}
+    for table in MERGED:
+        in_file = _flat(stored.get(table, {}))
+        values[table] = {**in_file, **given.get(table, {})}
+    corpora = _flat(stored.get("data", {}))
+    values["data"] = _corpora(folder, corpora, given.get("data", {}))
+    values["space"] = stored.get("space", {})
+    return values
 
 
 def _with_main_job(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,9 +301,11 @@ def _corpora(
     """Task -> corpus. A path of `bench.toml` is relative to that file, a typed one to the working
     directory.
     """
-    corpora = {task: folder / Path(place).expanduser() for task, place in stored.items()}
-    for task, place in typed.items():
-        corpora[task] = Path(place).expanduser()
+    corpora = {}
+    for task, place in stored.items():
+        corpora[task] = folder / Path(place).expanduser()
+    for task, path in typed.items():
+        corpora[task] = Path(path).expanduser()
     return corpora
 
 
@@ -302,7 +320,8 @@ def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:
 def _unknown_keys(table: str, keys: object, known: Sequence[str]) -> list[str]:
     if not isinstance(keys, dict):
         return []
-    return [f"{table}.{key}{suggest(key, known)}" for key in keys if key not in known]
+    unknown = [key for key in keys if key not in known]
+    return [f"{table}.{key}{suggest(key, known)}" for key in unknown]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

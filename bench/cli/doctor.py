@@ -96,10 +96,16 @@ def clear(cache: "Cache", kind: str) -> str:
     """Delete one kind of the cache, or `all`, and say what that freed. Raises UsageError for an
     unknown kind.
     """
-    before = sum(usage.bytes for usage in cache.size())
+    before = _total(cache)
     cache.clear(None if kind == "all" else kind)
-    freed = before - sum(usage.bytes for usage in cache.size())
+    freed = before - _total(cache)
     return f"cleared {kind} of the cache at {cache.root}: {size(freed)} freed"
+
+
+def _total(cache: "Cache") -> int:
+    """Bytes that the cache holds."""
+    usages = cache.size()
+    return sum(usage.bytes for usage in usages)
 
 
 def size(number: float) -> str:
@@ -119,11 +125,14 @@ def size(number: float) -> str:
 
 
 def _machine() -> Iterable[Finding]:
-    yield Finding("Python", f"{platform.python_version()}, {sys.executable}")
+    version = platform.python_version()
+    yield Finding("Python", f"{version}, {sys.executable}")
     yield Finding("platform", platform.platform())
     yield Finding("CPU", f"{_cpu()}, {_cores()} cores for this process")
     if hasattr(os, "sysconf"):
-        yield Finding("memory", size(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+        pages = os.sysconf("SC_PHYS_PAGES")
+        memory = pages * os.sysconf("SC_PAGE_SIZE")
+        yield Finding("memory", size(memory))
     yield from _devices()
 
 
@@ -255,15 +264,20 @@ def _checkpoints(backbones: Iterable[Backbone]) -> dict[tuple[str, str | None], 
     users: dict[tuple[str, str | None], list[str]] = {}
     for backbone in backbones:
         for language, checkpoint in backbone.checkpoints.items():
-            suffix = "" if language == ANY_LANGUAGE else f" ({language})"
+            user = backbone.name
+            if language != ANY_LANGUAGE:
+                user += f" ({language})"
             pinned = (checkpoint.hub_id, checkpoint.revision)
-            users.setdefault(pinned, []).append(f"{backbone.name}{suffix}")
+            users.setdefault(pinned, []).append(user)
     return users
 
 
 def _bytes_of_weights(folder: Path) -> int:
-    files = [file for pattern in WEIGHT_FILES for file in folder.glob(pattern)]
-    return sum(file.stat().st_size for file in files)
+    total = 0
+    for pattern in WEIGHT_FILES:
+        for file in folder.glob(pattern):
+            total += file.stat().st_size
+    return total
 
 
 def _snapshot(hub_id: str, revision: str | None) -> Path | None:
@@ -289,12 +303,12 @@ def _corpus(task: Task, path: Path | None) -> Finding:
 
 
 def _cached(cache: "Cache") -> Iterable[Finding]:
-    usages = cache.size()
-    total = sum(usage.bytes for usage in usages)
+    total = size(_total(cache))
     command = "bench doctor --clear-cache all"
-    yield Finding("all", f"{size(total)} at {cache.root}; to clear it: {command}")
-    for usage in usages:
-        yield Finding(usage.kind, f"{size(usage.bytes)} in {usage.files} files")
+    yield Finding("all", f"{total} at {cache.root}; to clear it: {command}")
+    for usage in cache.size():
+        taken = size(usage.bytes)
+        yield Finding(usage.kind, f"{taken} in {usage.files} files")
 
 
 def _tracking(uri: str | None, results: Path) -> Finding:

@@ -37,7 +37,8 @@ def takes(
         @functools.wraps(command)
         def with_flags(**values: Any) -> int | None:
             typed = {field.name: values.pop(field.name) for field in wanted}
-            return command(given=_given(typed), **values)
+            given = _given(typed)
+            return command(given=given, **values)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -71,7 +72,8 @@ def choice(help: str, allowed: Any, default: str, group: str) -> Any:
 
 def split(names: Sequence[str] | None) -> list[str]:
     """`-b a,b -b c` as three names."""
-    parts = [part.strip() for name in names or () for part in name.split(",")]
+    text = ",".join(names or ())
+    parts = [part.strip() for part in text.split(",")]
     return [part for part in parts if part]
 
 
@@ -155,8 +157,9 @@ def _completion(name: str, hint: Any) -> Callable[[str], list[str]] | None:
 def _plugin_names(kind: registry.Kind, incomplete: str) -> list[str]:
     """Names that continue the last one of a comma-separated list."""
     before, comma, begun = incomplete.rpartition(",")
-    names = [*registry.entries(kind), "all"]
-    return [f"{before}{comma}{name}" for name in names if name.startswith(begun)]
+    names = [*registry.entries(kind), registry.ALL]
+    matches = [name for name in names if name.startswith(begun)]
+    return [f"{before}{comma}{name}" for name in matches]
 
 
 def _is_table(hint: Any) -> bool:

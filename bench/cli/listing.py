@@ -61,9 +61,12 @@ def _json(value: object) -> str:
 
 def _section(section: str, records: list[Record]) -> str:
     brief = {"backbones": _backbone, "tasks": _task, "features": _feature}[section]
-    blocks = [_block(record, brief) for record in records]
-    legend = ["* the default protocol"] if section == "tasks" else []
-    return "\n\n".join([TITLES[section], *blocks, *legend])
+    blocks = [TITLES[section]]
+    for record in records:
+        blocks.append(_block(record, brief))
+    if section == "tasks":
+        blocks.append("* the default protocol")
+    return "\n\n".join(blocks)
 
 
 def _backbone(record: Record) -> Lines:
@@ -139,21 +142,26 @@ def _provenance(record: Record) -> Lines:
 
 def _checkpoint(language: str, checkpoint: Mapping[str, Any]) -> str:
     spoken = "any language" if language == ANY_LANGUAGE else language
+    hub_id = checkpoint["hub_id"]
+    licence = checkpoint["licence"]
     millions = checkpoint["parameters"] / 1e6
-    return f"{spoken}: {checkpoint['hub_id']} ({millions:.1f} M, {checkpoint['licence']})"
+    return f"{spoken}: {hub_id} ({millions:.1f} M, {licence})"
 
 
 def _option(option: Record) -> str:
     """What an option means, its default, and what it may be."""
     facts = [f"default {option['default']}"]
+    low = option["low"]
+    high = option["high"]
     if option["choices"]:
         allowed = ", ".join(map(str, option["choices"]))
         facts.append(f"one of {allowed}")
-    if option["low"] is not None:
-        facts.append(f"at least {option['low']}")
-    if option["high"] is not None:
-        facts.append(f"at most {option['high']}")
-    return f"{option['help']} ({'; '.join(facts)})"
+    if low is not None:
+        facts.append(f"at least {low}")
+    if high is not None:
+        facts.append(f"at most {high}")
+    listed = "; ".join(facts)
+    return f"{option['help']} ({listed})"
 
 
 def _block(record: Record, describe: Callable[[Record], Lines]) -> str:
