@@ -199,11 +199,12 @@ def _number(raw: Any, hint: type) -> Any:
 
 
 def _choice(raw: Any, allowed: tuple[Any, ...]) -> Any:
+    text = str(raw)
     for choice in allowed:
-        if choice == raw or str(choice) == str(raw):
+        if choice == raw or str(choice) == text:
             return choice
     listed = ", ".join(map(str, allowed))
-    hint = suggest(str(raw), allowed)
+    hint = suggest(text, allowed)
     raise ValueError(f"must be one of {listed}, not {raw!r}{hint}")
 
 

@@ -131,7 +131,9 @@ def namesake(package: str) -> Path | None:
     """Somebody else's file or folder that `import backbones` or `import tasks` would find first."""
     spec = importlib.machinery.PathFinder.find_spec(package)
     location = _location(spec)
-    return None if location in (None, ROOT / package) else location
+    if location == ROOT / package:
+        return None
+    return location
 
 
 def _claim(package: str) -> Path:
@@ -231,8 +233,13 @@ def _manifest(path: str) -> Task:
 
 def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
     """The names, each once. `all` is expanded last, so that it hides no wrong name."""
-    manifests = [name for name in names if kind == "task" and _is_path(name)]
-    plugins = [name for name in names if name != ALL and name not in manifests]
+    manifests = []
+    plugins = []
+    for name in names:
+        if kind == "task" and _is_path(name):
+            manifests.append(name)
+        elif name != ALL:
+            plugins.append(name)
     _check_names(kind, plugins)
     _check_manifests(manifests)
     for name in plugins:
@@ -264,7 +271,8 @@ def _check_names(kind: Kind, names: Sequence[str]) -> None:
 def _check_manifests(paths: Sequence[str]) -> None:
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
-        raise UsageError(f"no manifest at {', '.join(missing)}: give the path of a CSV or TSV file")
+        listed = ", ".join(missing)
+        raise UsageError(f"no manifest at {listed}: give the path of a CSV or TSV file")
 
 
 def _every(kind: Kind) -> list[str]:
@@ -285,7 +293,10 @@ def _only_subclass(
     module: str, members: dict[str, object], base: type[Backbone] | type[Task]
 ) -> type[Backbone] | type[Task]:
     """The one plugin that a module defines. Raises TypeError if there are more or none."""
-    own = [value for value in members.values() if _defined_in(value, module, base)]
+    own = []
+    for value in members.values():
+        if _defined_in(value, module, base):
+            own.append(value)
     if len(own) != 1:
         raise TypeError(f"it defines {len(own)} subclasses of {base.__name__}, not one")
     return own[0]  # type: ignore[return-value]

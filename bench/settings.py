@@ -287,11 +287,13 @@ def _with_main_job(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[
 def _relative_to(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     """The table [run] with its paths made relative to the folder of its file."""
     paths = dict(run)
-    if isinstance(run.get("results"), str):
-        paths["results"] = folder / run["results"]
+    results = run.get("results")
+    if isinstance(results, str):
+        paths["results"] = folder / results
     cache = run.get("cache")
     if isinstance(cache, str) and "://" not in cache:
-        paths["cache"] = str(folder / Path(cache).expanduser())
+        place = folder / Path(cache).expanduser()
+        paths["cache"] = str(place)
     return paths
 
 
@@ -312,7 +314,8 @@ def _corpora(
 def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:
     for table, keys in content.items():
         if table not in TABLES:
-            yield f"[{table}]{suggest(table, TABLES)}"
+            hint = suggest(table, TABLES)
+            yield f"[{table}]{hint}"
         elif not isinstance(keys, dict):
             yield f"[{table}] must be a table"
 
@@ -320,8 +323,12 @@ def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:
 def _unknown_keys(table: str, keys: object, known: Sequence[str]) -> list[str]:
     if not isinstance(keys, dict):
         return []
-    unknown = [key for key in keys if key not in known]
-    return [f"{table}.{key}{suggest(key, known)}" for key in unknown]
+    unknown = []
+    for key in keys:
+        if key not in known:
+            hint = suggest(key, known)
+            unknown.append(f"{table}.{key}{hint}")
+    return unknown
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -337,7 +344,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _names(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+    fields = dataclasses.fields(kind)
+    return [field.name for field in fields]
 
 
 def _spelled(name: str) -> str:

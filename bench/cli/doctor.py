@@ -73,7 +73,8 @@ def text(findings: Findings) -> str:
     lines = ["! needs fixing; the command is after the arrow"]
     for section, members in findings.items():
         lines += ["", section]
-        widest = max((len(finding.what) for finding in members), default=0)
+        lengths = [len(finding.what) for finding in members]
+        widest = max(lengths, default=0)
         for finding in members:
             lines += _lines(finding, widest)
     return "\n".join(lines)
@@ -85,8 +86,10 @@ def _lines(finding: Finding, widest: int) -> list[str]:
     indent = " " * (widest + 4)
     columns = terminal.width() - len(indent)
     first, *others = terminal.wrapped(finding.state, columns, indent="")
-    lines = [f"{mark} {finding.what:{widest}}  {first}"]
-    lines += [indent + line for line in others]
+    name = finding.what.ljust(widest)
+    lines = [f"{mark} {name}  {first}"]
+    for line in others:
+        lines.append(indent + line)
     if finding.remedy:
         lines.append(f"    -> {finding.remedy}")
     return lines
@@ -97,9 +100,10 @@ def clear(cache: "Cache", kind: str) -> str:
     unknown kind.
     """
     before = _total(cache)
-    cache.clear(None if kind == "all" else kind)
-    freed = before - _total(cache)
-    return f"cleared {kind} of the cache at {cache.root}: {size(freed)} freed"
+    only = None if kind == "all" else kind
+    cache.clear(only)
+    freed = size(before - _total(cache))
+    return f"cleared {kind} of the cache at {cache.root}: {freed} freed"
 
 
 def _total(cache: "Cache") -> int:
@@ -160,9 +164,10 @@ def _devices() -> Iterable[Finding]:
 
     for index in range(torch.cuda.device_count()):
         about = torch.cuda.get_device_properties(index)
+        memory = size(about.total_memory)
         has_bf16 = torch.cuda.is_bf16_supported()
         precision = "bf16" if has_bf16 else "no bf16: fp32 unless --precision fp16"
-        yield Finding(f"cuda:{index}", f"{about.name}, {size(about.total_memory)}, {precision}")
+        yield Finding(f"cuda:{index}", f"{about.name}, {memory}, {precision}")
     has_mps = torch.backends.mps.is_available()
     if has_mps:
         yield Finding("mps", "Apple GPU with the memory above, fp32")
@@ -181,7 +186,9 @@ def _disk(what: str, folder: Path) -> Finding:
         return Finding(what, f"{folder} cannot be written", remedy)
     free = shutil.disk_usage(existing).free
     state = f"{folder}, {size(free)} free"
-    return Finding(what, state, remedy if free < LOW_DISK else "")
+    if free < LOW_DISK:
+        return Finding(what, state, remedy)
+    return Finding(what, state)
 
 
 # --- packages ---
@@ -230,10 +237,14 @@ def _extra(requirement: "Requirement") -> str:
 
 
 def _package(requirement: "Requirement", extra: str) -> Finding:
-    name, specifier = requirement.name, requirement.specifier
-    wanted = f"{DISTRIBUTION}[{extra}]" if extra else f"{name}{specifier}"
+    name = requirement.name
+    specifier = requirement.specifier
+    wanted = f"{name}{specifier}"
+    optional = ""
+    if extra:
+        wanted = f"{DISTRIBUTION}[{extra}]"
+        optional = f" (optional: {extra})"
     remedy = f"pip install '{wanted}'"
-    optional = f" (optional: {extra})" if extra else ""
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -249,14 +260,16 @@ def _package(requirement: "Requirement", extra: str) -> Finding:
 def _weights(backbones: Iterable[Backbone]) -> Iterable[Finding]:
     """One line per checkpoint, whichever backbones and languages share it."""
     for (hub_id, revision), users in _checkpoints(backbones).items():
+        listed = ", ".join(users)
         folder = _snapshot(hub_id, revision)
-        bytes_here = _bytes_of_weights(folder) if folder else 0
-        if bytes_here:
-            yield Finding(hub_id, f"{size(bytes_here)}, for {', '.join(users)}")
+        present = _bytes_of_weights(folder) if folder else 0
+        if present:
+            yield Finding(hub_id, f"{size(present)}, for {listed}")
             continue
-        pinned = f" --revision {revision}" if revision else ""
-        state = f"not on this machine, for {', '.join(users)}"
-        yield Finding(hub_id, state, f"hf download {hub_id}{pinned}")
+        command = f"hf download {hub_id}"
+        if revision:
+            command += f" --revision {revision}"
+        yield Finding(hub_id, f"not on this machine, for {listed}", command)
 
 
 def _checkpoints(backbones: Iterable[Backbone]) -> dict[tuple[str, str | None], list[str]]:
@@ -291,12 +304,15 @@ def _snapshot(hub_id: str, revision: str | None) -> Path | None:
 
 
 def _corpus(task: Task, path: Path | None) -> Finding:
-    check = f"bench prepare {task.name} --data {task.name}=PATH"
+    name = task.name
+    check = f"bench prepare {name}"
+    give = f"{check} --data {name}=PATH"
     if path is None:
-        return Finding(task.name, f"no path given; {task.obtain or check}")
+        how = task.obtain or give
+        return Finding(name, f"no path given; {how}")
     if path.exists():
-        return Finding(task.name, f"{path} (complete? bench prepare {task.name})")
-    return Finding(task.name, f"nothing at {path}", check)
+        return Finding(name, f"{path} (complete? {check})")
+    return Finding(name, f"nothing at {path}", give)
 
 
 # --- what the harness keeps ---

@@ -18,6 +18,7 @@ Field = dataclasses.Field[Any]
 
 Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT", bool: ""}
 KIND_OF_PLUGIN: Mapping[str, registry.Kind] = {"backbone": "backbone", "task": "task"}
 
@@ -40,11 +41,12 @@ def takes(
             given = _given(typed)
             return command(given=given, **values)
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        others = [one.replace(kind=keyword) for one in own if one.name != "given"]
-        flags = [_parameter(field) for field in wanted]
-        with_flags.__signature__ = inspect.Signature([*flags, *others])  # type: ignore[attr-defined]
+        own = inspect.signature(command, eval_str=True)
+        parameters = [_parameter(field) for field in wanted]
+        for parameter in own.parameters.values():
+            if parameter.name != "given":
+                parameters.append(parameter.replace(kind=KEYWORD))
+        with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         with_flags.__annotations__ = {}
         return with_flags
 
@@ -72,9 +74,12 @@ def choice(help: str, allowed: Any, default: str, group: str) -> Any:
 
 def split(names: Sequence[str] | None) -> list[str]:
     """`-b a,b -b c` as three names."""
-    text = ",".join(names or ())
-    parts = [part.strip() for part in text.split(",")]
-    return [part for part in parts if part]
+    parts = []
+    for text in names or ():
+        for part in text.split(","):
+            if part.strip():
+                parts.append(part.strip())
+    return parts
 
 
 def _is_wanted(field: Field, only: Collection[str], without: Collection[str]) -> bool:
@@ -102,17 +107,17 @@ def _parameter(field: Field) -> inspect.Parameter:
     kind: Any = bool if hint is bool else str
     if field.name in KIND_OF_PLUGIN or _is_table(hint):
         kind = list[str]
+    metavar = field.metadata["metavar"] or _metavar(hint)
     flag = typer.Option(
         *_declarations(field),
         help=_help(field),
-        metavar=field.metadata["metavar"] or _metavar(hint),
+        metavar=metavar,
         show_default=False,
         rich_help_panel=field.metadata["group"],
         autocompletion=_completion(field.name, hint),
     )
     annotation = Annotated[kind | None, flag]
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, keyword, default=None, annotation=annotation)
+    return inspect.Parameter(field.name, KEYWORD, default=None, annotation=annotation)
 
 
 def _declarations(field: Field) -> list[str]:
@@ -128,7 +133,9 @@ def _help(field: Field) -> str:
     """The meaning of a field with its default."""
     text: str = field.metadata["help"]
     default = field.metadata["otherwise"] or _default(field)
-    return f"{text} (default: {default})" if default else text
+    if default:
+        text += f" (default: {default})"
+    return text
 
 
 def _default(field: Field) -> str:
@@ -157,9 +164,11 @@ def _completion(name: str, hint: Any) -> Callable[[str], list[str]] | None:
 def _plugin_names(kind: registry.Kind, incomplete: str) -> list[str]:
     """Names that continue the last one of a comma-separated list."""
     before, comma, begun = incomplete.rpartition(",")
-    names = [*registry.entries(kind), registry.ALL]
-    matches = [name for name in names if name.startswith(begun)]
-    return [f"{before}{comma}{name}" for name in matches]
+    matches = []
+    for name in [*registry.entries(kind), registry.ALL]:
+        if name.startswith(begun):
+            matches.append(f"{before}{comma}{name}")
+    return matches
 
 
 def _is_table(hint: Any) -> bool:
