@@ -42,13 +42,13 @@ def and_more(names: Iterable[object], shown: int = LISTED, separator: str = ", "
 
 
 def one_line(error: object, limit: int | None = None) -> str:
-    """An exception's message as one line of at most `limit` characters; its class if it has none."""
+    """An exception's message as one line of at most `limit` characters; without one, its class."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:limit]
 
 
 def first_sentence(error: object, limit: int = 200) -> str:
-    """The first sentence of an exception's message, without its full stop, to be quoted in another."""
+    """The first sentence of an exception's message, without its full stop, to be quoted."""
     return one_line(error).split(". ")[0][:limit].rstrip(" .:")
 
 

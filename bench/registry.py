@@ -152,8 +152,8 @@ def _claim(package: str) -> Path:
     location = _location(imported.__spec__)
     if location != folder:
         raise UsageError(
-            f"the name {package} is taken by {location}, which is not part of ser-bench: rename it, "
-            "or run ser-bench in another process"
+            f"the name {package} is taken by {location}, which is not part of ser-bench: rename "
+            "it, or run ser-bench in another process"
         )
     return folder
 

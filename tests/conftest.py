@@ -25,7 +25,7 @@ REAL_DATA = Path(
 
 
 def pytest_configure() -> None:
-    """Commands that tests start hear Ctrl-C, even where the tests themselves run in the background."""
+    """Commands that tests start hear Ctrl-C, even where the tests run in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -75,7 +75,8 @@ def byol_s_weights() -> Path:
     path = REAL_DATA / "models" / "byol_s" / "default512_BYOLAs64x96.pth"
     if not path.is_file():
         pytest.skip(
-            f"the BYOL-S weights are not at {path}: name the folder above `models` with SER_BENCH_TEST_DATA"
+            f"the BYOL-S weights are not at {path}: name the folder above `models` with "
+            "SER_BENCH_TEST_DATA"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""What the package says of itself: its metadata, its citation file, and links that work elsewhere."""
+"""What the package says of itself: metadata, citation file, and links that work elsewhere."""
 
 import re
 import subprocess

@@ -171,7 +171,8 @@ def foreign(folder: Path) -> Path:
 
 def bench_in(folder: Path, *words: str, before: str = "") -> "subprocess.CompletedProcess[str]":
     """`python -m bench`, started in a folder, which Python then searches first."""
-    code = f"import sys, runpy\n{before}\nsys.argv = ['bench', *{words!r}]\nrunpy.run_module('bench', run_name='__main__')"
+    start = f"import sys, runpy\n{before}\nsys.argv = ['bench', *{words!r}]\n"
+    code = f"{start}runpy.run_module('bench', run_name='__main__')"
     return subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -31,7 +31,8 @@ def test_the_main_job_leaves_named_runs_alone(tmp_path: Path) -> None:
 def test_flags_beat_the_file_and_the_file_beats_defaults(tmp_path: Path) -> None:
     write(
         tmp_path,
-        '[run]\ntask = ["emodb"]\nseeds = 4\nmode = "probe"\n[set]\nepochs = 7\n[set.byol-s]\nepochs = 9\n',
+        '[run]\ntask = ["emodb"]\nseeds = 4\nmode = "probe"\n'
+        "[set]\nepochs = 7\n[set.byol-s]\nepochs = 9\n",
     )
     settings = gather({"seeds": 2, "set": {"byol-s.epochs": "11"}}, tmp_path / "deeper" / "still")
     assert (settings.task, settings.mode, settings.seeds) == (("emodb",), "probe", 2)

@@ -1,7 +1,7 @@
 """SQLite files that exist whole or not at all, and that can be moved with their folder.
 
-MLflow and Optuna lay out a new database step by step. A command that is killed meanwhile would leave
-one that neither can open again, so a new one is laid out under another name and then renamed.
+MLflow and Optuna lay out a new database step by step. A command that is killed meanwhile would
+leave one that neither can open again, so a new one is laid out under another name and renamed.
 """
 
 import importlib.util

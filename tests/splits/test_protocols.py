@@ -1,4 +1,4 @@
-"""Divisions of a corpus: who is tested when, what never mixes, and the check that finds what does."""
+"""Divisions of a corpus: who is tested when, what never mixes, and the check for leakage."""
 
 import random
 import re
@@ -179,7 +179,8 @@ def test_random_folds_test_every_clip_once_and_own_up_to_shared_speakers() -> No
     assert Counter(c for fold in folds for c in fold.test) == Counter(c.id for c in clips)
     found = check(folds, clips, protocol(split), own_audio(clips))
     assert found == (
-        f"not speaker-disjoint: all {len(clips)} test clips are of speakers that are heard in training",
+        f"not speaker-disjoint: all {len(clips)} test clips are of speakers that are heard in "
+        "training",
     )
 
 
