@@ -43,6 +43,7 @@ class Extracted:
         content = self.corpus.content[clip_id]
         if content in self._held:
             return self._held[content]
+
         array = self._read(clip_id)
         self._frames[content] = len(array)
         if array.nbytes <= self._room:
@@ -60,11 +61,19 @@ class Extracted:
         return self._frames[content]
 
     def _read(self, clip_id: str) -> "Array":
-        if self.feature.cached:
-            content = self.corpus.content[clip_id]
-            return _present(self.cache.open(self._fingerprint, content), self.cache)
-        (array,) = _compute(self.feature, [clip_id], self.corpus, self.cache, self.device)
-        return array
+        if not self.feature.cached:
+            (array,) = _compute(
+                self.feature,
+                [clip_id],
+                self.corpus,
+                self.cache,
+                self.device,
+            )
+            return array
+
+        content = self.corpus.content[clip_id]
+        stored = self.cache.open(self._fingerprint, content)
+        return _present(stored, self.cache)
 
 
 def extract(
@@ -84,12 +93,22 @@ def extract(
     extracted = Extracted(feature, corpus, cache, device)
     if not feature.cached:
         return extracted
+
+    fingerprint = feature.fingerprint
     missing = _missing(feature, corpus, cache, clips)
-    with display.step(f"feature {feature.title}", len(missing), "clips") as step:
+    title = f"feature {feature.title}"
+    with display.step(title, len(missing), "clips") as step:
         for batch in _batches(missing, corpus, device):
-            arrays = _compute(feature, batch, corpus, cache, device)
+            arrays = _compute(
+                feature,
+                batch,
+                corpus,
+                cache,
+                device,
+            )
             for clip_id, array in zip(batch, arrays, strict=True):
-                cache.put(feature.fingerprint, corpus.content[clip_id], array)
+                content = corpus.content[clip_id]
+                cache.put(fingerprint, content, array)
                 step.advance()
     return extracted
 
@@ -100,8 +119,11 @@ def _missing(
     """One clip for each content that the cache lacks: identical audio is computed once."""
     owners: dict[str, str] = {}
     for clip in corpus.clips:
-        if clips is None or clip.id in clips:
-            owners.setdefault(corpus.content[clip.id], clip.id)
+        is_wanted = clips is None or clip.id in clips
+        if is_wanted:
+            content = corpus.content[clip.id]
+            owners.setdefault(content, clip.id)
+
     lacking = cache.lacking(feature.fingerprint, owners, fetch=True)
     return [owners[content] for content in lacking]
 
@@ -126,8 +148,12 @@ def _batches(ids: Sequence[str], corpus: Corpus, device: torch.device) -> Iterat
 
 def _is_full(batch: Sequence[str], corpus: Corpus) -> bool:
     """Whether the batch, padded to its first clip, has no room for another clip."""
+    if len(batch) == BATCH_CLIPS:
+        return True
     longest = corpus.seconds[batch[0]]
-    return len(batch) == BATCH_CLIPS or (len(batch) + 1) * longest > BATCH_SECONDS
+    clips = len(batch) + 1
+    padded_seconds = clips * longest
+    return padded_seconds > BATCH_SECONDS
 
 
 def _compute(
@@ -135,21 +161,28 @@ def _compute(
 ) -> "list[Array]":
     waveforms: list[Waveform] = []
     for clip_id in ids:
-        samples = _present(cache.waveform(corpus.content[clip_id]), cache)
-        waveforms.append(np.array(samples))  # a copy: features may expect to own what they read
+        content = corpus.content[clip_id]
+        stored = cache.waveform(content)
+        samples = _present(stored, cache)
+        # a copy: features may expect to own what they read
+        waveforms.append(np.array(samples))
+
     arrays = _in_memory(feature, waveforms, device)
     for clip_id, array in zip(ids, arrays, strict=True):
-        _check(array, feature, corpus.name(clip_id))
+        clip = corpus.name(clip_id)
+        _check(array, feature, clip)
     return arrays
 
 
 def _check(array: "Array", feature: Feature, clip: str) -> None:
     if not array.size:
         raise BenchError(f"the feature {feature.title} has no frames for {clip}: leave it out")
-    if not np.isfinite(array).all():
-        fault = f"the feature {feature.title} has values that are not finite for {clip}"
-        advice = "check this recording, and the weights where the feature has any"
-        raise BenchError(f"{fault}: {advice}")
+    is_finite = np.isfinite(array)
+    if is_finite.all():
+        return
+    fault = f"the feature {feature.title} has values that are not finite for {clip}"
+    advice = "check this recording, and the weights where the feature has any"
+    raise BenchError(f"{fault}: {advice}")
 
 
 def _in_memory(
@@ -169,6 +202,7 @@ def _in_memory(
             raise BenchError(
                 f"{fault} does not fit into the memory of {device}: {advice}"
             ) from None
+
     torch.cuda.empty_cache()
     half = len(waveforms) // 2
     first = _in_memory(feature, waveforms[:half], device)

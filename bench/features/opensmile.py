@@ -37,6 +37,10 @@ LARGEST = 1.0 - 2**-15  # sample; openSMILE computes with 16 bits, which wrap ar
 FUNCTIONALS = {"IS10": 1582, "ComParE_2016": 6373, "eGeMAPSv02": 88}
 DESCRIPTORS = {"IS10": 76, "ComParE_2016": 130, "eGeMAPSv02": 25}
 
+# the lines of a configuration that set its frames
+FRAME_SIZE = re.compile(r"^frameSize = 0\.\d+$", re.MULTILINE)
+FRAME_STEP = re.compile(r"^frameStep = 0\.\d+$", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Smile(Feature):
@@ -63,12 +67,16 @@ class Smile(Feature):
     hop_ms: int = 0
 
     def __post_init__(self) -> None:
-        incomplete = bool(self.frame_ms) != bool(self.hop_ms)
-        unsupported = self.frame_ms and self.feature_set != "IS10"
-        if incomplete or unsupported:
-            fault = f"{self.feature_set} with frames of {self.frame_ms} ms every {self.hop_ms} ms"
-            advice = "frame_ms and hop_ms must be set together, and only for IS10"
-            raise UsageError(f"{fault}: {advice}")
+        has_size = bool(self.frame_ms)
+        has_step = bool(self.hop_ms)
+        incomplete = has_size != has_step
+        unsupported = has_size and self.feature_set != "IS10"
+        if not incomplete and not unsupported:
+            return
+        frames = f"frames of {self.frame_ms} ms every {self.hop_ms} ms"
+        fault = f"{self.feature_set} with {frames}"
+        advice = "frame_ms and hop_ms must be set together, and only for IS10"
+        raise UsageError(f"{fault}: {advice}")
 
     @property
     def title(self) -> str:
@@ -77,13 +85,16 @@ class Smile(Feature):
     @property
     def fingerprint(self) -> str:
         """The usual fingerprint, and the version of openSMILE."""
-        return digest([super().fingerprint, _version()])
+        fields = super().fingerprint
+        version = _version()
+        return digest([fields, version])
 
     @property
     def width(self) -> int:
         """Values per frame."""
-        widths = FUNCTIONALS if self.level == "functionals" else DESCRIPTORS
-        return widths[self.feature_set]
+        if self.level == "functionals":
+            return FUNCTIONALS[self.feature_set]
+        return DESCRIPTORS[self.feature_set]
 
     def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
         obstacle = missing()
@@ -102,9 +113,13 @@ def missing() -> str:
 
 
 def _measure(smile: Any, samples: "Waveform") -> "Array":
-    padded = at_least(samples, round(SHORTEST * SAMPLE_RATE))
-    limited = np.clip(padded, -1.0, LARGEST).astype(np.float32)
-    values = smile(limited, SAMPLE_RATE)[0]
+    count = round(SHORTEST * SAMPLE_RATE)
+    padded = at_least(samples, count)
+    limited = np.clip(padded, -1.0, LARGEST)
+    limited = limited.astype(np.float32)
+
+    measured = smile(limited, SAMPLE_RATE)
+    values = measured[0]
     return np.ascontiguousarray(values.T, dtype=np.float32)
 
 
@@ -112,28 +127,34 @@ def _measure(smile: Any, samples: "Waveform") -> "Array":
 def _smile(feature: Smile) -> Iterator[Any]:
     import opensmile
 
-    level = opensmile.FeatureLevel.Functionals
-    if feature.level == "lld":  # both levels are read together and cut to the shorter one
-        level = "lld" if feature.feature_set == "eGeMAPSv02" else "lld;lld_de"
     feature_set = opensmile.FeatureSet[feature.feature_set]
+    level = opensmile.FeatureLevel.Functionals
+    if feature.level == "lld":
+        # both levels are read together and cut to the shorter one
+        has_derivatives = feature.feature_set != "eGeMAPSv02"
+        level = "lld;lld_de" if has_derivatives else "lld"
     if not feature.frame_ms:
         yield opensmile.Smile(feature_set, level)
         return
-    folder = Path(opensmile.__file__).parent / "core" / "config"
+
+    package = Path(opensmile.__file__).parent
+    folder = package / "core" / "config"
     original = folder / f"{feature_set.value}.conf"
+    published = original.read_text("utf-8")
+    reframed = _reframed(published, feature)
     with tempfile.TemporaryDirectory(prefix="ser-bench-") as temporary:
         config = Path(temporary) / original.name
-        text = _reframed(original.read_text("utf-8"), feature)
-        config.write_text(text, "utf-8")
+        config.write_text(reframed, "utf-8")
         yield opensmile.Smile(str(config), level)
 
 
 def _reframed(config: str, feature: Smile) -> str:
     """The configuration with other frames; a size of 0 means the whole clip and is kept."""
     size = feature.frame_ms / 1000
+    config = FRAME_SIZE.sub(f"frameSize = {size}", config)
+
     step = feature.hop_ms / 1000
-    config = re.sub(r"(?m)^frameSize = 0\.\d+$", f"frameSize = {size}", config)
-    return re.sub(r"(?m)^frameStep = 0\.\d+$", f"frameStep = {step}", config)
+    return FRAME_STEP.sub(f"frameStep = {step}", config)
 
 
 @cache

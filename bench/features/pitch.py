@@ -29,9 +29,8 @@ Extractor = Literal["yin", "swift", "pyin", "praat"]
 Contour = tuple[NDArray[np.floating], NDArray[np.bool_]]  # F0 in Hz and voicing, (frames,) each
 
 SECONDS_PER_FRAME = HOP / SAMPLE_RATE
-SHORTEST = (
-    2048  # samples; a shorter clip is continued with silence, so that all extractors accept it
-)
+# samples; a shorter clip is continued with silence, so that all extractors accept it
+SHORTEST = 2048
 SWIFT_CONFIDENCE = 0.5  # from which on a frame is voiced, as its authors calibrated it
 
 _PACKAGES = {  # extractor -> module, distribution, extra
@@ -81,14 +80,20 @@ class Pitch(Feature):
     def track(self, samples: "Waveform") -> "Array":
         """The feature of one clip."""
         f0, voiced = self.contour(samples)
-        value = bridged(self.scaled(f0), voiced)
+        scaled = self.scaled(f0)
+        value = bridged(scaled, voiced)
         if self.unvoiced == "zero":
             value = np.where(voiced, value, 0.0)
-        return np.stack([value, voiced], axis=1).astype(np.float32)
+
+        columns = np.stack([value, voiced], axis=1)
+        return columns.astype(np.float32)
 
     def scaled(self, f0: NDArray[np.floating]) -> NDArray[np.floating]:
         """F0 in Hz in the unit of column 0."""
-        return np.log2(f0 / self.low) if self.log else f0
+        if not self.log:
+            return f0
+        ratio = f0 / self.low
+        return np.log2(ratio)
 
     def contour(self, samples: "Waveform") -> Contour:
         """F0 in Hz, limited to `low` and `high`, and voicing, per frame. F0 is meaningless in
@@ -97,10 +102,14 @@ class Pitch(Feature):
         obstacle = missing(self.extractor)
         if obstacle:
             raise UsageError(obstacle)
+
         extractor = _EXTRACTORS[self.extractor]
-        f0, voiced = extractor(at_least(samples, SHORTEST), self.low, self.high)
+        padded = at_least(samples, SHORTEST)
+        f0, voiced = extractor(padded, self.low, self.high)
+
         frames = 1 + len(samples) // HOP
-        return np.clip(f0[:frames], self.low, self.high), voiced[:frames]
+        limited = np.clip(f0[:frames], self.low, self.high)
+        return limited, voiced[:frames]
 
 
 def missing(extractor: Extractor) -> str:
@@ -120,9 +129,15 @@ def on_axis(track: "Array", times: NDArray[np.floating], hop: float = SECONDS_PE
     track: (frames, k), frame n centred on n * hop seconds. The first and last frame are held beyond
     their centres.
     """
-    centres = np.arange(len(track)) * hop
-    columns = [np.interp(times, centres, column) for column in track.T]
-    return np.stack(columns, axis=1).astype(np.float32)
+    frames = np.arange(len(track))
+    centres = frames * hop
+    columns: list[NDArray[np.floating]] = []
+    for values in track.T:
+        column = np.interp(times, centres, values)
+        columns.append(column)
+
+    joined = np.stack(columns, axis=1)
+    return joined.astype(np.float32)
 
 
 def bridged(values: NDArray[np.floating], voiced: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -132,8 +147,11 @@ def bridged(values: NDArray[np.floating], voiced: NDArray[np.bool_]) -> NDArray[
     """
     if not voiced.any():
         return np.zeros_like(values)
+
     frames = np.arange(len(values))
-    filled = np.interp(frames, frames[voiced], values[voiced])
+    voiced_frames = frames[voiced]
+    voiced_values = values[voiced]
+    filled = np.interp(frames, voiced_frames, voiced_values)
     return np.asarray(filled)
 
 
@@ -141,13 +159,24 @@ def _praat(samples: "Waveform", low: float, high: float) -> Contour:
     import parselmouth
 
     # silence of half a window of three periods at either end, where Praat has no frames
-    margin = int(np.ceil(1.5 / low * SAMPLE_RATE / HOP + 1)) * HOP
-    padded = np.pad(samples.astype(np.float64), margin)
+    half_window = 1.5 / low * SAMPLE_RATE
+    hops = np.ceil(half_window / HOP + 1)
+    margin = int(hops) * HOP
+    exact = samples.astype(np.float64)
+    padded = np.pad(exact, margin)
+
     sound = parselmouth.Sound(padded, SAMPLE_RATE)
-    pitch = sound.to_pitch_ac(SECONDS_PER_FRAME, low, pitch_ceiling=high)
+    pitch = sound.to_pitch_ac(
+        SECONDS_PER_FRAME,
+        low,
+        pitch_ceiling=high,
+    )
     f0 = pitch.selected_array["frequency"]
-    times = pitch.xs() - margin / SAMPLE_RATE
-    return _at_frames(f0, times, 1 + len(samples) // HOP)
+    silence = margin / SAMPLE_RATE
+    times = pitch.xs() - silence
+
+    frames = 1 + len(samples) // HOP
+    return _at_frames(f0, times, frames)
 
 
 def _pyin(samples: "Waveform", low: float, high: float) -> Contour:
@@ -165,10 +194,18 @@ def _pyin(samples: "Waveform", low: float, high: float) -> Contour:
 
 
 def _swift(samples: "Waveform", low: float, high: float) -> Contour:
-    result = _swift_network().detect(samples, SAMPLE_RATE, fmin=low, fmax=high)
+    network = _swift_network()
+    result = network.detect(
+        samples,
+        SAMPLE_RATE,
+        fmin=low,
+        fmax=high,
+    )
     voiced = result.confidence >= SWIFT_CONFIDENCE
     f0 = np.where(voiced, result.pitch_hz, 0.0)
-    return _at_frames(f0, result.timestamps, 1 + len(samples) // HOP)
+
+    frames = 1 + len(samples) // HOP
+    return _at_frames(f0, result.timestamps, frames)
 
 
 @lru_cache
@@ -186,10 +223,15 @@ def _at_frames(f0: NDArray[np.floating], times: NDArray[np.floating], frames: in
     voiced = f0 > 0
     if not voiced.any():
         return np.zeros(frames), np.zeros(frames, bool)
+
     centres = np.arange(frames) * SECONDS_PER_FRAME
-    distances = np.abs(centres[:, None] - times)
+    voiced_times = times[voiced]
+    voiced_f0 = f0[voiced]
+    interpolated = np.interp(centres, voiced_times, voiced_f0)
+
+    differences = centres[:, None] - times
+    distances = np.abs(differences)
     nearest = distances.argmin(1)
-    interpolated = np.interp(centres, times[voiced], f0[voiced])
     return interpolated, voiced[nearest]
 
 

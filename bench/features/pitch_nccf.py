@@ -42,56 +42,87 @@ def nccf(samples: "Waveform") -> "Array":
     """
     samples = at_least(samples, WINDOW)
     frames = 1 + (len(samples) - WINDOW) // HOP
-    products, norms = _correlations(_low_passed(samples), frames)
+    low = _low_passed(samples)
+    products, norms = _correlations(low, frames)
     lags, interpolation = _lag_grid()
 
     with_ballast = _ratio(products, norms + BALLAST)
-    chosen = _track(with_ballast @ interpolation, lags)
+    searched = with_ballast @ interpolation
+    chosen = _track(searched, lags)
 
-    correlation = _ratio(products, norms) @ interpolation
+    without_ballast = _ratio(products, norms)
+    correlation = without_ballast @ interpolation
     rows = np.arange(len(correlation))
     values = correlation[rows, chosen]
-    return np.clip(values, -1.0, 1.0).astype(np.float32)
+    limited = np.clip(values, -1.0, 1.0)
+    return limited.astype(np.float32)
 
 
 def _low_passed(samples: "Waveform") -> Floats:
     """The clip below 1 kHz, at 4 kHz, of unit power."""
-    filtered = np.convolve(samples.astype(np.float64), _low_pass(), "same")
+    exact = samples.astype(np.float64)
+    taps = _low_pass()
+    filtered = np.convolve(exact, taps, "same")
     low = filtered[::STEP]
-    power = float(np.mean(low**2))
-    deviation = np.sqrt(max(power, 1e-20))
+
+    squares = low**2
+    power = float(np.mean(squares))
+    floored = max(power, 1e-20)
+    deviation = np.sqrt(floored)
     return np.asarray(low / deviation)
 
 
 def _low_pass() -> Floats:
     """The taps of a windowed sinc."""
-    reach = int(SAMPLE_RATE / (2 * CUTOFF))
-    seconds = np.arange(-reach, reach + 1) / SAMPLE_RATE
-    gain = 2 * CUTOFF / SAMPLE_RATE
-    sinc = np.sinc(2 * CUTOFF * seconds)
-    phase = 2 * np.pi * CUTOFF * seconds
+    bandwidth = 2 * CUTOFF
+    reach = int(SAMPLE_RATE / bandwidth)
+    samples = np.arange(-reach, reach + 1)
+    seconds = samples / SAMPLE_RATE
+
+    gain = bandwidth / SAMPLE_RATE
+    sinc = np.sinc(bandwidth * seconds)
+    ideal = gain * sinc
+
+    angular_frequency = 2 * np.pi * CUTOFF
+    phase = angular_frequency * seconds
     hann = 1 + np.cos(phase)
-    return np.asarray(gain * sinc * hann / 2)
+    return np.asarray(ideal * hann / 2)
 
 
 def _correlations(low: Floats, frames: int) -> tuple[Floats, Floats]:
     """Products of each window with the later ones, and of their energies, (frames, lags) each."""
-    first, last = _counted_lags()
     window = WINDOW // STEP
+    first, last = _counted_lags()
+    lags = np.arange(first, last + 1)
     parts = _parts(low, frames, window, last)
+    products = _products(parts, lags, window)
+    energies = _energies(parts, lags, window)
+    return products, energies
+
+
+def _products(parts: Floats, lags: NDArray[np.int64], window: int) -> Floats:
+    """(frames, lags): the product of each window with the one that starts a lag later."""
     here = parts[:, :window]
     products: list[Floats] = []
-    for lag in range(first, last + 1):
-        later = parts[:, lag : lag + window]
-        products.append(np.einsum("fw,fw->f", here, later))
+    for lag in lags:
+        end = lag + window
+        later = parts[:, lag:end]
+        product = np.einsum("fw,fw->f", here, later)
+        products.append(product)
+    return np.stack(products, 1)
 
+
+def _energies(parts: Floats, lags: NDArray[np.int64], window: int) -> Floats:
+    """(frames, lags): the energy of each window times that of the one a lag later."""
     # energy of the first n samples of each part
     energy = np.cumsum(parts**2, axis=1)
     energy = np.pad(energy, ((0, 0), (1, 0)))
-    lags = np.arange(first, last + 1)
-    later_energy = energy[:, lags + window] - energy[:, lags]
-    own_energy = energy[:, [window]]
-    return np.stack(products, 1), own_energy * later_energy
+
+    own = energy[:, [window]]
+    up_to_start = energy[:, lags]
+    up_to_end = energy[:, lags + window]
+    later = up_to_end - up_to_start
+    return np.asarray(own * later)
 
 
 def _parts(low: Floats, frames: int, window: int, last: int) -> Floats:
@@ -100,38 +131,58 @@ def _parts(low: Floats, frames: int, window: int, last: int) -> Floats:
     padded = np.pad(low, (0, size))
     views = sliding_window_view(padded, size)
     hop = HOP // STEP
-    parts = views[::hop][:frames]
-    mean = parts[:, :window].mean(1, keepdims=True)
+    every_hop = views[::hop]
+    parts = every_hop[:frames]
+
+    windows = parts[:, :window]
+    mean = windows.mean(1, keepdims=True)
     return np.asarray(parts - mean)
 
 
 def _counted_lags() -> tuple[int, int]:
     """First and last lag, in samples at 4 kHz, that the interpolation between lags needs."""
-    first = np.ceil(RATE / HIGHEST - WIDTH / 2)
-    last = np.floor(RATE / LOWEST + WIDTH / 2)
+    shortest = RATE / HIGHEST
+    longest = RATE / LOWEST
+    reach = WIDTH / 2
+    first = np.ceil(shortest - reach)
+    last = np.floor(longest + reach)
     return int(first), int(last)
 
 
 @lru_cache
 def _lag_grid() -> tuple[Floats, Floats]:
     """Lags of the search in seconds, and the filter from counted lags to them, (counted, lags)."""
-    steps = int(np.log(HIGHEST / LOWEST) / np.log1p(FINENESS))
-    exponents = np.arange(steps + 1)
-    lags = (1 + FINENESS) ** exponents / HIGHEST
-
+    lags = _searched_lags()
     first, last = _counted_lags()
     counted = np.arange(first, last + 1)
-    distance = lags * RATE - counted[:, None]
+    searched = lags * RATE
+    distance = searched - counted[:, None]
+    return lags, _interpolation(distance)
 
+
+def _searched_lags() -> Floats:
+    """Lags in seconds, each longer than the one before by the same factor."""
+    whole_range = np.log(HIGHEST / LOWEST)
+    step = np.log1p(FINENESS)
+    steps = int(whole_range / step)
+    exponents = np.arange(steps + 1)
+    factors = (1 + FINENESS) ** exponents
+    return np.asarray(factors / HIGHEST)
+
+
+def _interpolation(distance: Floats) -> Floats:
+    """A windowed sinc at distances in samples at 4 kHz."""
     phase = 2 * np.pi * distance / WIDTH
     hann = (1 + np.cos(phase)) / 2
     is_near = np.abs(distance) < WIDTH / 2
     window = np.where(is_near, hann, 0.0)
-    return lags, np.sinc(distance) * window
+    sinc = np.sinc(distance)
+    return np.asarray(sinc * window)
 
 
 def _ratio(products: Floats, squares: Floats) -> Floats:
-    norms = np.sqrt(np.maximum(squares, 1e-10))
+    floored = np.maximum(squares, 1e-10)
+    norms = np.sqrt(floored)
     return np.asarray(products / norms)
 
 
@@ -139,7 +190,10 @@ def _track(correlation: Floats, lags: Floats) -> NDArray[np.int64]:
     """(frames,): the index of each frame's lag on the cheapest path."""
     discount = 1 - SOFT_LOWEST * lags
     local = 1 - correlation * discount
+
     log_lags = np.log(lags)
-    jumps = PENALTY * np.square(log_lags[:, None] - log_lags)
-    transitions = np.broadcast_to(jumps, (len(local), *jumps.shape))
+    changes = log_lags[:, None] - log_lags
+    jumps = PENALTY * np.square(changes)
+    shape = (len(local), *jumps.shape)
+    transitions = np.broadcast_to(jumps, shape)
     return cheapest_path(local, transitions)

@@ -60,11 +60,11 @@ class PitchSignal(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
-        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
-        return [self._one(samples) for samples in shortened]
+        return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Waveform") -> "Array":
-        signal = self._signal(samples).astype(np.float64)
+        shortened = cut(samples, self.max_seconds)
+        signal = self._signal(shortened).astype(np.float64)
         if self.normalise:
             return normalised_waveform(signal)
         return signal.astype(np.float32)
@@ -82,22 +82,29 @@ class PitchSignal(Feature):
                 contour = shuffled(self.pitch, samples)
                 return on_samples(self.pitch, contour, count)
             case "nccf-broken":
-                return misplaced(nccf(samples), count)
+                values = nccf(samples)
+                return misplaced(values, count)
             case "piptrack":
-                return stretched(largest_peaks(samples), count)
+                peaks = largest_peaks(samples)
+                return stretched(peaks, count)
 
 
 def on_samples(pitch: Pitch, contour: Contour, count: int) -> "Array":
     """A contour in the unit of `pitch` at each of `count` samples."""
     f0, voiced = contour
-    filled = bridged(pitch.scaled(f0), voiced)
-    times = np.arange(count) / SAMPLE_RATE
+    scaled = pitch.scaled(f0)
+    filled = bridged(scaled, voiced)
     track = filled[:, None]
+
+    samples = np.arange(count)
+    times = samples / SAMPLE_RATE
     signal = on_axis(track, times)[:, 0]
     if pitch.unvoiced == "interpolate":
         return signal
-    nearest = (np.arange(count) + HOP // 2) // HOP
-    frame = np.minimum(nearest, len(voiced) - 1)
+
+    nearest = (samples + HOP // 2) // HOP
+    last = len(voiced) - 1
+    frame = np.minimum(nearest, last)
     is_voiced = voiced[frame]
     return np.where(is_voiced, signal, np.float32(0))
 
@@ -110,7 +117,9 @@ def shuffled(pitch: Pitch, samples: "Waveform") -> Contour:
     mean = known.mean()
     deviation = max(float(known.std()), 1e-6)
 
-    octaves = CONSTANT + SPREAD * (octaves - mean) / deviation
+    centred = octaves - mean
+    spread = SPREAD * centred / deviation
+    octaves = CONSTANT + spread
     f0 = pitch.low * 2**octaves
     f0 = np.clip(f0, pitch.low, pitch.high)
 
@@ -120,9 +129,11 @@ def shuffled(pitch: Pitch, samples: "Waveform") -> Contour:
 
 def _permutation(samples: "Waveform", count: int) -> NDArray[np.int64]:
     """A permutation that depends only on the samples."""
-    content = np.ascontiguousarray(samples, "<f4").tobytes()
-    seed = hashlib.sha256(content).digest()[:8]
-    generator = np.random.default_rng(int.from_bytes(seed, "big"))
+    content = np.ascontiguousarray(samples, "<f4")
+    checksum = hashlib.sha256(content.tobytes())
+    first_bytes = checksum.digest()[:8]
+    seed = int.from_bytes(first_bytes, "big")
+    generator = np.random.default_rng(seed)
     return generator.permutation(count)
 
 
@@ -131,7 +142,8 @@ def misplaced(values: "Array", count: int) -> "Array":
     frames = len(values)
     at = np.linspace(0, count, count)
     knots = np.linspace(0, frames, frames)
-    return np.interp(at, knots, values).astype(np.float32)
+    signal = np.interp(at, knots, values)
+    return signal.astype(np.float32)
 
 
 def largest_peaks(samples: "Waveform") -> "Array":
@@ -139,14 +151,20 @@ def largest_peaks(samples: "Waveform") -> "Array":
     from librosa import piptrack
 
     candidates, _ = piptrack(
-        y=at_least(samples, N_FFT), sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=STRIDE
+        y=at_least(samples, N_FFT),
+        sr=SAMPLE_RATE,
+        n_fft=N_FFT,
+        hop_length=STRIDE,
     )
     frames = 1 + len(samples) // STRIDE
-    return np.asarray(candidates.max(0), np.float32)[:frames]
+    peaks = np.asarray(candidates.max(0), np.float32)
+    return peaks[:frames]
 
 
 def stretched(values: "Array", count: int) -> "Array":
     """Frame values over `count` samples, from the first sample to the last."""
-    knots = np.arange(len(values))
-    at = np.linspace(0, len(values) - 1, count)
-    return np.interp(at, knots, values).astype(np.float32)
+    frames = len(values)
+    knots = np.arange(frames)
+    at = np.linspace(0, frames - 1, count)
+    signal = np.interp(at, knots, values)
+    return signal.astype(np.float32)

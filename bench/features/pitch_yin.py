@@ -49,26 +49,32 @@ def yin(samples: "Waveform", low: float, high: float) -> tuple[Floats, NDArray[n
     costs, lags = _dips(differences, shortest)
 
     local = _local_costs(costs)
-    transitions = _transitions(np.log2(lags))
+    octaves = np.log2(lags)
+    transitions = _transitions(octaves)
     path = cheapest_path(local, transitions)
     voiced = path < CANDIDATES
 
     frames = np.arange(len(lags))
     candidate = np.minimum(path, CANDIDATES - 1)
     lag = lags[frames, candidate]
-    f0 = np.where(voiced, SAMPLE_RATE / lag, 0.0)
+    frequency = SAMPLE_RATE / lag
+    f0 = np.where(voiced, frequency, 0.0)
     return f0, voiced
 
 
 def _differences(samples: "Waveform", lags: int) -> Floats:
     """The cumulative-mean-normalised difference function, (frames, lags); 1 at lag 0."""
     frames = _frames(samples)
-    loudest = np.square(frames).mean(1).max()
+    power = np.square(frames).mean(1)
+    loudest = power.max()
     floor = FLOOR * 2 * loudest + 1e-12
+
     blocks: list[Floats] = []
     for start in range(0, len(frames), BLOCK):
-        block = frames[start : start + BLOCK]
-        blocks.append(_normalised(block, lags, floor))
+        end = start + BLOCK
+        block = frames[start:end]
+        normalised = _normalised(block, lags, floor)
+        blocks.append(normalised)
     return np.concatenate(blocks)
 
 
@@ -82,23 +88,29 @@ def _frames(samples: "Waveform") -> Floats:
     # the first window is centred on the first sample
     padded = np.pad(smooth, (FRAME // 2, FRAME))
     windows = sliding_window_view(padded, FRAME)
+    every_hop = windows[::HOP]
     count = 1 + len(samples) // HOP
-    return windows[::HOP][:count]
+    return every_hop[:count]
 
 
 def _normalised(frames: Floats, lags: int, floor: float) -> Floats:
     """The normalised difference function of some frames (equation 8 of the paper)."""
     difference = _difference(frames, lags) + floor
-    mean_so_far = np.cumsum(difference, axis=1) - difference[:, :1] + floor
-    count = np.maximum(np.arange(lags), 1)
-    normalised = difference / mean_so_far * count
+    at_lag_zero = difference[:, :1]
+    cumulative = np.cumsum(difference, axis=1)
+    sum_so_far = cumulative - at_lag_zero + floor
+
+    lag = np.arange(lags)
+    count = np.maximum(lag, 1)
+    normalised = difference / sum_so_far * count
     normalised[:, 0] = 1.0
     return np.asarray(normalised)
 
 
 def _difference(frames: Floats, lags: int) -> Floats:
     """(frames, lags): mean squared difference between the two parts that a lag compares."""
-    centred = frames - frames.mean(1, keepdims=True)
+    mean = frames.mean(1, keepdims=True)
+    centred = frames - mean
     products = _autocorrelation(centred, lags)
 
     # energy of the first n samples of each frame, (frames, FRAME + 1)
@@ -108,16 +120,23 @@ def _difference(frames: Floats, lags: int) -> Floats:
     lag = np.arange(lags)
     overlap = FRAME - lag
     total = energy[:, -1:]
-    both_parts = energy[:, overlap] + total - energy[:, lag]
-    mean = (both_parts - 2 * products) / overlap
-    return np.asarray(np.maximum(mean, 0.0))
+    first_part = energy[:, overlap]
+    skipped = energy[:, lag]
+    both_parts = first_part + total - skipped
+
+    squared = both_parts - 2 * products
+    mean_squared = squared / overlap
+    limited = np.maximum(mean_squared, 0.0)
+    return np.asarray(limited)
 
 
 def _autocorrelation(frames: Floats, lags: int) -> Floats:
-    size = 1 << (FRAME + lags - 1).bit_length()
+    longest = FRAME + lags - 1
+    size = 1 << longest.bit_length()
     spectrum = np.fft.rfft(frames, size)
     power = np.abs(spectrum) ** 2
-    return np.asarray(np.fft.irfft(power, size)[:, :lags])
+    products = np.fft.irfft(power, size)
+    return np.asarray(products[:, :lags])
 
 
 def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
@@ -128,18 +147,24 @@ def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
     before = normalised[:, shortest - 1 : -2]
     here = normalised[:, shortest:-1]
     after = normalised[:, shortest + 1 :]
+    is_minimum = (here < before) & (here <= after)
     shift, depth = _vertex(before, here, after)
 
     counted = shortest + np.arange(here.shape[1])
     lag = np.asarray(counted + shift, float)
     octaves = np.log2(lag / shortest)
-    is_minimum = (here < before) & (here <= after)
-    cost = np.where(is_minimum, depth + OCTAVE * octaves, np.inf)
+    cost = depth + OCTAVE * octaves
+    cost = np.where(is_minimum, cost, np.inf)
+    return _cheapest(cost, lag)
 
+
+def _cheapest(cost: Floats, lag: Floats) -> tuple[Floats, Floats]:
+    """Costs and lags of the cheapest minima of each frame, (frames, CANDIDATES) each."""
     order = np.argpartition(cost, CANDIDATES, axis=1)
-    deepest = order[:, :CANDIDATES]
-    rows = np.arange(len(cost))[:, None]
-    return cost[rows, deepest], lag[rows, deepest]
+    columns = order[:, :CANDIDATES]
+    frames = np.arange(len(cost))
+    rows = frames[:, None]
+    return cost[rows, columns], lag[rows, columns]
 
 
 def _vertex(before: Floats, here: Floats, after: Floats) -> tuple[Floats, Floats]:
@@ -147,15 +172,18 @@ def _vertex(before: Floats, here: Floats, after: Floats) -> tuple[Floats, Floats
     slope = before - after
     curvature = before - 2 * here + after
     curvature = np.maximum(curvature, 1e-9)
+
     shift = 0.5 * slope / curvature
     shift = np.clip(shift, -0.5, 0.5)
-    value = here - 0.25 * slope * shift
+    drop = 0.25 * slope * shift
+    value = here - drop
     return shift, value
 
 
 def _local_costs(dips: Floats) -> Floats:
     """(frames, CANDIDATES + 1): the costs of the dips, and of the choice that there is no voice."""
-    unvoiced = np.full((len(dips), 1), UNVOICED)
+    shape = (len(dips), 1)
+    unvoiced = np.full(shape, UNVOICED)
     return np.concatenate([dips, unvoiced], axis=1)
 
 
@@ -167,7 +195,9 @@ def _transitions(octaves: Floats) -> Floats:
 
     # the last choice is "no voice": to stay there costs nothing
     costs[:, -1, -1] = 0.0
+
     after = octaves[1:, :, None]
     before = octaves[:-1, None, :]
-    costs[1:, :-1, :-1] = JUMP * np.abs(after - before)
+    jump = np.abs(after - before)
+    costs[1:, :-1, :-1] = JUMP * jump
     return costs

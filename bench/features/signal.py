@@ -38,11 +38,13 @@ class Waveform(Feature):
     max_seconds: float = 0.0  # longer clips are cut, before they are normalised; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
-        return [self._one(samples) for samples in shortened]
+        return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
-        return normalised_waveform(samples) if self.normalise else samples
+        shortened = cut(samples, self.max_seconds)
+        if self.normalise:
+            return normalised_waveform(shortened)
+        return shortened
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,13 @@ class LogMel(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
-        return [self._one(samples) for samples in shortened]
+        return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
+        shortened = cut(samples, self.max_seconds)
         size = round(self.pad_seconds * SAMPLE_RATE)
-        window = at_least(cut(samples, self.pad_seconds), size)
+        window = cut(shortened, self.pad_seconds)
+        window = at_least(window, size)
         return log_mel(window, self.mels)
 
 
@@ -91,10 +94,23 @@ class LogMelSpectrogram(Feature):
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
-        filters = mel_filters(self.n_fft, self.mels, self.low, self.high, htk=self.htk, norm=None)
-        power = power_spectrogram(samples, self.n_fft, self.window, self.hop)
+        filters = mel_filters(
+            self.n_fft,
+            self.mels,
+            self.low,
+            self.high,
+            htk=self.htk,
+            norm=None,
+        )
+        power = power_spectrogram(
+            samples,
+            self.n_fft,
+            self.window,
+            self.hop,
+        )
         mels = filters @ power
-        return _frames_first(torch.log(mels + EPSILON))
+        log_mels = torch.log(mels + EPSILON)
+        return _frames_first(log_mels)
 
 
 @dataclass(frozen=True)
@@ -113,23 +129,31 @@ class Mfcc(Feature):
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
     def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
-        shortened = [cut(samples, self.max_seconds) for samples in waveforms]
-        return [self._one(samples) for samples in shortened]
+        return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
         from librosa.feature import delta, mfcc
 
+        shortened = cut(samples, self.max_seconds)
         base = mfcc(
-            y=at_least(samples, WINDOW),
+            y=at_least(shortened, WINDOW),
             sr=SAMPLE_RATE,
             n_mfcc=self.coefficients,
             n_fft=WINDOW,
             hop_length=HOP,
         )
-        mode = "interp" if base.shape[1] >= DELTA_WIDTH else "nearest"
+        frames = base.shape[1]
+        mode = "interp" if frames >= DELTA_WIDTH else "nearest"
+
         rows = [base]
         for order in range(1, self.deltas + 1):
-            rows.append(delta(base, width=DELTA_WIDTH, order=order, mode=mode))
+            derivative = delta(
+                base,
+                width=DELTA_WIDTH,
+                order=order,
+                mode=mode,
+            )
+            rows.append(derivative)
         joined = np.concatenate(rows)
         return np.ascontiguousarray(joined.T, dtype=np.float32)
 
@@ -156,8 +180,11 @@ class Statistics(Feature):
         return [self._one(array) for array in arrays]
 
     def _one(self, frames: "Array") -> "Array":
-        values = frames.reshape(len(frames), -1).astype(np.float64)
-        both = np.concatenate([values.mean(0), values.std(0)])
+        flat = frames.reshape(len(frames), -1)
+        values = flat.astype(np.float64)
+        mean = values.mean(0)
+        deviation = values.std(0)
+        both = np.concatenate([mean, deviation])
         return both.astype(np.float32)[None]
 
 
@@ -166,8 +193,10 @@ def normalised_waveform(samples: "Samples | NDArray[np.float64]") -> "Array":
 
     As transformers' Wav2Vec2FeatureExtractor does, in the precision of the samples given.
     """
-    deviation = np.sqrt(samples.var() + VARIANCE_FLOOR)
-    return np.asarray((samples - samples.mean()) / deviation, dtype=np.float32)
+    variance = samples.var()
+    deviation = np.sqrt(variance + VARIANCE_FLOOR)
+    centred = samples - samples.mean()
+    return np.asarray(centred / deviation, dtype=np.float32)
 
 
 def log_mel(samples: "Samples", mels: int = 80) -> "Array":
@@ -177,13 +206,22 @@ def log_mel(samples: "Samples", mels: int = 80) -> "Array":
     The loudest value of the whole input sets a floor 80 dB below it, so that a part of a clip may
     give other values on its own.
     """
-    filters = mel_filters(WINDOW, mels, 0.0, SAMPLE_RATE / 2, htk=False, norm="slaney")
-    power = power_spectrogram(samples, WINDOW, WINDOW, HOP)[:, :-1]
-    mel_power = filters @ power
+    filters = mel_filters(
+        WINDOW,
+        mels,
+        0.0,
+        SAMPLE_RATE / 2,
+        htk=False,
+        norm="slaney",
+    )
+    power = power_spectrogram(samples, WINDOW, WINDOW, HOP)
+    mel_power = filters @ power[:, :-1]
+
     decades = mel_power.clamp_min(1e-10).log10()
-    floor = decades.max() - 8.0
-    limited = torch.maximum(decades, floor)
-    return _frames_first((limited + 4.0) / 4.0)
+    loudest = decades.max()
+    limited = torch.maximum(decades, loudest - 8.0)
+    scaled = (limited + 4.0) / 4.0
+    return _frames_first(scaled)
 
 
 def power_spectrogram(samples: "Samples", n_fft: int, window: int, hop: int) -> Tensor:
@@ -235,8 +273,9 @@ def cut(samples: "Samples", seconds: float) -> "Samples":
 
 def at_least(samples: "Samples", count: int) -> "Samples":
     """The samples, continued with silence to `count`."""
-    lacking = max(0, count - len(samples))
-    return np.pad(samples, (0, lacking))
+    lacking = count - len(samples)
+    silence = max(0, lacking)
+    return np.pad(samples, (0, silence))
 
 
 def _frames_first(spectrogram: Tensor) -> "Array":

@@ -19,8 +19,19 @@ def cheapest_path(local: Floats, transitions: Floats) -> NDArray[np.int64]:
         routes = transitions[frame] + total
         cheapest_from[frame] = routes.argmin(1)
         total = routes.min(1) + local[frame]
+    return _traced_back(cheapest_from, total)
+
+
+def _traced_back(cheapest_from: NDArray[np.int64], total: Floats) -> NDArray[np.int64]:
+    """(frames,): the path that ends in the last frame's candidate of the lowest total cost.
+
+    cheapest_from: (frames, candidates), the candidate of the frame before on the cheapest path to
+    each candidate; total: (candidates,), the costs of the paths to the last frame.
+    """
+    frames = len(cheapest_from)
     path = np.empty(frames, np.int64)
     path[-1] = total.argmin()
     for frame in range(frames - 1, 0, -1):
-        path[frame - 1] = cheapest_from[frame, path[frame]]
+        candidate = path[frame]
+        path[frame - 1] = cheapest_from[frame, candidate]
     return path

@@ -1,4 +1,4 @@
-"""Extraction: computed once per content, at once in the cache, the same however it was interrupted."""
+"""Extraction: once per content, cached at once, and the same however it was interrupted."""
 
 import os
 import signal

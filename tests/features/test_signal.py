@@ -96,9 +96,19 @@ def test_the_log_mel_spectrogram_is_librosas(samples: int) -> None:
 
     clip = noise(samples)
     power = librosa.feature.melspectrogram(
-        y=clip, sr=16_000, n_fft=1024, win_length=400, hop_length=160, pad_mode="reflect", power=2.0,
-        n_mels=64, fmin=60, fmax=7800, htk=True, norm=None,
-    )  # fmt: skip
+        y=clip,
+        sr=16_000,
+        n_fft=1024,
+        win_length=400,
+        hop_length=160,
+        pad_mode="reflect",
+        power=2.0,
+        n_mels=64,
+        fmin=60,
+        fmax=7800,
+        htk=True,
+        norm=None,
+    )
     expected = np.log(power + np.finfo(np.float32).eps).T
     found = one(LogMelSpectrogram(), clip)
     assert found.shape == (1 + samples // 160, 64)
