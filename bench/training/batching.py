@@ -40,7 +40,9 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> "Batch":
         """The batch with inputs and targets on `device`."""
-        inputs = {name: padded.to(device) for name, padded in self.inputs.items()}
+        inputs: dict[str, Padded] = {}
+        for name, padded in self.inputs.items():
+            inputs[name] = padded.to(device)
         targets = self.targets.to(device, non_blocking=non_blocking)
         return Batch(inputs, targets, self.indices)
 
@@ -62,7 +64,8 @@ class Examples(Dataset[Example]):
         self.labels = labels
         self.multilabel = multilabel
         self.features = features
-        self.targets = torch.tensor([self._target(clip) for clip in self.clips])
+        targets = [self._target(clip) for clip in self.clips]
+        self.targets = torch.tensor(targets)
         self.lengths = [self._length(clip) for clip in self.clips]
 
     def __len__(self) -> int:
@@ -72,24 +75,40 @@ class Examples(Dataset[Example]):
         clip = self.clips[index]
         arrays: dict[str, Tensor] = {}
         for name, extracted in self.features.items():
-            arrays[name] = torch.tensor(extracted.array(clip.id))
-        return Example(arrays, self.targets[index], index)
+            array = extracted.array(clip.id)
+            arrays[name] = torch.tensor(array)
+        target = self.targets[index]
+        return Example(arrays, target, index)
 
     def _target(self, clip: Clip) -> list[float]:
-        return [float(label in clip.labels) for label in self.labels]
+        target: list[float] = []
+        for label in self.labels:
+            is_true = label in clip.labels
+            target.append(float(is_true))
+        return target
 
     def _length(self, clip: Clip) -> int:
-        return max(extracted.frames(clip.id) for extracted in self.features.values())
+        lengths: list[int] = []
+        for extracted in self.features.values():
+            frames = extracted.frames(clip.id)
+            lengths.append(frames)
+        return max(lengths)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
     """The examples as one padded batch."""
     inputs: dict[str, Padded] = {}
     for name in examples[0].features:
-        inputs[name] = pad([example.features[name] for example in examples])
-    targets = torch.stack([example.target for example in examples])
-    indices = torch.tensor([example.index for example in examples])
-    return Batch(inputs, targets, indices)
+        features = [example.features[name] for example in examples]
+        inputs[name] = pad(features)
+
+    targets = [example.target for example in examples]
+    indices = [example.index for example in examples]
+    return Batch(
+        inputs,
+        targets=torch.stack(targets),
+        indices=torch.tensor(indices),
+    )
 
 
 class LengthBatches(Sampler[list[int]]):
@@ -110,40 +129,67 @@ class LengthBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         batches = math.ceil(len(self.lengths) / self.batch_size)
-        return math.ceil(self.share * batches)
+        used = self.share * batches
+        return math.ceil(used)
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        generator = torch.Generator()
+        generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = _permutation(len(self.lengths), generator)
+
         batches: list[list[int]] = []
-        for run in _divided(order, self.batch_size * MEGA_BATCH):
+        run_size = self.batch_size * MEGA_BATCH
+        for run in in_groups(order, run_size):
             by_length = sorted(run, key=self.lengths.__getitem__)
-            batches += _divided(by_length, self.batch_size)
-        shuffled = torch.randperm(len(batches), generator=generator).tolist()
-        for position in shuffled[: len(self)]:
+            batches += in_groups(by_length, self.batch_size)
+
+        shuffled = _permutation(len(batches), generator)
+        used = shuffled[: len(self)]
+        for position in used:
             yield batches[position]
 
 
 def in_order_of_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Batches of every index once, longest first, so that memory runs out at once or never."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return _divided(order, batch_size)
+    indices = range(len(lengths))
+    order = sorted(indices, key=lambda index: -lengths[index])
+    return in_groups(order, batch_size)
+
+
+def in_groups(items: list[int], size: int) -> list[list[int]]:
+    """The items in groups of `size`; the last may be smaller."""
+    groups: list[list[int]] = []
+    for start in range(0, len(items), size):
+        end = start + size
+        groups.append(items[start:end])
+    return groups
 
 
 def data_loader(examples: Examples, order: Iterable[list[int]], device: torch.device) -> Any:
     """Batches of the clips in `order`, read by processes of their own beside a GPU."""
-    workers = min(MAX_WORKERS, os.cpu_count() or 1) if device.type == "cuda" else 0
+    workers = 0
+    if device.type == "cuda":
+        cores = os.cpu_count() or 1
+        workers = min(MAX_WORKERS, cores)
+
     loader: Any = DataLoader
-    return loader(examples, batch_sampler=order, collate_fn=collate, num_workers=workers)
+    return loader(
+        examples,
+        batch_sampler=order,
+        collate_fn=collate,
+        num_workers=workers,
+    )
 
 
 def load_batches(
     examples: Examples, order: Iterable[list[int]], device: torch.device
 ) -> Iterator[Batch]:
     """Batches of the clips in `order`, on the device, read from the cache one at a time."""
-    return (batch.to(device) for batch in data_loader(examples, order, device))
+    loader = data_loader(examples, order, device)
+    return (batch.to(device) for batch in loader)
 
 
-def _divided(items: list[int], size: int) -> list[list[int]]:
-    """The items in groups of `size`; the last may be smaller."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
+def _permutation(count: int, generator: torch.Generator) -> list[int]:
+    permutation = torch.randperm(count, generator=generator)
+    indices: list[int] = permutation.tolist()
+    return indices

@@ -40,7 +40,8 @@ def precision(asked: str, device: torch.device) -> str:
     """
     on_gpu = device.type == "cuda"
     if asked == "auto":
-        return "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
+        computes_in_bf16 = on_gpu and torch.cuda.is_bf16_supported()
+        return "bf16" if computes_in_bf16 else "fp32"
     if asked == "fp16" and not on_gpu:
         return "fp32"
     return asked
@@ -72,8 +73,10 @@ def _best() -> torch.device:
 
 def _is_present(device: torch.device) -> bool:
     if device.type == "cuda":
+        if not torch.cuda.is_available():
+            return False
         index = device.index or 0
-        return torch.cuda.is_available() and index < torch.cuda.device_count()
+        return index < torch.cuda.device_count()
     if device.type == "mps":
         return torch.backends.mps.is_available()
     return device.type == "cpu"

@@ -39,7 +39,8 @@ class TrainingJob:
     @property
     def batch_size(self) -> int:
         """Clips per batch before memory has run out for the first time."""
-        return min(self.recipe.batch_size, len(self.training))
+        clips = len(self.training)
+        return min(self.recipe.batch_size, clips)
 
 
 @dataclass
@@ -60,7 +61,9 @@ class TrainingState:
         """Whether another epoch follows: one is left, and patience has not run out."""
         epochs_without_gain = self.epoch - self.best_epoch
         out_of_patience = 0 < recipe.patience <= epochs_without_gain
-        return self.epoch < recipe.epochs and not out_of_patience
+        if out_of_patience:
+            return False
+        return self.epoch < recipe.epochs
 
     def add_epoch(
         self, predictions: Predictions, recipe: Recipe, trained: Mapping[str, float]
@@ -89,13 +92,20 @@ class TrainingState:
             return certainty, certainty
         if recipe.monitor == "last":
             return float(self.epoch), certainty
-        return validated[recipe.monitor], certainty
+        score = validated[recipe.monitor]
+        return score, certainty
 
 
 def validation_scores(predictions: Predictions) -> dict[str, float]:
     """The scores over all classes, and the loss; multi-label classes at their best thresholds."""
     if predictions.multilabel:
-        predictions = thresholds.apply(predictions, thresholds.choose(predictions))
-    every = scores(predictions)
-    overall = {name: value for name, value in every.items() if "(" not in name}
-    return {**overall, "loss": log_loss(predictions)}
+        best = thresholds.choose(predictions)
+        predictions = thresholds.apply(predictions, best)
+
+    overall: dict[str, float] = {}
+    for name, value in scores(predictions).items():
+        is_of_one_class = "(" in name
+        if not is_of_one_class:
+            overall[name] = value
+    overall["loss"] = log_loss(predictions)
+    return overall

@@ -20,16 +20,19 @@ class Standardise(nn.Module):
 
     def __init__(self, *dims: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(dims))
-        self.register_buffer("deviation", torch.ones(dims))
+        mean = torch.zeros(dims)
+        deviation = torch.ones(dims)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
 
     def calibrate(self, batches: Iterable[Padded]) -> None:
         """Set mean and deviation per dimension over every clip's own frames.
 
         Axes of size 1 in `dims` are averaged, too.
         """
+        layers = {"": self}
         inputs = ({"": batch} for batch in batches)
-        calibrate_each({"": self}, inputs)
+        calibrate_each(layers, inputs)
 
     def sums(self, batch: Padded) -> Tensor:
         """(3, *dims) float64: count, sum and sum of squares of a batch."""
@@ -52,17 +55,22 @@ class Standardise(nn.Module):
         """Set the statistics from the sums of all batches."""
         count, total, squares = sums
         mean = total / count
-        variance = squares / count - mean.square()
+        mean_square = squares / count
+        variance = mean_square - mean.square()
         deviation = variance.clamp_min(0).sqrt()
 
         # a deviation that is only rounding error would blow up noise
-        varies = deviation > 1e-8 * (1 + mean.abs())
+        rounding_error = 1e-8 * (1 + mean.abs())
+        varies = deviation > rounding_error
         ones = torch.ones_like(deviation)
+        scale = torch.where(varies, deviation, ones)
+
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(varies, deviation, ones))
+        self.deviation.copy_(scale)
 
     def forward(self, values: Tensor) -> Tensor:
-        return (values - self.mean) / self.deviation
+        centred = values - self.mean
+        return centred / self.deviation
 
 
 def calibrate_each(layers: Any, inputs: Iterable[Inputs]) -> None:
@@ -74,7 +82,10 @@ def calibrate_each(layers: Any, inputs: Iterable[Inputs]) -> None:
     for batch in inputs:
         for name, layer in layers.items():
             sums = layer.sums(batch[name])
-            totals[name] = totals[name] + sums if name in totals else sums
+            if name in totals:
+                sums = totals[name] + sums
+            totals[name] = sums
+
     for name, layer in layers.items():
         layer.settle(totals[name])
 
@@ -96,23 +107,27 @@ class LayerProbe(nn.Module):
         super().__init__()
         self.name = name
         self.standardise = Standardise(layers, dim)
-        self.layer_weights = nn.Parameter(torch.zeros(layers))
+        equal = torch.zeros(layers)
+        self.layer_weights = nn.Parameter(equal)
         self.classify = nn.Linear(dim, classes)
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         """Standardise the clips' means by their statistics over the training part."""
-        self.standardise.calibrate(_means(batch[self.name]) for batch in inputs)
+        means = (_means(batch[self.name]) for batch in inputs)
+        self.standardise.calibrate(means)
 
     def forward(self, inputs: Inputs) -> Tensor:
         mean = inputs[self.name].mean()
         states = self.standardise(mean)  # (batch, layers, dim)
-        mixed = torch.einsum("l,bld->bd", self.shares(), states)
+        shares = self.shares()
+        mixed = torch.einsum("l,bld->bd", shares, states)
         logits: Tensor = self.classify(mixed)
         return logits
 
     def shares(self) -> Tensor:
         """(layers,): the weight of each layer in the mix; they sum to 1."""
-        return (SHARPNESS * self.layer_weights).softmax(0)
+        sharpened = SHARPNESS * self.layer_weights
+        return sharpened.softmax(0)
 
 
 class MeanClassifier(nn.Module):
@@ -126,11 +141,13 @@ class MeanClassifier(nn.Module):
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
         """Standardise the clips' means by their statistics over the training part."""
-        self.standardise.calibrate(_means(batch[self.name]) for batch in inputs)
+        means = (_means(batch[self.name]) for batch in inputs)
+        self.standardise.calibrate(means)
 
     def forward(self, inputs: Inputs) -> Tensor:
         mean = inputs[self.name].mean()
-        logits: Tensor = self.classify(self.standardise(mean))
+        standardised = self.standardise(mean)
+        logits: Tensor = self.classify(standardised)
         return logits
 
 
@@ -163,6 +180,7 @@ def recompute(network: Any) -> None:
 
 def _means(padded: Padded) -> Padded:
     """The mean of each clip, as its only frame."""
-    means = padded.mean()[:, None]
+    means = padded.mean()
+    as_frames = means[:, None]
     lengths = torch.ones(len(means), dtype=torch.long)
-    return Padded(means, lengths)
+    return Padded(as_frames, lengths)

@@ -18,6 +18,7 @@ from bench.training.batching import (
     Examples,
     LengthBatches,
     data_loader,
+    in_groups,
     in_order_of_length,
     load_batches,
 )
@@ -92,13 +93,19 @@ class _Loop:
         self.job = job
         self.state = state
         recipe = job.recipe
-        optimizer = make_optimizer(job.network, recipe)
         self.order = LengthBatches(
-            job.training.lengths, state.batch_size, job.seed, recipe.epoch_share
+            job.training.lengths,
+            state.batch_size,
+            job.seed,
+            recipe.epoch_share,
         )
+        optimizer = make_optimizer(job.network, recipe)
+
         steps_per_epoch = math.ceil(len(self.order) / state.accumulate)
-        factor = learning_rate_factor(recipe, steps_per_epoch * recipe.epochs)
+        steps = steps_per_epoch * recipe.epochs
+        factor = learning_rate_factor(recipe, steps)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
         self.loss = loss_function(recipe, job.training, job.device)
         self.accelerator = make_accelerator(recipe, job.device, state.accumulate)
         loader = data_loader(job.training, self.order, job.device)
@@ -111,41 +118,58 @@ class _Loop:
             self._restore(saved)
         for epoch, values in enumerate(self.state.history, start=1):
             self.job.report(epoch, values)
-        epochs = self.job.recipe.epochs
-        with display.step(self.job.title, epochs, "epochs", self.state.epoch) as step:
+
+        progress = display.step(
+            self.job.title,
+            total=self.job.recipe.epochs,
+            unit="epochs",
+            done=self.state.epoch,
+        )
+        with progress as step:
             self._train(step)
 
     def _train(self, step: Step) -> None:
         """Train until no epoch follows, saving a checkpoint now and then."""
+        job = self.job
+        state = self.state
         last_saved = time.monotonic()
-        while self.state.goes_on(self.job.recipe):
+        while state.goes_on(job.recipe):
             self._timed_epoch(step)
-            self.job.report(self.state.epoch, self.state.history[-1])
-            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+            job.report(state.epoch, state.history[-1])
+            since_saved = time.monotonic() - last_saved
+            if since_saved > CHECKPOINT_SECONDS:
                 self._save()
                 last_saved = time.monotonic()
 
     def _timed_epoch(self, step: Step) -> None:
         """Train and validate for one epoch."""
+        state = self.state
         started = time.monotonic()
-        self.order.epoch = self.state.epoch
+        self.order.epoch = state.epoch
+
         # an epoch depends on no random number drawn in an earlier one
-        torch.manual_seed(self.job.seed * 1_000_003 + self.state.epoch + 1)
+        seed = self.job.seed * 1_000_003 + state.epoch + 1
+        torch.manual_seed(seed)
+
         loss = self._train_epoch(step)
-        _validate(self.job, self.network, self.state, {"train loss": loss})
-        self.state.seconds += time.monotonic() - started
+        trained = {"train loss": loss}
+        _validate(self.job, self.network, state, trained)
+        state.seconds += time.monotonic() - started
 
     def _train_epoch(self, step: Step) -> float:
         """Train on every batch once. Returns the mean loss per clip."""
         self.network.train()
         total = 0.0
         clips = 0
+        share = 1 / len(self.order)
         last_score = self._last_score()
         for number, batch in enumerate(self.loader, start=1):
             loss = self._step(batch, number)
-            total += loss * len(batch.targets)
-            clips += len(batch.targets)
-            step.advance(1 / len(self.order), f"loss {loss:.3f}{last_score}")
+            size = len(batch.targets)
+            total += loss * size
+            clips += size
+            note = f"loss {loss:.3f}{last_score}"
+            step.advance(share, note)
         return total / clips
 
     def _step(self, batch: Batch, number: int) -> float:
@@ -154,10 +178,12 @@ class _Loop:
         """
         with self.accelerator.accumulate(self.network):
             outputs = self.network(batch.inputs)
-            loss = self.loss(*per_part(outputs, batch.targets))
+            logits, targets = per_part(outputs, batch.targets)
+            loss = self.loss(logits, targets)
             value = float(loss.item())
             if not math.isfinite(value):
-                raise TrainingError(self._not_finite(number, batch))
+                fault = self._not_finite(number, batch)
+                raise TrainingError(fault)
             self.accelerator.backward(loss)
             self._update()
         return value
@@ -184,12 +210,16 @@ class _Loop:
         if not history or name == "last":
             return ""
         label = "validation loss" if name == "loss" else name
-        return f", {label} {history[-1][name]:.3f}"
+        last_epoch = history[-1]
+        score = last_epoch[name]
+        return f", {label} {score:.3f}"
 
     def _not_finite(self, number: int, batch: Batch) -> str:
         clips = self.job.training.clips
-        names = ", ".join(clips[i].id for i in batch.indices.tolist())
-        where = f"epoch {self.state.epoch + 1}, batch {number} (clips {names})"
+        indices = batch.indices.tolist()
+        names = ", ".join(clips[index].id for index in indices)
+        epoch = self.state.epoch + 1
+        where = f"epoch {epoch}, batch {number} (clips {names})"
         return f"the loss is not finite at {where}: {DIVERGED_ADVICE}"
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
@@ -215,7 +245,13 @@ def _fit_itself(job: TrainingJob) -> TrainingState:
     network: Any = job.network.to(job.device)
     training = _inputs_in_order(job, job.training)
     validation = _inputs_in_order(job, job.validation)
-    network.fit(training, job.training.targets, validation, job.validation.targets)
+    network.fit(
+        training,
+        job.training.targets,
+        validation,
+        job.validation.targets,
+    )
+
     _validate(job, network, state, {})
     state.seconds = time.monotonic() - started
     job.report(1, state.history[-1])
@@ -224,18 +260,24 @@ def _fit_itself(job: TrainingJob) -> TrainingState:
 
 def _inputs_in_order(job: TrainingJob, part: Examples) -> Iterator[Inputs]:
     """The inputs of a part in batches, in the order of its clips."""
-    size = job.batch_size
-    starts = range(0, len(part), size)
-    order = [list(range(start, min(start + size, len(part)))) for start in starts]
-    return (batch.inputs for batch in load_batches(part, order, job.device))
+    indices = list(range(len(part)))
+    order = in_groups(indices, job.batch_size)
+    batches = load_batches(part, order, job.device)
+    return (batch.inputs for batch in batches)
 
 
 def _validate(
     job: TrainingJob, network: nn.Module, state: TrainingState, trained: Mapping[str, float]
 ) -> None:
     """Score an epoch on the validation part; keep its weights if they are the best so far."""
-    predictions = predict(network, job.validation, job.device, state.batch_size)
-    if state.add_epoch(predictions, job.recipe, trained):
+    predictions = predict(
+        network,
+        job.validation,
+        job.device,
+        state.batch_size,
+    )
+    is_best = state.add_epoch(predictions, job.recipe, trained)
+    if is_best:
         state.best = _state_on_cpu(network)
 
 
@@ -246,17 +288,25 @@ def _first_state(job: TrainingJob) -> TrainingState:
 def _read_checkpoint(job: TrainingJob) -> dict[str, Any] | None:
     if not job.checkpoint.is_file():
         return None
-    content: dict[str, Any] = torch.load(job.checkpoint, map_location=job.device, weights_only=True)
+    content: dict[str, Any] = torch.load(
+        job.checkpoint,
+        map_location=job.device,
+        weights_only=True,
+    )
     return content
 
 
 def _write_atomically(content: Mapping[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    suffix = f".{os.getpid()}.part"
+    partial = path.with_suffix(suffix)
     torch.save(content, partial)
     partial.replace(path)
 
 
 def _state_on_cpu(network: nn.Module) -> dict[str, Tensor]:
-    state = network.state_dict()
-    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+    copies: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        detached = value.detach()
+        copies[name] = detached.to("cpu", copy=True)
+    return copies

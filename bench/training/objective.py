@@ -41,9 +41,13 @@ def make_accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> A
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over the network's trainable parameters."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    settings: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    settings: dict[str, Any] = {
+        "lr": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+    }
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=SGD_MOMENTUM, **settings)
+        settings["momentum"] = SGD_MOMENTUM
+        return torch.optim.SGD(parameters, **settings)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(parameters, **settings)
     return torch.optim.Adam(parameters, **settings)
@@ -52,6 +56,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def learning_rate_factor(recipe: Recipe, steps: int) -> Callable[[int], float]:
     """The schedule: optimiser step -> factor of the peak learning rate, over `steps` in all."""
     warmup_steps = round(recipe.warmup * steps)
+    steps_after_warmup = max(1, steps - warmup_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -59,11 +64,14 @@ def learning_rate_factor(recipe: Recipe, steps: int) -> Callable[[int], float]:
         if recipe.schedule == "exponential":
             epochs_before = step * recipe.epochs // steps
             return float(recipe.decay**epochs_before)
-        done = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+
+        done = (step - warmup_steps) / steps_after_warmup
+        done = min(1.0, done)
         if recipe.schedule == "linear":
             return 1.0 - done
         if recipe.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
+            phase = math.pi * done
+            return 0.5 * (1 + math.cos(phase))
         return 1.0
 
     return factor
@@ -76,10 +84,13 @@ def class_weights(recipe: Recipe, training: Examples) -> Tensor | None:
     """
     if recipe.class_weights == "none":
         return None
+    clips = len(training)
     counts = training.targets.sum(0).clamp_min(1)
     if training.multilabel:
-        return (len(training) - counts) / counts
-    return len(training) / (len(training.labels) * counts)
+        negatives = clips - counts
+        return negatives / counts
+    classes = len(training.labels)
+    return clips / (classes * counts)
 
 
 def loss_function(recipe: Recipe, training: Examples, device: torch.device) -> Loss:
@@ -89,11 +100,20 @@ def loss_function(recipe: Recipe, training: Examples, device: torch.device) -> L
         weight = weight.to(device)
 
     def binary(logits: Tensor, targets: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=weight)
+        return F.binary_cross_entropy_with_logits(
+            logits,
+            targets,
+            pos_weight=weight,
+        )
 
     def categorical(logits: Tensor, targets: Tensor) -> Tensor:
         classes = targets.argmax(1)
-        return F.cross_entropy(logits, classes, weight, label_smoothing=recipe.label_smoothing)
+        return F.cross_entropy(
+            logits,
+            classes,
+            weight,
+            label_smoothing=recipe.label_smoothing,
+        )
 
     return binary if training.multilabel else categorical
 
@@ -103,16 +123,21 @@ def per_part(logits: Tensor | Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
 
     Where a network returns padded parts, each part inherits its clip's targets.
     """
-    if isinstance(logits, Padded):
-        parts = logits.values[logits.mask]
-        return parts.float(), targets.repeat_interleave(logits.lengths, 0)
-    return logits.float(), targets
+    if not isinstance(logits, Padded):
+        return logits.float(), targets
+    parts = logits.values[logits.mask]
+    repeated = targets.repeat_interleave(logits.lengths, 0)
+    return parts.float(), repeated
 
 
 def log_loss(predictions: Predictions) -> float:
     """Mean cross-entropy of the predictions, in nats."""
     truth = torch.from_numpy(predictions.truth)
-    probabilities = torch.from_numpy(predictions.probabilities).clamp(SMALLEST_PROBABILITY, 1.0)
+    probabilities = torch.from_numpy(predictions.probabilities)
+    probabilities = probabilities.clamp(SMALLEST_PROBABILITY, 1.0)
     if predictions.multilabel:
-        return F.binary_cross_entropy(probabilities, truth.double()).item()
-    return -probabilities[truth].log().mean().item()
+        loss = F.binary_cross_entropy(probabilities, truth.double())
+        return loss.item()
+    of_true_class = probabilities[truth]
+    mean = of_true_class.log().mean()
+    return -mean.item()

@@ -19,7 +19,8 @@ def predict(
     network: nn.Module, examples: Examples, device: torch.device, batch_size: int
 ) -> Predictions:
     """The network's probabilities for every clip and its truth, in the order of `examples`."""
-    return as_predictions(examples, probabilities(network, examples, device, batch_size))
+    values = probabilities(network, examples, device, batch_size)
+    return as_predictions(examples, values)
 
 
 def as_predictions(examples: Examples, values: Tensor) -> Predictions:
@@ -75,7 +76,8 @@ def halve_batch(batch_size: int, error: RuntimeError) -> int:
 def _in_batches(
     network: nn.Module, examples: Examples, device: torch.device, batch_size: int
 ) -> Tensor:
-    values = torch.zeros(len(examples), len(examples.labels), dtype=torch.float64)
+    shape = (len(examples), len(examples.labels))
+    values = torch.zeros(shape, dtype=torch.float64)
     order = in_order_of_length(examples.lengths, batch_size)
     for batch in load_batches(examples, order, device):
         logits = network(batch.inputs).double()
@@ -88,8 +90,9 @@ def _check_finite(values: Tensor, examples: Examples) -> None:
     finite = values.isfinite().all(1).tolist()
     if all(finite):
         return
+
     rows = zip(examples.clips, finite, strict=True)
-    names = ", ".join(clip.id for clip, is_finite in rows if not is_finite)
-    raise TrainingError(
-        f"the network's output is not finite for clips {names[:NAMES_LIMIT]}: {DIVERGED_ADVICE}"
-    )
+    failed = [clip.id for clip, is_finite in rows if not is_finite]
+    names = ", ".join(failed)
+    shown = names[:NAMES_LIMIT]
+    raise TrainingError(f"the network's output is not finite for clips {shown}: {DIVERGED_ADVICE}")
