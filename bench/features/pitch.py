@@ -92,8 +92,8 @@ class Pitch(Feature):
         """F0 in Hz in the unit of column 0."""
         if not self.log:
             return f0
-        ratio = f0 / self.low
-        return np.log2(ratio)
+        octaves: NDArray[np.floating] = np.log2(f0 / self.low)
+        return octaves
 
     def contour(self, samples: "Waveform") -> Contour:
         """F0 in Hz, limited to `low` and `high`, and voicing, per frame. F0 is meaningless in
