@@ -5,7 +5,7 @@ Twelve synthetic speakers (six low voices, six high) read eight sentences of thr
 syllables, each syllable with a lexical tone, in four emotions: 384 clips, 6 minutes. The four
 readings of a sentence by a speaker differ in the cues of the emotion (and in the noise), in nothing
 else. Directions of the cues: Juslin and Laukka, Psychological Bulletin 129, 2003; their sizes are
-ours. docs/demo.md says what a score on each variant proves.
+ours. docs/demo-corpus.md says what a score on each variant proves.
 """
 
 import tempfile
@@ -89,7 +89,7 @@ class Demo(Task):
     # a tonal language, so that the checkpoints of one are chosen; the syllables mean nothing
     languages = ("vi",)
     licence = "MIT"
-    citation = "ser-bench, docs/demo.md: synthetic, no human voice in it"
+    citation = "ser-bench, docs/demo-corpus.md: synthetic, no human voice in it"
     obtain = "it is generated on first use, in seconds"
     expected = Expected(clips=384, speakers=12, labels=dict.fromkeys(LABELS, 96))
     variants: ClassVar[Mapping[str, str]] = {
