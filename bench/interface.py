@@ -283,12 +283,12 @@ def predict(
 
 def backbones() -> "Plugins":
     """The backbones that are available, with their provenance."""
-    return Plugins(tuple(catalogue.backbones()))
+    return Plugins(tuple(catalogue.backbones()), ("summary", "reads", "error"))
 
 
 def tasks() -> "Plugins":
     """The tasks that are available, with their provenance."""
-    return Plugins(tuple(catalogue.tasks()))
+    return Plugins(tuple(catalogue.tasks()), ("title", "labels", "languages", "error"))
 
 
 def _settings(

@@ -215,6 +215,7 @@ class Plugins(Result, Sequence[str]):
     """The backbones or tasks that are available: a sequence of their names."""
 
     records: tuple[Mapping[str, Any], ...]  # of `bench.catalogue`
+    shown: tuple[str, ...]  # the columns that are shown; `frame` has all of them
 
     def __len__(self) -> int:
         return len(self.records)
@@ -228,10 +229,14 @@ class Plugins(Result, Sequence[str]):
         return _frame(self.records).set_index("name")
 
     def text(self) -> str:
-        return self.frame.to_string()
+        return self._shown().to_string(justify="left")
 
     def _repr_html_(self) -> str:
-        return self.frame.to_html()
+        return self._shown().to_html(justify="left")
+
+    def _shown(self) -> "Frame":
+        frame = self.frame
+        return frame[[name for name in self.shown if name in frame]].fillna("")
 
 
 def _frame(records: Iterable[Mapping[str, Any]]) -> "Frame":
