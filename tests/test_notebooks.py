@@ -9,10 +9,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from tests.helpers import ROOT
+from tests.helpers import PATIENCE, ROOT
 
 NOTEBOOKS = sorted((ROOT / "docs").glob("*.ipynb"))
-SECONDS = 300  # for one cell, on a machine that does other things, too
+
 
 Execute = Callable[[NotebookNode], list[str]]
 
@@ -26,7 +26,7 @@ def execute(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> E
 
     def run(notebook: NotebookNode) -> list[str]:
         resources = {"metadata": {"path": str(tmp_path)}}
-        NotebookClient(notebook, timeout=SECONDS, resources=resources).execute()
+        NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
         return [shown(cell) for cell in notebook.cells if cell.cell_type == "code"]
 
     return run
