@@ -95,7 +95,13 @@ def step(title: str, total: float, unit: str, done: float = 0.0) -> Iterator[Ste
 
     done: what an earlier, interrupted command has done of it.
     """
-    current = Step(title, total, unit, _display.redraw, done)
+    current = Step(
+        title,
+        total,
+        unit,
+        changed=_display.redraw,
+        done=done,
+    )
     shown_step = _listed(current) if total else nullcontext()
     with shown_step:
         yield current

@@ -1,4 +1,4 @@
-"""The ways in which progress is shown: on a terminal, in a file or a notebook, as a log, not at all."""
+"""The ways in which progress is shown: on a terminal, in a file, as a log, or not at all."""
 
 import sys
 import time
@@ -52,7 +52,9 @@ class Silent(Screen):
         self._stack = ExitStack()
 
     def open(self) -> None:
-        self._stack.enter_context(redirect_stdout(StringIO()))
+        dropped = StringIO()
+        redirection = redirect_stdout(dropped)
+        self._stack.enter_context(redirection)
 
     def say(self, text: str) -> None:
         if isinstance(text, Problem):
@@ -73,7 +75,8 @@ class Lines(Screen):
         self._last = -LINE_SECONDS
 
     def open(self) -> None:
-        self._stack.enter_context(redirect_stdout(sys.stderr))
+        redirection = redirect_stdout(sys.stderr)
+        self._stack.enter_context(redirection)
 
     def update(self, status: Status) -> None:
         step = status.step
@@ -92,7 +95,8 @@ class Log(Lines):
     """Plain lines, and one for every step that ends."""
 
     def finished(self, step: Step) -> None:
-        self.say(f"{step.title}: {step.count} in {step.seconds:.1f} s")
+        seconds = f"{step.seconds:.1f} s"
+        self.say(f"{step.title}: {step.count} in {seconds}")
 
 
 class Terminal(Screen):
@@ -121,7 +125,11 @@ class Terminal(Screen):
         self._console.show_cursor(True)  # a killed process could not show it again
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(
+            text,
+            markup=False,
+            soft_wrap=True,
+        )
 
     def update(self, status: Status) -> None:
         self._status = status
@@ -142,25 +150,34 @@ class Terminal(Screen):
         from rich.console import Group
         from rich.text import Text
 
-        headline = Text(self._status.headline, no_wrap=True, overflow="ellipsis")
+        headline = Text(
+            self._status.headline,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
         lines = [headline, self._under_way()]
-        return Group(*[line for line in lines if line.plain])
+        filled = [line for line in lines if line.plain]
+        return Group(*filled)
 
     def _under_way(self) -> "Text":
         """Such as `hubert on ravdess, fold 2, seed 0 ━━━━━━━━ 27 % · loss 0.512`."""
         from rich.text import Text
 
         line = Text(no_wrap=True, overflow="ellipsis")
-        step = self._status.step
         line.append(self._status.subject)
+        step = self._status.step
         if step is None:
             return line
+
+        if line.plain:
+            line.append(" ")
         filled = round(step.share * BAR_COLUMNS)
-        line.append(" " if line.plain else "")
+        empty = BAR_COLUMNS - filled
         line.append("━" * filled, style="green")
-        line.append("━" * (BAR_COLUMNS - filled), style="bright_black")
+        line.append("━" * empty, style="bright_black")
         line.append(f" {step.share:.0%}")
-        line.append(f"{SEPARATOR}{step.note}" if step.note else "")
+        if step.note:
+            line.append(f"{SEPARATOR}{step.note}")
         return line
 
 
@@ -177,4 +194,6 @@ def _is_terminal(stream: Any) -> bool:
     """Whether lines can be redrawn there."""
     import os
 
-    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+    if not stream.isatty():
+        return False
+    return os.environ.get("TERM") != "dumb"

@@ -35,12 +35,18 @@ class Step:
     @property
     def share(self) -> float:
         """The part that is done, from 0 to 1."""
-        return min(1.0, self.done / self.total) if self.total else 1.0
+        if not self.total:
+            return 1.0
+        share = self.done / self.total
+        return min(1.0, share)
 
     @property
     def count(self) -> str:
         """Such as `237/885 clips`."""
-        return f"{int(self.done + 1e-6)}/{int(self.total)} {self.unit}"
+        # fractions may add up to slightly less than a whole number
+        done = int(self.done + 1e-6)
+        total = int(self.total)
+        return f"{done}/{total} {self.unit}"
 
     @property
     def seconds(self) -> float:
@@ -50,11 +56,12 @@ class Step:
     @property
     def seconds_left(self) -> float | None:
         """The remaining time at the rate so far; None: not known yet."""
+        seconds = self.seconds
         done_here = self.done - self.done_before
-        if done_here <= 0 or self.seconds < SETTLING_SECONDS:
+        if done_here <= 0 or seconds < SETTLING_SECONDS:
             return None
         left = max(0.0, self.total - self.done)
-        return self.seconds * left / done_here
+        return seconds * left / done_here
 
 
 @dataclass
@@ -70,36 +77,47 @@ class Status:
     @property
     def step(self) -> Step | None:
         """The innermost step under way."""
-        return self.steps[-1] if self.steps else None
+        if not self.steps:
+            return None
+        return self.steps[-1]
 
     @property
     def headline(self) -> str:
         """Such as `pairing 3 of 16 · feature log-mel · 237/885 clips · about 4 min left`."""
         parts = [self.position]
-        if self.step:
-            parts += [self.step.title, self.step.count]
+        step = self.step
+        if step:
+            parts += [step.title, step.count]
         parts.append(self.time_left)
-        return SEPARATOR.join(part for part in parts if part)
+        filled = [part for part in parts if part]
+        return SEPARATOR.join(filled)
 
     @property
     def time_left(self) -> str:
         """The remaining time of all runs; a lower bound until one of them has shown how long it
         takes.
         """
-        of_step = self.step.seconds_left if self.step else None
+        step = self.step
+        of_step = step.seconds_left if step else None
         if of_step is None:
             return ""
-        if self.run_seconds:
-            later_runs = max(0, self.runs_left - 1)
-            return f"about {duration(of_step + later_runs * fmean(self.run_seconds))} left"
-        bound = "at least" if self.runs_left > 1 else "about"
-        return f"{bound} {duration(of_step)} left"
+        if not self.run_seconds:
+            bound = "at least" if self.runs_left > 1 else "about"
+            return f"{bound} {duration(of_step)} left"
+
+        later_runs = max(0, self.runs_left - 1)
+        of_later_runs = later_runs * fmean(self.run_seconds)
+        left = duration(of_step + of_later_runs)
+        return f"about {left} left"
 
 
 def duration(seconds: float) -> str:
     """A rounded time: `40 s`, `4 min`, `2.5 h`."""
     if seconds < 1.5 * MINUTE:
-        return f"{max(10, round(seconds, -1)):.0f} s"
+        tens = max(10, round(seconds, -1))
+        return f"{tens:.0f} s"
     if seconds < 1.5 * HOUR:
-        return f"{seconds / MINUTE:.0f} min"
-    return f"{seconds / HOUR:.1f} h"
+        minutes = seconds / MINUTE
+        return f"{minutes:.0f} min"
+    hours = seconds / HOUR
+    return f"{hours:.1f} h"

@@ -31,13 +31,29 @@ def confusion_figure(predictions: Predictions, path: Path) -> None:
     counts = confusion(predictions)
     clips_per_class = counts.sum(1, keepdims=True)
     shares = counts / clips_per_class.clip(1)
+
     side = max(3.6, 1.8 + 0.5 * len(counts))  # inches
-    size = (side + 0.9, side)
-    figure = Figure(figsize=size, dpi=100, layout="compressed")
+    width = side + 0.9
+    figure = Figure(
+        figsize=(width, side),
+        dpi=100,
+        layout="compressed",
+    )
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class")
-    _name_axes(axes, [_shortened(label) for label in predictions.labels])
+    image = axes.imshow(
+        shares,
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+    )
+    figure.colorbar(
+        image,
+        ax=axes,
+        label="share of the true class",
+    )
+
+    names = [_shortened(label) for label in predictions.labels]
+    _name_axes(axes, names)
     if len(counts) <= MAX_COUNTED:
         _write_counts(axes, counts, shares)
     figure.savefig(path, format="png")
@@ -46,7 +62,12 @@ def confusion_figure(predictions: Predictions, path: Path) -> None:
 def _name_axes(axes: "Axes", names: list[str]) -> None:
     places = range(len(names))
     axes.set_xticks(
-        places, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False
+        places,
+        names,
+        rotation=45,
+        ha="right",
+        rotation_mode="anchor",
+        parse_math=False,
     )
     axes.set_yticks(places, names, parse_math=False)
     axes.set_xlabel("predicted class")
@@ -69,4 +90,5 @@ def _write_counts(axes: "Axes", counts: Counts, shares: Scores) -> None:
 def _shortened(name: str) -> str:
     if len(name) <= MAX_NAME:
         return name
-    return name[: MAX_NAME - 1] + "…"
+    kept = MAX_NAME - 1
+    return name[:kept] + "…"

@@ -46,16 +46,19 @@ def ua_difference_interval(
     Raises:
         ValueError: The two sides do not hold predictions of the same clips.
     """
-    if not one or not other or not _same_clips(one[0], other[0]):
+    has_both = bool(one and other)
+    if not has_both or not _same_clips(one[0], other[0]):
         raise ValueError("a difference needs predictions of the same clips on both sides")
     drawn_one = _drawn_ua(one, draws, seed)
     drawn_other = _drawn_ua(other, draws, seed)
-    return _interval(drawn_one - drawn_other)
+    difference = drawn_one - drawn_other
+    return _interval(difference)
 
 
 def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(drawn, [tail, (1 + LEVEL) / 2])
+    lowest = (1 - LEVEL) / 2
+    highest = (1 + LEVEL) / 2
+    low, high = np.quantile(drawn, [lowest, highest])
     return float(low), float(high)
 
 
@@ -69,11 +72,15 @@ def _drawn_ua(
     _check_clips(predictions_by_seed)
     first = predictions_by_seed[0]
     units = _units(first)
-    counts = np.stack([_counts_by_unit(p, units) for p in predictions_by_seed], axis=1)
+    strata = _strata(first, units)
+    by_seed = [_counts_by_unit(predictions, units) for predictions in predictions_by_seed]
+    counts = np.stack(by_seed, axis=1)
+
     drawn: list[NDArray[np.float64]] = []
-    for times in _draw(_strata(first, units), draws, seed):
-        by_seed = ua(_counts_of_draws(times, counts))
-        drawn.append(by_seed.mean(-1))
+    for times in _draw(strata, draws, seed):
+        drawn_counts = _counts_of_draws(times, counts)
+        scores = ua(drawn_counts)
+        drawn.append(scores.mean(-1))
     return np.concatenate(drawn)
 
 
@@ -81,14 +88,17 @@ def _check_clips(predictions_by_seed: Sequence[Predictions]) -> None:
     if not predictions_by_seed or not predictions_by_seed[0].clips:
         raise ValueError("there are no predictions to draw from")
     first = predictions_by_seed[0]
-    if not all(_same_clips(first, other) for other in predictions_by_seed):
-        raise ValueError(
-            "an interval over seeds needs predictions of the same clips from every seed"
-        )
+    for other in predictions_by_seed:
+        if not _same_clips(first, other):
+            raise ValueError(
+                "an interval over seeds needs predictions of the same clips from every seed"
+            )
 
 
 def _same_clips(one: Predictions, other: Predictions) -> bool:
-    return sorted(one.clips) == sorted(other.clips)
+    clips = sorted(one.clips)
+    other_clips = sorted(other.clips)
+    return clips == other_clips
 
 
 def _units(predictions: Predictions) -> dict[str, int]:
@@ -101,31 +111,47 @@ def _units(predictions: Predictions) -> dict[str, int]:
     by_speaker = len(speakers) >= MIN_SPEAKERS
     unit_of: dict[str, tuple[str, str]] = {}
     for clip, speaker in zip(predictions.clips, predictions.speakers, strict=True):
-        has_speaker = by_speaker and speaker is not None
-        unit_of[clip] = ("speaker", str(speaker)) if has_speaker else ("clip", clip)
-    ordered = sorted(set(unit_of.values()))
-    numbers = {unit: number for number, unit in enumerate(ordered)}
+        unit_of[clip] = ("clip", clip)
+        if by_speaker and speaker is not None:
+            unit_of[clip] = ("speaker", speaker)
+
+    distinct = set(unit_of.values())
+    numbers: dict[tuple[str, str], int] = {}
+    for number, unit in enumerate(sorted(distinct)):
+        numbers[unit] = number
     return {clip: numbers[unit] for clip, unit in unit_of.items()}
 
 
 def _strata(predictions: Predictions, units: dict[str, int]) -> list[NDArray[np.intp]]:
     """The units that replace each other: all speakers, or the clips of one true class."""
-    units_are_clips = len(set(units.values())) == len(units)
+    distinct = set(units.values())
+    units_are_clips = len(distinct) == len(units)
     strata: dict[bytes, set[int]] = {}
     for clip, truth in zip(predictions.clips, predictions.truth, strict=True):
         stratum = truth.tobytes() if units_are_clips else b""
         members = strata.setdefault(stratum, set())
         members.add(units[clip])
-    return [np.array(sorted(strata[stratum])) for stratum in sorted(strata)]
+
+    arrays: list[NDArray[np.intp]] = []
+    for stratum in sorted(strata):
+        members = strata[stratum]
+        arrays.append(np.array(sorted(members)))
+    return arrays
 
 
 def _counts_by_unit(predictions: Predictions, units: dict[str, int]) -> Counts:
     """(units, 3, classes): hits, false alarms and misses of each unit's clips."""
     truth = predictions.truth
     decided = decisions(predictions)
-    of_clips = np.stack([truth & decided, ~truth & decided, truth & ~decided], axis=1)
-    size = max(units.values()) + 1
-    counts = np.zeros((size, *of_clips.shape[1:]), dtype=np.int64)
+    hits = truth & decided
+    false_alarms = ~truth & decided
+    misses = truth & ~decided
+    of_clips = np.stack([hits, false_alarms, misses], axis=1)
+
+    last_unit = max(units.values())
+    classes = len(predictions.labels)
+    shape = (last_unit + 1, 3, classes)
+    counts = np.zeros(shape, dtype=np.int64)
     rows = [units[clip] for clip in predictions.clips]
     np.add.at(counts, rows, of_clips)
     return counts
@@ -140,17 +166,23 @@ def _draw(strata: list[NDArray[np.intp]], draws: int, seed: int) -> Iterator[NDA
     units = sum(len(members) for members in strata)
     for start in range(0, draws, CHUNK):
         size = min(CHUNK, draws - start)
-        times = np.zeros((size, units), dtype=np.int64)
+        shape = (size, units)
+        times = np.zeros(shape, dtype=np.int64)
         for members in strata:
             count = len(members)
             equal = np.full(count, 1 / count)
-            times[:, members] = generator.multinomial(count, equal, size)
+            drawn = generator.multinomial(count, equal, size)
+            times[:, members] = drawn
         yield times
 
 
 def _counts_of_draws(times: NDArray[np.int64], counts: Counts) -> Counts:
     """(draws, units) x (units, seeds, 3, classes) -> (draws, seeds, 3, classes)."""
     # a matrix product of floats is fast, and exact for whole numbers of this size
-    flat = times.astype(np.float64) @ counts.reshape(len(counts), -1)
-    whole = np.rint(flat).astype(np.int64)
-    return whole.reshape(-1, *counts.shape[1:])
+    exact = times.astype(np.float64)
+    by_unit = counts.reshape(len(counts), -1)
+    products = exact @ by_unit
+    whole = np.rint(products).astype(np.int64)
+
+    shape = counts.shape[1:]
+    return whole.reshape(-1, *shape)

@@ -65,13 +65,15 @@ class Predictions:
             "speaker": pa.array(self.speakers, pa.string()),
             "truth": [self._joined(row) for row in self.truth],
         }
-        for column, label in enumerate(self.labels):
-            content[label] = self.probabilities[:, column]
-        if self.thresholds is not None:
-            for column, label in enumerate(self.labels):
-                content[THRESHOLD + label] = self.thresholds[:, column]
-        metadata = json.dumps({"labels": self.labels, "multilabel": self.multilabel})
-        table = pa.table(content).replace_schema_metadata({METADATA: metadata})
+        content.update(self._class_columns())
+
+        metadata = {
+            "labels": self.labels,
+            "multilabel": self.multilabel,
+        }
+        serialised = json.dumps(metadata)
+        table = pa.table(content)
+        table = table.replace_schema_metadata({METADATA: serialised})
         pq.write_table(table, path)
 
     @classmethod
@@ -86,39 +88,55 @@ class Predictions:
         table = pq.read_table(path)
         metadata = _metadata(table, path)
         labels = tuple(metadata["labels"])
-        thresholds = [THRESHOLD + label for label in labels]
-        has_thresholds = thresholds[0] in table.column_names
+        clips = table["clip"].to_pylist()
+        speakers = table["speaker"].to_pylist()
+
+        thresholds = None
+        columns = [THRESHOLD + label for label in labels]
+        if columns[0] in table.column_names:
+            thresholds = _matrix(table, columns)
         return cls(
             labels=labels,
-            clips=tuple(table["clip"].to_pylist()),
-            speakers=tuple(table["speaker"].to_pylist()),
+            clips=tuple(clips),
+            speakers=tuple(speakers),
             truth=_truth(table, labels),
             probabilities=_matrix(table, labels),
             multilabel=metadata["multilabel"],
-            thresholds=_matrix(table, thresholds) if has_thresholds else None,
+            thresholds=thresholds,
         )
 
     def _joined(self, truth: "NDArray[np.bool_]") -> str:
         holds = zip(self.labels, truth, strict=True)
-        return SEPARATOR.join(label for label, is_true in holds if is_true)
+        true_labels = [label for label, is_true in holds if is_true]
+        return SEPARATOR.join(true_labels)
+
+    def _class_columns(self) -> "dict[str, NDArray[np.float64]]":
+        """The probabilities of each class, and then its thresholds, by the name of their column."""
+        columns: dict[str, NDArray[np.float64]] = {}
+        for number, label in enumerate(self.labels):
+            columns[label] = self.probabilities[:, number]
+        if self.thresholds is None:
+            return columns
+        for number, label in enumerate(self.labels):
+            columns[THRESHOLD + label] = self.thresholds[:, number]
+        return columns
 
     def _check_labels(self) -> None:
         reserved = [label for label in self.labels if _is_reserved(label)]
-        if reserved:
-            names = ", ".join(reserved)
-            raise ValueError(f"labels that cannot be columns of a prediction table: {names}")
+        if not reserved:
+            return
+        names = ", ".join(reserved)
+        raise ValueError(f"labels that cannot be columns of a prediction table: {names}")
 
     def _check_shapes(self) -> None:
         clips = len(self.clips)
-        shape = (clips, len(self.labels))
-        if (
-            len(self.speakers) == clips
-            and self.truth.shape == shape
-            and self.probabilities.shape == shape
-        ):
+        labels = len(self.labels)
+        shape = (clips, labels)
+        shapes_match = self.truth.shape == shape and self.probabilities.shape == shape
+        if len(self.speakers) == clips and shapes_match:
             return
         raise ValueError(
-            f"{clips} clips and {len(self.labels)} labels, but {len(self.speakers)} speakers, "
+            f"{clips} clips and {labels} labels, but {len(self.speakers)} speakers, "
             f"truth of shape {self.truth.shape} "
             f"and probabilities of shape {self.probabilities.shape}"
         )
@@ -126,9 +144,10 @@ class Predictions:
     def _check_thresholds(self) -> None:
         if self.thresholds is None:
             return
-        shape = self.truth.shape
-        if self.thresholds.shape != shape:
-            raise ValueError(f"thresholds of shape {self.thresholds.shape} instead of {shape}")
+        shape = self.thresholds.shape
+        expected = self.truth.shape
+        if shape != expected:
+            raise ValueError(f"thresholds of shape {shape} instead of {expected}")
         if not self.multilabel:
             raise ValueError("thresholds of a task with one label per clip")
 
@@ -141,23 +160,34 @@ class Predictions:
         self._check_rows(valid, "a probability is not a number within [0, 1]")
 
     def _check_single_label(self) -> None:
-        deviation = abs(self.probabilities.sum(1) - 1)
-        self._check_rows(deviation <= SUM_TOLERANCE, "the probabilities do not sum to 1")
-        labels = self.truth.sum(1)
-        self._check_rows(labels == 1, "there is not exactly one true class")
+        sums = self.probabilities.sum(1)
+        deviation = abs(sums - 1)
+        is_close = deviation <= SUM_TOLERANCE
+        self._check_rows(is_close, "the probabilities do not sum to 1")
+
+        true_labels = self.truth.sum(1)
+        is_single = true_labels == 1
+        self._check_rows(is_single, "there is not exactly one true class")
 
     def _check_rows(self, valid: "NDArray[np.bool_]", fault: str) -> None:
-        if not valid.all():
-            row = int(valid.argmin())  # the first False
-            raise ValueError(f"clip {self.clips[row]}: {fault}")
+        if valid.all():
+            return
+        row = int(valid.argmin())  # the first False
+        clip = self.clips[row]
+        raise ValueError(f"clip {clip}: {fault}")
 
 
 def _is_reserved(label: str) -> bool:
-    return label in COLUMNS or SEPARATOR in label or label.startswith(THRESHOLD)
+    if label in COLUMNS:
+        return True
+    if label.startswith(THRESHOLD):
+        return True
+    return SEPARATOR in label
 
 
 def _metadata(table: Any, path: Path) -> dict[str, Any]:
-    content = (table.schema.metadata or {}).get(METADATA)
+    every_key = table.schema.metadata or {}
+    content = every_key.get(METADATA)
     if content is None:
         raise ValueError(
             f"{path} is not a table of predictions: its metadata does not name the labels"
@@ -172,12 +202,16 @@ def _truth(table: Any, labels: Sequence[str]) -> "NDArray[np.bool_]":
     rows: list[list[bool]] = []
     for joined in table["truth"].to_pylist():
         true_labels = set(joined.split(SEPARATOR))
-        rows.append([label in true_labels for label in labels])
-    return np.array(rows, dtype=bool).reshape(-1, len(labels))
+        row = [label in true_labels for label in labels]
+        rows.append(row)
+
+    truth = np.array(rows, dtype=bool)
+    return truth.reshape(-1, len(labels))
 
 
 def _matrix(table: Any, columns: Sequence[str]) -> "NDArray[np.float64]":
     import numpy as np
 
     arrays = [table[name].to_numpy() for name in columns]
-    return np.stack(arrays, axis=1).astype(np.float64)
+    matrix = np.stack(arrays, axis=1)
+    return matrix.astype(np.float64)

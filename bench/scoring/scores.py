@@ -68,6 +68,7 @@ def confusion(predictions: Predictions) -> Counts:
     _check_not_empty(predictions)
     if predictions.multilabel:
         raise ValueError("a multi-label task has no confusion matrix: use outcomes")
+
     classes = len(predictions.labels)
     true = predictions.truth.argmax(1)
     predicted = predictions.probabilities.argmax(1)
@@ -80,10 +81,15 @@ def outcomes(predictions: Predictions) -> Counts:
     """(3, classes): the hits, false alarms and misses of each class."""
     truth = predictions.truth
     decided = decisions(predictions)
-    hits = (truth & decided).sum(0)
-    false_alarms = (~truth & decided).sum(0)
-    misses = (truth & ~decided).sum(0)
-    return np.stack([hits, false_alarms, misses])
+    hits = truth & decided
+    false_alarms = ~truth & decided
+    misses = truth & ~decided
+    counts = [
+        hits.sum(0),
+        false_alarms.sum(0),
+        misses.sum(0),
+    ]
+    return np.stack(counts)
 
 
 def decisions(predictions: Predictions) -> NDArray[np.bool_]:
@@ -92,10 +98,15 @@ def decisions(predictions: Predictions) -> NDArray[np.bool_]:
     """
     probabilities = predictions.probabilities
     if predictions.multilabel:
-        own = predictions.thresholds
-        return probabilities >= (THRESHOLD if own is None else own)
-    one_hot = np.eye(probabilities.shape[1], dtype=bool)
-    chosen: NDArray[np.bool_] = one_hot[probabilities.argmax(1)]
+        thresholds = predictions.thresholds
+        if thresholds is None:
+            return probabilities >= THRESHOLD
+        return probabilities >= thresholds
+
+    classes = probabilities.shape[1]
+    one_hot = np.eye(classes, dtype=bool)
+    most_probable = probabilities.argmax(1)
+    chosen: NDArray[np.bool_] = one_hot[most_probable]
     return chosen
 
 
@@ -104,27 +115,33 @@ def accuracy(predictions: Predictions) -> float:
     (exact match).
     """
     _check_not_empty(predictions)
-    matches = decisions(predictions) == predictions.truth
-    return float(matches.all(1).mean())
+    decided = decisions(predictions)
+    matches = decided == predictions.truth
+    is_correct = matches.all(1)
+    return float(is_correct.mean())
 
 
 def ua(counts: Counts) -> Scores:
     """UA: sum of recalls / classes that occur in the truth."""
     occurs = _support(counts) > 0
-    return _ratio(recall(counts).sum(-1), occurs.sum(-1))
+    classes = occurs.sum(-1)
+    recalls = recall(counts)
+    return _ratio(recalls.sum(-1), classes)
 
 
 def recall(counts: Counts) -> Scores:
     """Hits / (hits + misses) of each class; 0 where the class does not occur."""
     hits = counts[..., 0, :]
-    return _ratio(hits, _support(counts))
+    support = _support(counts)
+    return _ratio(hits, support)
 
 
 def precision(counts: Counts) -> Scores:
     """Hits / (hits + false alarms) of each class; 0 where the class is never predicted."""
     hits = counts[..., 0, :]
     false_alarms = counts[..., 1, :]
-    return _ratio(hits, hits + false_alarms)
+    predicted = hits + false_alarms
+    return _ratio(hits, predicted)
 
 
 def f1(counts: Counts) -> Scores:
@@ -135,26 +152,31 @@ def f1(counts: Counts) -> Scores:
     false_alarms = counts[..., 1, :]
     misses = counts[..., 2, :]
     doubled = 2 * hits
-    return _ratio(doubled, doubled + false_alarms + misses)
+    with_errors = doubled + false_alarms + misses
+    return _ratio(doubled, with_errors)
 
 
 def f1_macro(counts: Counts) -> Scores:
     """Mean F1 of the classes that occur in truth or predictions."""
     occurs = counts.sum(-2) > 0
-    return _ratio(f1(counts).sum(-1), occurs.sum(-1))
+    classes = occurs.sum(-1)
+    per_class = f1(counts)
+    return _ratio(per_class.sum(-1), classes)
 
 
 def f1_weighted(counts: Counts) -> Scores:
     """Mean F1 of the classes, each weighted by its clips in the truth."""
     support = _support(counts)
-    weighted = f1(counts) * support
+    per_class = f1(counts)
+    weighted = per_class * support
     return _ratio(weighted.sum(-1), support.sum(-1))
 
 
 def f1_micro(counts: Counts) -> Scores:
     """F1 of all decisions about all classes together."""
     pooled = counts.sum(-1, keepdims=True)
-    return f1(pooled)[..., 0]
+    of_pooled = f1(pooled)
+    return of_pooled[..., 0]
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
@@ -171,12 +193,20 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
     first = parts[0]
     if any(_kind(part) != _kind(first) for part in parts):
         raise ValueError("predictions over different labels cannot be put together")
+
+    clips: list[str] = []
+    speakers: list[str | None] = []
+    for part in parts:
+        clips += part.clips
+        speakers += part.speakers
+    truth = [part.truth for part in parts]
+    probabilities = [part.probabilities for part in parts]
     whole = Predictions(
         labels=first.labels,
-        clips=tuple(clip for part in parts for clip in part.clips),
-        speakers=tuple(speaker for part in parts for speaker in part.speakers),
-        truth=np.concatenate([part.truth for part in parts]),
-        probabilities=np.concatenate([part.probabilities for part in parts]),
+        clips=tuple(clips),
+        speakers=tuple(speakers),
+        truth=np.concatenate(truth),
+        probabilities=np.concatenate(probabilities),
         multilabel=first.multilabel,
         thresholds=_joined_thresholds(parts),
     )
@@ -191,20 +221,30 @@ def _kind(predictions: Predictions) -> tuple[tuple[str, ...], bool]:
 def _joined_thresholds(parts: Sequence[Predictions]) -> Scores | None:
     if all(part.thresholds is None for part in parts):
         return None
+
     every: list[Scores] = []
     for part in parts:
-        default = np.full(part.truth.shape, THRESHOLD)
-        every.append(default if part.thresholds is None else part.thresholds)
+        thresholds = part.thresholds
+        if thresholds is None:
+            shape = part.truth.shape
+            thresholds = np.full(shape, THRESHOLD)
+        every.append(thresholds)
     return np.concatenate(every)
 
 
 def _check_agreement(predictions: Predictions) -> None:
     """Raise ValueError if a clip that occurs several times differs in speaker or truth."""
     known: dict[str, tuple[str | None, bytes]] = {}
-    rows = zip(predictions.clips, predictions.speakers, predictions.truth, strict=True)
+    rows = zip(
+        predictions.clips,
+        predictions.speakers,
+        predictions.truth,
+        strict=True,
+    )
     for clip, speaker, truth in rows:
         content = (speaker, truth.tobytes())
-        if known.setdefault(clip, content) != content:
+        first_content = known.setdefault(clip, content)
+        if content != first_content:
             raise ValueError(f"clip {clip} has another speaker or another truth in another part")
 
 
@@ -215,12 +255,19 @@ def _check_not_empty(predictions: Predictions) -> None:
 
 def _support(counts: Counts) -> Counts:
     """Clips of each class in the truth: hits and misses."""
-    return counts[..., 0, :] + counts[..., 2, :]
+    hits = counts[..., 0, :]
+    misses = counts[..., 2, :]
+    return hits + misses
 
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
     """part / whole, and 0 for 0 / 0."""
     result: Scores = np.zeros(np.shape(whole))
     is_positive = np.asarray(whole) > 0
-    ratio: Scores = np.divide(part, whole, out=result, where=is_positive)
+    ratio: Scores = np.divide(
+        part,
+        whole,
+        out=result,
+        where=is_positive,
+    )
     return ratio

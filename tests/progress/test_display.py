@@ -1,4 +1,4 @@
-"""What a command shows while it works: on a terminal, piped, quiet, as a log; and what libraries say."""
+"""What a command shows while it works, on every kind of screen, and what libraries say."""
 
 import logging
 import os
