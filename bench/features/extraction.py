@@ -119,12 +119,13 @@ def _missing(
     """One clip for each content that the cache lacks: identical audio is computed once."""
     owners: dict[str, str] = {}
     for clip in corpus.clips:
-        is_wanted = clips is None or clip.id in clips
-        if is_wanted:
-            content = corpus.content[clip.id]
-            owners.setdefault(content, clip.id)
+        if clips is not None and clip.id not in clips:
+            continue
+        content = corpus.content[clip.id]
+        owners.setdefault(content, clip.id)
 
-    lacking = cache.lacking(feature.fingerprint, owners, fetch=True)
+    fingerprint = feature.fingerprint
+    lacking = cache.lacking(fingerprint, owners, fetch=True)
     return [owners[content] for content in lacking]
 
 

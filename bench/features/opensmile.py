@@ -73,8 +73,10 @@ class Smile(Feature):
         unsupported = has_size and self.feature_set != "IS10"
         if not incomplete and not unsupported:
             return
-        frames = f"frames of {self.frame_ms} ms every {self.hop_ms} ms"
-        fault = f"{self.feature_set} with {frames}"
+
+        size = f"{self.frame_ms} ms"
+        step = f"{self.hop_ms} ms"
+        fault = f"{self.feature_set} with frames of {size} every {step}"
         advice = "frame_ms and hop_ms must be set together, and only for IS10"
         raise UsageError(f"{fault}: {advice}")
 
@@ -119,8 +121,8 @@ def _measure(smile: Any, samples: "Waveform") -> "Array":
     limited = limited.astype(np.float32)
 
     measured = smile(limited, SAMPLE_RATE)
-    values = measured[0]
-    return np.ascontiguousarray(values.T, dtype=np.float32)
+    frames = measured[0].T
+    return np.ascontiguousarray(frames, dtype=np.float32)
 
 
 @contextmanager

@@ -86,7 +86,8 @@ def _low_pass() -> Floats:
     angular_frequency = 2 * np.pi * CUTOFF
     phase = angular_frequency * seconds
     hann = 1 + np.cos(phase)
-    return np.asarray(ideal * hann / 2)
+    taps = ideal * hann / 2
+    return np.asarray(taps)
 
 
 def _correlations(low: Floats, frames: int) -> tuple[Floats, Floats]:
@@ -109,6 +110,7 @@ def _products(parts: Floats, lags: NDArray[np.int64], window: int) -> Floats:
         later = parts[:, lag:end]
         product = np.einsum("fw,fw->f", here, later)
         products.append(product)
+
     return np.stack(products, 1)
 
 
@@ -141,10 +143,11 @@ def _parts(low: Floats, frames: int, window: int, last: int) -> Floats:
 
 def _counted_lags() -> tuple[int, int]:
     """First and last lag, in samples at 4 kHz, that the interpolation between lags needs."""
-    shortest = RATE / HIGHEST
-    longest = RATE / LOWEST
     reach = WIDTH / 2
+    shortest = RATE / HIGHEST
     first = np.ceil(shortest - reach)
+
+    longest = RATE / LOWEST
     last = np.floor(longest + reach)
     return int(first), int(last)
 
@@ -162,9 +165,11 @@ def _lag_grid() -> tuple[Floats, Floats]:
 
 def _searched_lags() -> Floats:
     """Lags in seconds, each longer than the one before by the same factor."""
-    whole_range = np.log(HIGHEST / LOWEST)
+    lag_ratio = HIGHEST / LOWEST
+    whole_range = np.log(lag_ratio)
     step = np.log1p(FINENESS)
     steps = int(whole_range / step)
+
     exponents = np.arange(steps + 1)
     factors = (1 + FINENESS) ** exponents
     return np.asarray(factors / HIGHEST)
@@ -173,9 +178,13 @@ def _searched_lags() -> Floats:
 def _interpolation(distance: Floats) -> Floats:
     """A windowed sinc at distances in samples at 4 kHz."""
     phase = 2 * np.pi * distance / WIDTH
-    hann = (1 + np.cos(phase)) / 2
-    is_near = np.abs(distance) < WIDTH / 2
+    raised_cosine = 1 + np.cos(phase)
+    hann = raised_cosine / 2
+
+    reach = WIDTH / 2
+    is_near = np.abs(distance) < reach
     window = np.where(is_near, hann, 0.0)
+
     sinc = np.sinc(distance)
     return np.asarray(sinc * window)
 

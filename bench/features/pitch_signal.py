@@ -115,7 +115,8 @@ def shuffled(pitch: Pitch, samples: "Waveform") -> Contour:
     octaves = np.log2(f0 / pitch.low)
     known = octaves[voiced] if voiced.any() else octaves
     mean = known.mean()
-    deviation = max(float(known.std()), 1e-6)
+    deviation = float(known.std())
+    deviation = max(deviation, 1e-6)
 
     centred = octaves - mean
     spread = SPREAD * centred / deviation
@@ -142,6 +143,7 @@ def misplaced(values: "Array", count: int) -> "Array":
     frames = len(values)
     at = np.linspace(0, count, count)
     knots = np.linspace(0, frames, frames)
+
     signal = np.interp(at, knots, values)
     return signal.astype(np.float32)
 
@@ -165,6 +167,8 @@ def stretched(values: "Array", count: int) -> "Array":
     """Frame values over `count` samples, from the first sample to the last."""
     frames = len(values)
     knots = np.arange(frames)
-    at = np.linspace(0, frames - 1, count)
+    last = frames - 1
+    at = np.linspace(0, last, count)
+
     signal = np.interp(at, knots, values)
     return signal.astype(np.float32)

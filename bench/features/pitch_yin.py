@@ -103,7 +103,7 @@ def _normalised(frames: Floats, lags: int, floor: float) -> Floats:
     lag = np.arange(lags)
     count = np.maximum(lag, 1)
     normalised = difference / sum_so_far * count
-    normalised[:, 0] = 1.0
+    normalised[:, 0] = 1.0  # by definition
     return np.asarray(normalised)
 
 
@@ -133,8 +133,11 @@ def _difference(frames: Floats, lags: int) -> Floats:
 def _autocorrelation(frames: Floats, lags: int) -> Floats:
     longest = FRAME + lags - 1
     size = 1 << longest.bit_length()
+
     spectrum = np.fft.rfft(frames, size)
-    power = np.abs(spectrum) ** 2
+    magnitude = np.abs(spectrum)
+    power = magnitude**2
+
     products = np.fft.irfft(power, size)
     return np.asarray(products[:, :lags])
 
@@ -147,10 +150,13 @@ def _dips(normalised: Floats, shortest: int) -> tuple[Floats, Floats]:
     before = normalised[:, shortest - 1 : -2]
     here = normalised[:, shortest:-1]
     after = normalised[:, shortest + 1 :]
-    is_minimum = (here < before) & (here <= after)
+    falls = here < before
+    rises = here <= after
+    is_minimum = falls & rises
     shift, depth = _vertex(before, here, after)
 
-    counted = shortest + np.arange(here.shape[1])
+    offset = np.arange(here.shape[1])
+    counted = shortest + offset
     lag = np.asarray(counted + shift, float)
     octaves = np.log2(lag / shortest)
     cost = depth + OCTAVE * octaves

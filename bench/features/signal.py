@@ -184,8 +184,10 @@ class Statistics(Feature):
         values = flat.astype(np.float64)
         mean = values.mean(0)
         deviation = values.std(0)
+
         both = np.concatenate([mean, deviation])
-        return both.astype(np.float32)[None]
+        both = both.astype(np.float32)
+        return both[None]
 
 
 def normalised_waveform(samples: "Samples | NDArray[np.float64]") -> "Array":
@@ -195,7 +197,9 @@ def normalised_waveform(samples: "Samples | NDArray[np.float64]") -> "Array":
     """
     variance = samples.var()
     deviation = np.sqrt(variance + VARIANCE_FLOOR)
-    centred = samples - samples.mean()
+
+    mean = samples.mean()
+    centred = samples - mean
     return np.asarray(centred / deviation, dtype=np.float32)
 
 

@@ -16,9 +16,12 @@ def cheapest_path(local: Floats, transitions: Floats) -> NDArray[np.int64]:
     cheapest_from = np.zeros(local.shape, np.int64)
     total = local[0]
     for frame in range(1, frames):
+        # each route leads from a candidate of the frame before to one of this frame
         routes = transitions[frame] + total
         cheapest_from[frame] = routes.argmin(1)
-        total = routes.min(1) + local[frame]
+        cheapest = routes.min(1)
+        total = cheapest + local[frame]
+
     return _traced_back(cheapest_from, total)
 
 

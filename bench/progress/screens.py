@@ -65,9 +65,10 @@ class Silent(Screen):
 
 
 class Lines(Screen):
-    """Plain lines, few enough for a file: messages, and the status of long steps now and then.
+    """Plain lines, few enough for a file or a notebook.
 
-    What libraries print on standard output goes to standard error.
+    These are messages, and the status of long steps now and then. What libraries print on standard
+    output goes to standard error.
     """
 
     def __init__(self) -> None:

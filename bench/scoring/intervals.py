@@ -107,10 +107,17 @@ def _units(predictions: Predictions) -> dict[str, int]:
     The unit is the clip's speaker; the clip itself where the speaker is not known, or where too few
     speakers are.
     """
-    speakers = set(predictions.speakers) - {None}
+    speakers = set(predictions.speakers)
+    speakers.discard(None)
     by_speaker = len(speakers) >= MIN_SPEAKERS
+
     unit_of: dict[str, tuple[str, str]] = {}
-    for clip, speaker in zip(predictions.clips, predictions.speakers, strict=True):
+    rows = zip(
+        predictions.clips,
+        predictions.speakers,
+        strict=True,
+    )
+    for clip, speaker in rows:
         unit_of[clip] = ("clip", clip)
         if by_speaker and speaker is not None:
             unit_of[clip] = ("speaker", speaker)
@@ -126,16 +133,22 @@ def _strata(predictions: Predictions, units: dict[str, int]) -> list[NDArray[np.
     """The units that replace each other: all speakers, or the clips of one true class."""
     distinct = set(units.values())
     units_are_clips = len(distinct) == len(units)
+
     strata: dict[bytes, set[int]] = {}
-    for clip, truth in zip(predictions.clips, predictions.truth, strict=True):
+    rows = zip(
+        predictions.clips,
+        predictions.truth,
+        strict=True,
+    )
+    for clip, truth in rows:
         stratum = truth.tobytes() if units_are_clips else b""
         members = strata.setdefault(stratum, set())
         members.add(units[clip])
 
     arrays: list[NDArray[np.intp]] = []
     for stratum in sorted(strata):
-        members = strata[stratum]
-        arrays.append(np.array(sorted(members)))
+        in_order = sorted(strata[stratum])
+        arrays.append(np.array(in_order))
     return arrays
 
 
@@ -168,10 +181,12 @@ def _draw(strata: list[NDArray[np.intp]], draws: int, seed: int) -> Iterator[NDA
         size = min(CHUNK, draws - start)
         shape = (size, units)
         times = np.zeros(shape, dtype=np.int64)
+
         for members in strata:
             count = len(members)
-            equal = np.full(count, 1 / count)
-            drawn = generator.multinomial(count, equal, size)
+            share = 1 / count
+            equal_shares = np.full(count, share)
+            drawn = generator.multinomial(count, equal_shares, size)
             times[:, members] = drawn
         yield times
 

@@ -131,12 +131,15 @@ class Predictions:
     def _check_shapes(self) -> None:
         clips = len(self.clips)
         labels = len(self.labels)
+        speakers = len(self.speakers)
         shape = (clips, labels)
-        shapes_match = self.truth.shape == shape and self.probabilities.shape == shape
-        if len(self.speakers) == clips and shapes_match:
+        has_speakers = speakers == clips
+        has_truth = self.truth.shape == shape
+        has_probabilities = self.probabilities.shape == shape
+        if has_speakers and has_truth and has_probabilities:
             return
         raise ValueError(
-            f"{clips} clips and {labels} labels, but {len(self.speakers)} speakers, "
+            f"{clips} clips and {labels} labels, but {speakers} speakers, "
             f"truth of shape {self.truth.shape} "
             f"and probabilities of shape {self.probabilities.shape}"
         )

@@ -125,8 +125,10 @@ def ua(counts: Counts) -> Scores:
     """UA: sum of recalls / classes that occur in the truth."""
     occurs = _support(counts) > 0
     classes = occurs.sum(-1)
-    recalls = recall(counts)
-    return _ratio(recalls.sum(-1), classes)
+
+    per_class = recall(counts)
+    total = per_class.sum(-1)
+    return _ratio(total, classes)
 
 
 def recall(counts: Counts) -> Scores:
@@ -160,16 +162,21 @@ def f1_macro(counts: Counts) -> Scores:
     """Mean F1 of the classes that occur in truth or predictions."""
     occurs = counts.sum(-2) > 0
     classes = occurs.sum(-1)
+
     per_class = f1(counts)
-    return _ratio(per_class.sum(-1), classes)
+    total = per_class.sum(-1)
+    return _ratio(total, classes)
 
 
 def f1_weighted(counts: Counts) -> Scores:
     """Mean F1 of the classes, each weighted by its clips in the truth."""
     support = _support(counts)
+    clips = support.sum(-1)
+
     per_class = f1(counts)
     weighted = per_class * support
-    return _ratio(weighted.sum(-1), support.sum(-1))
+    total = weighted.sum(-1)
+    return _ratio(total, clips)
 
 
 def f1_micro(counts: Counts) -> Scores:

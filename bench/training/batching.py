@@ -128,13 +128,15 @@ class LengthBatches(Sampler[list[int]]):
         self.epoch = 0
 
     def __len__(self) -> int:
-        batches = math.ceil(len(self.lengths) / self.batch_size)
+        clips = len(self.lengths)
+        batches = math.ceil(clips / self.batch_size)
         used = self.share * batches
         return math.ceil(used)
 
     def __iter__(self) -> Iterator[list[int]]:
+        seed = self.seed * 1_000_003 + self.epoch
         generator = torch.Generator()
-        generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator.manual_seed(seed)
         order = _permutation(len(self.lengths), generator)
 
         batches: list[list[int]] = []

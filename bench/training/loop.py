@@ -216,8 +216,12 @@ class _Loop:
 
     def _not_finite(self, number: int, batch: Batch) -> str:
         clips = self.job.training.clips
-        indices = batch.indices.tolist()
-        names = ", ".join(clips[index].id for index in indices)
+        ids: list[str] = []
+        for index in batch.indices.tolist():
+            clip = clips[index]
+            ids.append(clip.id)
+        names = ", ".join(ids)
+
         epoch = self.state.epoch + 1
         where = f"epoch {epoch}, batch {number} (clips {names})"
         return f"the loss is not finite at {where}: {DIVERGED_ADVICE}"
@@ -260,7 +264,8 @@ def _fit_itself(job: TrainingJob) -> TrainingState:
 
 def _inputs_in_order(job: TrainingJob, part: Examples) -> Iterator[Inputs]:
     """The inputs of a part in batches, in the order of its clips."""
-    indices = list(range(len(part)))
+    clips = len(part)
+    indices = list(range(clips))
     order = in_groups(indices, job.batch_size)
     batches = load_batches(part, order, job.device)
     return (batch.inputs for batch in batches)

@@ -76,8 +76,10 @@ def halve_batch(batch_size: int, error: RuntimeError) -> int:
 def _in_batches(
     network: nn.Module, examples: Examples, device: torch.device, batch_size: int
 ) -> Tensor:
-    shape = (len(examples), len(examples.labels))
-    values = torch.zeros(shape, dtype=torch.float64)
+    clips = len(examples)
+    classes = len(examples.labels)
+    values = torch.zeros(clips, classes, dtype=torch.float64)
+
     order = in_order_of_length(examples.lengths, batch_size)
     for batch in load_batches(examples, order, device):
         logits = network(batch.inputs).double()
