@@ -58,6 +58,11 @@ class Comparison(Result):
     rows: tuple[Row, ...]
 
     @property
+    def ok(self) -> bool:
+        """Whether everything that was recorded can be read."""
+        return not any(row.lost for row in self.rows)
+
+    @property
     def frame(self) -> "Frame":
         """One line per row, with the columns of `bench table --format json`; scores from 0 to 1."""
         return _frame(record(row) for row in self.rows)

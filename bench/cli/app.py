@@ -128,11 +128,11 @@ def prepare(
 
 @app.command()
 @takes(only=("backbone", "task", *STORE))
-def table(given: dict[str, Any], format: Format = "text", output: Output = None) -> None:
+def table(given: dict[str, Any], format: Format = "text", output: Output = None) -> int:
     """Print comparison tables of what is recorded, with published figures beside it."""
     from bench.cli import commands
 
-    commands.table(given, format, output)
+    return commands.table(given, format, output)
 
 
 @app.command()

@@ -25,11 +25,13 @@ def tune(options: Mapping[str, Any], format: Formats) -> int:
     return _show(interface.tune(**options), format, options)
 
 
-def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> None:
-    """Print or write the comparison tables of what is recorded."""
+def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> int:
+    """Print or write the comparison tables of what is recorded; the exit code."""
     colour = output is None and sys.stdout.isatty()
     width = terminal.PIPED if output else None
-    write(interface.table(**options).text(format, colour, width), output)
+    tables = interface.table(**options)
+    write(tables.text(format, colour, width), output)
+    return 0 if tables.ok else 1
 
 
 def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: Path | None) -> int:

@@ -146,7 +146,8 @@ class _Grid:
         recorded: set[str] = set()
         if not self.fresh:
             task = worker.pairing.task.name
-            recorded = self.place.store.recorded(task, network=self.place.save_weights)
+            asked = {run.fingerprint for run in ready.runs}
+            recorded = self.place.store.recorded(task, self.place.save_weights, among=asked)
         waiting = [run for run in ready.runs if run.fingerprint not in recorded]
         self.outcome.already += len(ready.runs) - len(waiting)
         if not waiting:

@@ -110,7 +110,8 @@ def _planned(pairing: "Pairing", store: "Store", cache: "Cache") -> Planned:
         return replace(plan, state="skipped", reason=record.skipped)
     if ready is None:
         return replace(plan, state="cannot run", reason=pairing.failed)
-    recorded = store.recorded(record.task) & {run.fingerprint for run in ready.runs}
+    asked = {run.fingerprint for run in ready.runs}
+    recorded = store.recorded(record.task, among=asked)
     plan = replace(plan, runs=len(ready.runs), recorded=len(recorded))
     return replace(plan, state=_cost(pairing, ready, store, cache, plan.to_run))
 

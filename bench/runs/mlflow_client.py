@@ -26,6 +26,7 @@ from requests import HTTPError  # noqa: E402
 
 __all__ = [
     "Client",
+    "HTTPError",
     "Metric",
     "MlflowException",
     "Param",

@@ -1,14 +1,25 @@
 """MLflow's runs as the harness uses them: an experiment per task, parents by key, prefixed tags."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from bench.fingerprint import digest
 from bench.runs.mlflow_client import Client, Metric, MlflowException, Run, RunTag, ViewType
 
 PREFIX = "ser."  # of every tag that the harness reads back
 PARENT = "mlflow.parentRunId"  # the tag that makes a run the child of another
 FINISHED = "attributes.status = 'FINISHED'"
 PAGE = 1000  # runs, or metrics, of one request
+TEXT_LENGTH = 4000  # characters of a tag; MLflow cuts longer ones at 8,000 without a word
+FILE = "file:"  # begins a tag whose value did not fit: the rest is the name of its artifact
+PREDICTIONS = "predictions.parquet"  # the artifact of a run that everything is computed from
 NETWORK = "network"  # the artifact folder of a saved network
 SEARCH = "search.json"  # the artifact that sums up a search
 
@@ -20,6 +31,7 @@ class MlflowRuns:
         self.client = client
         self.artifacts = artifacts
         self._ids: dict[str, str] = {}  # task -> experiment
+        self._active: set[str] = set()  # runs that are known not to be deleted
 
     def experiment(self, task: str) -> str:
         """The id of the task's experiment, which is created if there is none."""
@@ -57,9 +69,62 @@ class MlflowRuns:
         oldest = min(self.search(experiment, query), key=age)
         return str(oldest.info.run_id)
 
+    def is_active(self, run: str) -> bool:
+        """Whether there is a run of this id, and it was not deleted."""
+        if run and run not in self._active:
+            try:
+                stage = self.client.get_run(run).info.lifecycle_stage
+            except MlflowException:
+                return False
+            if stage == "active":
+                self._active.add(run)
+        return run in self._active
+
     def tag(self, run: str, tags: Mapping[str, str]) -> None:
-        """Set tags, whose names get the prefix."""
-        self.client.log_batch(run, tags=[RunTag(PREFIX + k, v) for k, v in tags.items()])
+        """Set tags, whose names get the prefix. A text that is too long ends in `…`."""
+        texts = {PREFIX + name: shortened(text, TEXT_LENGTH) for name, text in tags.items()}
+        self.client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items()])
+
+    def as_tags(self, run: str, values: Mapping[str, Any]) -> dict[str, str]:
+        """Values as tags of a run, in JSON. One that does not fit into a tag becomes an artifact."""
+        tags = {}
+        for name, value in values.items():
+            text = json.dumps(value, ensure_ascii=False)
+            if len(text) > TEXT_LENGTH:
+                file = f"{name}-{digest(value)[:8]}.json"
+                self.client.log_text(run, text, file)
+                text = FILE + file
+            tags[name] = text
+        return tags
+
+    def value(self, run: Run, text: str) -> Any:
+        """The value of a tag of `as_tags`, from its text.
+
+        Raises:
+            ValueError: if it is no JSON.
+            Exception: of many kinds, if it was an artifact that is lost.
+        """
+        if not text.startswith(FILE):
+            return json.loads(text)
+        with self.artifact(run, text.removeprefix(FILE)) as path:
+            return json.loads(path.read_text("utf-8"))
+
+    @contextmanager
+    def artifact(self, run: Run, name: str) -> Iterator[Path]:
+        """An artifact of a run as a file: its own, or a copy that is deleted afterwards."""
+        folder = self.folder(run)
+        if folder:
+            yield folder / name
+            return
+        with TemporaryDirectory() as copies:
+            yield Path(self.client.download_artifacts(run.info.run_id, name, copies))
+
+    def folder(self, run: Run) -> Path | None:
+        """The folder of a run's artifacts, if the store is the results folder's own."""
+        address = str(run.info.artifact_uri)
+        if self.artifacts is None or not address.startswith(f"{self.artifacts}/"):
+            return None
+        return Path(url2pathname(urlsplit(address).path))
 
     def _find(self, task: str) -> str | None:
         experiment = self.client.get_experiment_by_name(task)
@@ -84,6 +149,11 @@ def tags_of(run: Run) -> dict[str, str]:
     """The tags that the harness has set, without their prefix."""
     tags = run.data.tags
     return {name.removeprefix(PREFIX): tags[name] for name in tags if name.startswith(PREFIX)}
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, or if it is too long its beginning and `…`."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def age(run: Run) -> tuple[int, str]:

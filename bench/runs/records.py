@@ -36,6 +36,7 @@ class RunRecord:
     network: Callable[[Path], Path] | None = (
         None  # copies the saved network into a folder; None where none was saved
     )
+    lost: bool = False  # whether it was recorded, and what was recorded cannot be read
 
 
 @dataclass(frozen=True)

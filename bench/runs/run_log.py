@@ -1,6 +1,5 @@
 """A run under way: its metrics while it trains, and everything else at once at its end."""
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,11 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.runs.mlflow_client import Metric, Run, StoreError, impatient
-from bench.runs.mlflow_runs import NETWORK, PAGE, MlflowRuns, metrics
+from bench.runs.mlflow_runs import NETWORK, PAGE, PREDICTIONS, MlflowRuns, metrics
 from bench.scoring.predictions import Predictions
 
 FLUSH_SECONDS = 2.0  # one request per epoch would cost more than a probe's epoch
-TAG_CHARACTERS = 4000  # of a reason; some stores refuse longer tags
 
 
 class RunLog:
@@ -48,7 +46,7 @@ class RunLog:
         network's folder.
         """
         self._measured({**scores, **numbers})
-        self.runs.tag(self.run, {"notes": json.dumps(list(notes), ensure_ascii=False)})
+        self.runs.tag(self.run, self.runs.as_tags(self.run, {"notes": list(notes)}))
         with tempfile.TemporaryDirectory() as folder:
             _write(predictions, Path(folder))
             if save:
@@ -68,7 +66,7 @@ class RunLog:
     def fail(self, reason: str, traceback: str = "") -> None:
         """End the run as failed; the next command tries it again."""
         self._flush()
-        self.runs.tag(self.run, {"reason": reason[:TAG_CHARACTERS]})
+        self.runs.tag(self.run, {"reason": reason})
         if traceback:
             self.runs.client.log_text(self.run, traceback, "traceback.txt")
         self.runs.client.set_terminated(self.run, "FAILED")
@@ -106,6 +104,6 @@ def _write(predictions: Predictions, folder: Path) -> None:
     """The artifacts of a run."""
     from bench.scoring.confusion import confusion_figure
 
-    predictions.to_parquet(folder / "predictions.parquet")
+    predictions.to_parquet(folder / PREDICTIONS)
     if not predictions.multilabel:
         confusion_figure(predictions, folder / "confusion.png")

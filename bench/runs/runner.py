@@ -2,7 +2,8 @@
 whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -14,7 +15,10 @@ from bench.runs.machine import code_version, hardware
 from bench.runs.mlflow_client import StoreError
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
+from bench.runs.record_reader import LostError
+from bench.runs.records import RunRecord
 from bench.runs.workplace import Material, Outcome, Place, Say, explain
+from bench.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from bench.runs.run_log import RunLog
@@ -32,10 +36,19 @@ def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) ->
     for worker in workers(pairings, place, say, outcome):
         task = worker.pairing.task.name
         if task not in known:
-            known[task] = set() if fresh else place.store.recorded(task, network=place.save_weights)
+            known[task] = set() if fresh else _recorded(task, pairings, place)
         where = f"pairing {numbers[worker.pairing.key]} of {len(pairings)}"
         worker.run_all(known[task], fresh, where)
     return outcome
+
+
+def _recorded(task: str, pairings: Iterable[Pairing], place: Place) -> set[str]:
+    """The runs of a task's pairings that need not be done."""
+    asked: set[str] = set()
+    for pairing in pairings:
+        if pairing.ready and pairing.task.name == task:
+            asked.update(run.fingerprint for run in pairing.ready.runs)
+    return place.store.recorded(task, place.save_weights, among=asked)
 
 
 def workers(
@@ -133,8 +146,8 @@ class Worker:
         from bench.scoring.scores import concatenate, scores
 
         store = self.place.store
-        read = {r.fingerprint: r.predictions for r in store.runs_of(self.parent) if r.predictions}
-        whole = [read[run.fingerprint]() for run in self.ready.runs if run.fingerprint in read]
+        read = _readable(store.runs_of(self.parent))
+        whole = [read[run.fingerprint] for run in self.ready.runs if run.fingerprint in read]
         totals = scores(concatenate(whole)) if whole else {}
         complete = len(whole) == len(self.ready.runs)
         store.close_pairing(self.parent, totals, failed=not complete)
@@ -172,6 +185,16 @@ class Worker:
             "code": code_version(),
             "hardware": hardware(self.place.device),
         }
+
+
+def _readable(runs: Iterable[RunRecord]) -> dict[str, Predictions]:
+    """The predictions of the runs by fingerprint, without those that are lost."""
+    readable = {}
+    for run in runs:
+        if run.predictions:
+            with suppress(LostError):
+                readable[run.fingerprint] = run.predictions()
+    return readable
 
 
 def _title(pairing: Pairing) -> str:

@@ -6,7 +6,7 @@ fold and seed. A child counts as recorded once its status is FINISHED, which is 
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,15 +22,17 @@ from bench.runs.mlflow_runs import (
     MlflowRuns,
     age,
     metrics,
+    shortened,
     tagged,
     tags_of,
 )
-from bench.runs.record_reader import RecordReader, record_tags
+from bench.runs.record_reader import RecordReader, record_values
 from bench.runs.records import PairingRecord, RunRecord
-from bench.runs.run_log import TAG_CHARACTERS, RunLog
+from bench.runs.run_log import RunLog
 from bench.runs.search_record import SearchRecord
 
-PARAMETER_CHARACTERS = 6000  # MLflow's limit of a parameter's value
+PARAMETER_LENGTH = 6000  # characters; MLflow's limit of a parameter's value
+PARAMETERS = "parameters.json"  # the artifact of a run with a longer parameter: all of them
 
 
 class Store:
@@ -65,20 +67,33 @@ class Store:
         """The URI as it may be shown."""
         return without_password(self.uri)
 
-    def recorded(self, task: str, network: bool = False) -> set[str]:
+    def recorded(
+        self, task: str, network: bool = False, among: Collection[str] | None = None
+    ) -> set[str]:
         """Fingerprints of the runs that are recorded whole.
 
-        With `network`, of those alone whose network was saved.
+        What is lost is not recorded: a run counts if its artifacts are there, its predictions can
+        be read, and its pairing was not deleted.
+
+        Args:
+            task: the task of the runs.
+            network: only those whose network was saved.
+            among: only these fingerprints, which spares looking after the others; None: all.
         """
-        query = _whole(network, kind="run")
-        found = self.runs.search(self.runs.experiment(task), query)
-        return {tags_of(run)["fingerprint"] for run in found}
+        recorded = set()
+        query = _finished(network, kind="run")
+        for run in self.runs.search(self.runs.experiment(task), query):
+            fingerprint = tags_of(run).get("fingerprint", "")
+            asked = among is None or fingerprint in among
+            if fingerprint and asked and self._counts(run, network):
+                recorded.add(fingerprint)
+        return recorded
 
     def has(self, task: str, fingerprint: str, network: bool = False) -> bool:
         """Whether this one run is among `recorded`."""
-        query = _whole(network, fingerprint=fingerprint)
+        query = _finished(network, kind="run", fingerprint=fingerprint)
         found = self.runs.search(self.runs.experiment(task), query)
-        return any(True for _ in found)
+        return any(self._counts(run, network) for run in found)
 
     def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
         """The id of a pairing's parent run, which is created if none has this key.
@@ -87,8 +102,9 @@ class Store:
         """
         label = " ".join([record.backbone, record.mode, record.protocol, record.scale])
         parent = self.runs.parent(record.task, "pairing", key, label)
-        state = {"failed": failed[:TAG_CHARACTERS], "updated": _now()}
-        self.runs.tag(parent, {**state, **record_tags(record)})
+        state = {"failed": failed, "updated": _now()}
+        own = self.runs.as_tags(parent, record_values(record))
+        self.runs.tag(parent, {**state, **own})
         return parent
 
     def close_pairing(self, parent: str, totals: Mapping[str, float], failed: bool) -> None:
@@ -119,8 +135,7 @@ class Store:
         run = child.info.run_id
         own = {"kind": kind, "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
         self.runs.tag(run, {**own, **tags})
-        texts = {name: str(value)[:PARAMETER_CHARACTERS] for name, value in parameters.items()}
-        self.client.log_batch(run, params=[Param(name, text) for name, text in texts.items()])
+        self._log_parameters(run, parameters)
         return RunLog(self.runs, run, earlier)
 
     def open_search(self, task: str, name: str, pairing: str, label: str) -> str:
@@ -145,10 +160,11 @@ class Store:
         query = tagged(kind="search", pairing=pairing)
         found = self.runs.search(self.runs.experiment(task), query)
         complete = [run for run in found if "complete" in tags_of(run)]
-        if not complete:
-            return None
-        newest = max(complete, key=lambda run: float(tags_of(run)["complete"]))
-        return self.reader.search(newest)
+        for run in sorted(complete, key=_completed, reverse=True):
+            record = self.reader.search(run)
+            if record:
+                return record
+        return None
 
     def searches(self, tasks: Sequence[str] | None = None) -> list[SearchRecord]:
         """All searches, complete or not, oldest first; of the given tasks, or of all."""
@@ -171,10 +187,23 @@ class Store:
         return [record for _, record in found]
 
     def runs_of(self, parent: str) -> list[RunRecord]:
-        """The ended runs of one parent."""
+        """The ended runs of one parent, oldest first."""
         experiment = self.client.get_run(parent).info.experiment_id
         found = self.runs.search(experiment, f"tags.`{PARENT}` = '{parent}'")
-        return [self.reader.run(run) for run in found if run.info.status != "RUNNING"]
+        ended = [run for run in found if run.info.status != "RUNNING"]
+        return [self.reader.run(run) for run in sorted(ended, key=age)]
+
+    def _counts(self, run: Run, network: bool) -> bool:
+        """Whether a finished run is in tables, and whole."""
+        parent = run.data.tags.get(PARENT, "")
+        return self.runs.is_active(parent) and self.reader.is_whole(run, network)
+
+    def _log_parameters(self, run: str, parameters: Mapping[str, object]) -> None:
+        texts = {name: str(value) for name, value in parameters.items()}
+        if any(len(text) > PARAMETER_LENGTH for text in texts.values()):
+            self.client.log_dict(run, texts, PARAMETERS)
+        params = [Param(name, shortened(text, PARAMETER_LENGTH)) for name, text in texts.items()]
+        self.client.log_batch(run, params=params)
 
 
 def _ready(path: Path, artifacts: str) -> None:
@@ -204,11 +233,19 @@ def _connect(uri: str) -> Client:
     return client
 
 
-def _whole(network: bool, **tags: str) -> str:
-    """A query for runs that are recorded whole; with `network`, for those with a saved one."""
+def _finished(network: bool, **tags: str) -> str:
+    """A query for runs that have finished; with `network`, for those with a saved one."""
     if network:
         tags["network"] = "saved"
     return f"{tagged(**tags)} and {FINISHED}"
+
+
+def _completed(search: Run) -> float:
+    """When a search was completed, in s since the epoch; 0 if that cannot be read."""
+    try:
+        return float(tags_of(search)["complete"])
+    except ValueError:
+        return 0.0
 
 
 def _now() -> str:

@@ -130,7 +130,7 @@ def _cited(task: str, figure: Published) -> Row:
 @dataclass(frozen=True)
 class _Newest:
     pairing: PairingRecord
-    later_failure: str = ""  # why a later attempt at it gave no result
+    later: PairingRecord | None = None  # a later attempt at it that gave no result
 
 
 def _newest(records: Iterable[PairingRecord]) -> list[_Newest]:
@@ -145,7 +145,7 @@ def _newest(records: Iterable[PairingRecord]) -> list[_Newest]:
         done_before = _done(old)
         done_now = _done(new)
         if done_before and not done_now:
-            newest[identity] = _Newest(old, _failure(new))
+            newest[identity] = _Newest(old, new)
         elif not done_now < done_before:
             newest[identity] = _Newest(new)
     return list(newest.values())
@@ -196,19 +196,22 @@ def _measured(newest: _Newest) -> _Measured:
     row = Row(**about, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
         return _Measured(row)
-    latest = _latest(pairing.runs)
-    tested, unreadable = _read(latest)
-    failed = [*caveats.failures(latest), *unreadable]
+    read = _latest([_read(run) for run in pairing.runs])
+    tested = _by_seed(read)
+    latest = [each.run for each in read]
+    failed = caveats.failures(latest)
+    row = replace(row, lost=_is_lost(newest, latest))
     if not tested:
         return _Measured(_without_result(row, failed))
     pooled = [_pooled(folds) for folds in tested.values()]
     done = [run for run in latest if run.fold in tested.get(run.seed, {})]
+    later_failure = _failure(newest.later) if newest.later else ""
     reason = caveats.shortfall(pairing, done, failed)
     scored = replace(
         _scored(row, done, tested, pooled),
         status="partial" if reason else "ok",
         reason=reason,
-        notes=caveats.notes(pairing, done, pooled[0].clips, newest.later_failure),
+        notes=caveats.notes(pairing, done, pooled[0].clips, later_failure),
     )
     return _Measured(scored, pooled)
 
@@ -220,32 +223,56 @@ def _without_result(row: Row, failed: Sequence[RunRecord]) -> Row:
     return replace(row, status="failed", reason=reason or "no run is recorded")
 
 
-def _latest(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """The last run of each seed and fold, by seed and fold."""
-    latest = {}
-    for run in runs:
-        latest[run.seed, run.fold] = run
-    places = sorted(latest)
-    return [latest[place] for place in places]
+@dataclass(frozen=True)
+class _Read:
+    run: RunRecord
+    predictions: Predictions | None = None  # None of a failed run
 
 
-def _read(runs: Iterable[RunRecord]) -> tuple[Tested, list[RunRecord]]:
-    """The predictions of finished runs, and as failures the runs whose predictions cannot be
-    read.
+def _read(run: RunRecord) -> _Read:
+    """A run with its predictions; a failed one if they cannot be read."""
+    if run.status != "ok" or run.predictions is None:
+        return _Read(run)
+    try:
+        return _Read(run, run.predictions())
+    except (BenchError, OSError) as error:
+        reason = f"its predictions cannot be read: {error}"
+        return _Read(replace(run, status="failed", reason=reason, lost=True))
+
+
+def _latest(runs: Iterable[_Read]) -> list[_Read]:
+    """The last run of each seed and fold, by seed and fold. `runs` come oldest first.
+
+    Of runs of one fingerprint a finished one counts, whatever failed before or after it.
     """
-    tested: Tested = {}
-    unreadable = []
-    for run in runs:
-        if run.status != "ok" or run.predictions is None:
-            continue
-        try:
-            predictions = run.predictions()
-        except (BenchError, OSError) as error:
-            reason = f"its predictions cannot be read: {error}"
-            unreadable.append(replace(run, status="failed", reason=reason))
+    same: dict[tuple[str, int, str], _Read] = {}
+    for read in runs:
+        run = (read.run.fingerprint, read.run.seed, read.run.fold)
+        old = same.pop(run, None)  # popped, so that the dictionary's order is by age
+        if old and old.predictions and not read.predictions:
+            same[run] = old
         else:
-            tested.setdefault(run.seed, {})[run.fold] = predictions
-    return dict(sorted(tested.items())), unreadable
+            same[run] = read
+    latest = {}
+    for read in same.values():
+        latest[read.run.seed, read.run.fold] = read
+    return [latest[place] for place in sorted(latest)]
+
+
+def _by_seed(runs: Iterable[_Read]) -> Tested:
+    tested: Tested = {}
+    for read in runs:
+        if read.predictions:
+            tested.setdefault(read.run.seed, {})[read.run.fold] = read.predictions
+    return tested
+
+
+def _is_lost(newest: _Newest, latest: Sequence[RunRecord]) -> bool:
+    """Whether something that was recorded for a row cannot be read."""
+    runs = [*newest.pairing.runs, *latest]
+    if newest.later:
+        runs += newest.later.runs
+    return any(run.lost for run in runs)
 
 
 def _pooled(folds: Mapping[str, Predictions]) -> Predictions:

@@ -47,6 +47,7 @@ class Row:
     fingerprints: tuple[str, ...] = ()
     citation: str = ""  # of a published row
     notes: tuple[str, ...] = ()  # caveats
+    lost: bool = False  # whether something that was recorded for it cannot be read
 
     @property
     def label(self) -> str:

@@ -172,7 +172,7 @@ def test_lost_artifacts_are_told_of_and_cost_their_own_row(
     capsys.readouterr()
     for file in set(server.folder.glob("artifacts/**/predictions.parquet")) - before:
         file.unlink()
-    assert bench("table", "--tracking-uri", server.url, "--format", "json") == 0
+    assert bench("table", "--tracking-uri", server.url, "--format", "json") == 1
     found = json.loads(capsys.readouterr().out)
     status = {row["settings"]["epochs"]: row["status"] for row in found}
     assert (status["7"], status["8"]) == ("partial", "failed")  # two of five folds; nothing at all
