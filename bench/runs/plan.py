@@ -90,6 +90,8 @@ def _pairing(
 
 def _asked(settings: Settings, backbone: Backbone, task: Task, setup: Setup) -> PairingRecord:
     """The record of a pairing as far as the user's settings say it."""
+    changed = {name: str(value) for name, value in chosen(settings, backbone).items()}
+    usual = {**vars(backbone.recipe(setup)), **vars(backbone.options())}
     return PairingRecord(
         task=task.name,
         backbone=backbone.name,
@@ -97,7 +99,7 @@ def _asked(settings: Settings, backbone: Backbone, task: Task, setup: Setup) -> 
         protocol=settings.protocol or task.default_protocol,
         scale=settings.scale,
         weights=_weights_label(setup.weights),
-        settings={name: str(value) for name, value in chosen(settings, backbone).items()},
+        settings=_differences(changed, usual),
         labels=task.labels,
         positive=task.positive,
         multilabel=task.multilabel,
@@ -122,7 +124,6 @@ def _ready(
 ) -> Pairing:
     """The pairing with its runs."""
     folds = division.folds[: settings.folds]
-    usual = {**vars(backbone.recipe(system.setup)), **vars(backbone.options())}
     untrained = weights.random and backbone.pretrained and settings.scale == "full"
     record = dataclasses.replace(
         asked,
@@ -131,7 +132,6 @@ def _ready(
         folds_expected=len(division.folds),
         clips_missing=len(division.corpus.missing),
         notes=division.notes,
-        settings=_differences(asked.settings, usual),
     )
     common = common_content(backbone, task, division, weights, system)
     runs = []

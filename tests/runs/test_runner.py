@@ -99,6 +99,22 @@ def test_a_failed_pairing_does_not_stop_the_others(
     assert found["mfcc-stats"]["UA"] is not None
 
 
+def test_a_pairing_that_failed_before_leaves_no_row_of_its_own(
+    bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here with an option at its default, by which its rows were told apart."""
+    arguments = ("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--folds", "1")
+    arguments += ("--set", "weight_decay=0.03")
+    broken = manifest.parent / "low_a_0.wav"
+    whole = broken.read_bytes()
+    broken.write_bytes(b"")
+    assert bench(*arguments) == 1
+    broken.write_bytes(whole)
+    capsys.readouterr()
+    assert bench(*arguments, "--format", "json") == 0
+    assert [row["status"] for row in rows(capsys)] == ["partial"]
+
+
 def test_a_run_that_breaks_is_recorded_with_its_reason(
     bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from bench.errors import UsageError
 from bench.runs.records import PairingRecord
 from bench.runs.search_record import SearchRecord
 from bench.scoring.predictions import Predictions
+from bench.tables.collect import rows
 from tests.helpers import PATIENCE, open_store
 from tests.servers import DumbServer, TrackingServer, free_port, wait_for
 
@@ -136,6 +137,21 @@ def test_a_failure_is_kept_with_its_reason_and_tried_again(store: "Store") -> No
     assert store.recorded("toy") == set()
     record_run(store, parent)
     assert [r.status for r in store.records()[0].runs] == ["ok"]
+
+
+def test_a_kill_before_a_failure_is_removed_hides_no_success(store: "Store") -> None:
+    parent = store.open_pairing(RECORD, "key")
+    store.start("toy", parent, "f1", "fold 1", 0, {}, {}).fail("no memory")
+    log = store.start("toy", parent, "f1", "fold 1", 0, {}, {})
+    log.earlier = []  # what is left when the command is killed after the end of the run
+    log.finish(PREDICTIONS, {}, {}, [])
+    (record,) = store.records()
+    assert [run.status for run in record.runs] == ["failed", "ok"]  # oldest first
+    [row] = rows([record], {})
+    assert row.folds == 1
+    assert "no memory" not in row.reason
+    record_run(store, parent)
+    assert [run.status for run in store.records()[0].runs] == ["ok"]
 
 
 def test_a_failed_repetition_loses_nothing_recorded(store: "Store") -> None:

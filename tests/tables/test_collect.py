@@ -95,11 +95,12 @@ def test_failed_pairing_says_why() -> None:
     assert both.reason == "fold a, seed 0: no memory; fold b, seed 0: no disk"
 
 
-def test_lost_predictions_are_a_failed_run() -> None:
-    def lost() -> Predictions:
-        raise BenchError("the artifact is gone")
+def _lost() -> Predictions:
+    raise BenchError("the artifact is gone")
 
-    row = one(pairing(runs=[run("a"), replace(run("b"), predictions=lost)]))
+
+def test_lost_predictions_are_a_failed_run() -> None:
+    row = one(pairing(runs=[run("a"), replace(run("b"), predictions=_lost)]))
     assert row.reason == "1 of 2 runs failed: its predictions cannot be read: the artifact is gone"
     assert row.fingerprints == ("a0",)
 
@@ -119,6 +120,22 @@ def test_later_failure_hides_no_result() -> None:
         one(pairing(runs=[run("a"), run("b"), RunRecord("", "", 0, "failed", "no corpus at x")]))
         == row
     )
+
+
+def test_a_success_is_hidden_by_no_failure_of_the_same_run() -> None:
+    """Records come oldest first; a killed command may leave the failure that it has overcome."""
+    done, broken = run("b"), failed("b", "no memory")
+    for runs in ([run("a"), broken, done], [run("a"), done, broken]):
+        row = one(pairing(runs=runs))
+        assert (row.status, row.reason, row.folds) == ("ok", "", 2)
+    lost = replace(done, predictions=_lost)
+    assert one(pairing(runs=[run("a"), done, lost])).status == "ok"
+    assert one(pairing(runs=[run("a"), lost, broken])).reason.endswith("no memory")
+
+
+def test_the_newest_of_several_failures_is_shown() -> None:
+    row = one(pairing(runs=[failed("a", "old"), failed("a", "new"), run("b")]))
+    assert row.reason == "1 of 2 runs failed: new"
 
 
 def test_look_at_fewer_folds_hides_no_result() -> None:
