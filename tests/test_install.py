@@ -59,11 +59,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "bench"
 
 
-def call(bench: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     return subprocess.run(
-        [bench, *arguments],
+        [command, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -80,13 +80,8 @@ def test_it_holds_the_three_packages_and_lists_them(installed: Path, tmp_path: P
     where = (
         "import bench, backbones, tasks; print(bench.__file__, backbones.__file__, tasks.__file__)"
     )
-    places = subprocess.run(
-        [installed.with_name("python"), "-c", where],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    places = call(installed.with_name("python"), tmp_path, "-c", where).stdout.split()
+    assert len(places) == 3
     assert all(str(installed.parents[1]) in place for place in places)
 
 
