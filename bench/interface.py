@@ -36,7 +36,7 @@ from bench.results import (
     Searches,
     TuneResult,
 )
-from bench.runs.lookup import find, with_network
+from bench.runs.lookup import find, with_networks
 from bench.settings import Settings, Tuning, gather
 
 if TYPE_CHECKING:
@@ -245,10 +245,11 @@ def predict(
     results: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> "AudioPredictions":
-    """Probabilities for new audio, by the network of a run that was made with `save_weights`.
+    """Probabilities for new audio, by networks of runs that were made with `save_weights`.
 
     Args:
-        run: `backbone@task`, the start of a fingerprint, or MLflow's id of the run.
+        run: `backbone@task`: the mean over the networks of all its folds and seeds; or of one run
+            the start of its fingerprint, or MLflow's id.
         audio: audio files, or folders of them.
         backbone: the one that was trained, where it was passed to `run` as an object.
         window: length in seconds of the windows that audio is cut into; 0: never. Default: 10 s
@@ -260,25 +261,26 @@ def predict(
         tracking_uri: the MLflow server of the runs, instead of the folder.
 
     Raises:
-        UsageError: if no run, or more than one, is meant, or there is no audio.
-        NetworkError: if the network cannot be built as it was trained.
+        UsageError: if no pairing, or more than one, is meant, or there is no audio.
+        NetworkError: if a network cannot be built as it was trained.
     """
     if hop and not window:
         raise UsageError("--hop needs --window: it says how far one window begins after the other")
     options = {"weights": weights, "device": device, "results": results}
     settings = gather({**options, "tracking_uri": tracking_uri})
-    recorded = with_network(find(_store(settings), run), run)
-    from bench.runs import inference
-    from bench.runs.saved_network import rebuild
+    recorded = find(_store(settings), run)
+    runs = with_networks(recorded, run)
+    from bench.runs import ensemble, inference
     from bench.training import devices
 
     files = inference.audio_files(paths(audio))
     chosen = devices.choose(settings.device)
     own = take_backbones(backbone).plugins
-    assert recorded.network, "chosen for its network"
     with TemporaryDirectory() as folder:
-        saved = rebuild(recorded.network(Path(folder)), settings.weights, *own)
-    return AudioPredictions(inference.predict_audio(saved, files, chosen, window, hop))
+        copies = ensemble.fetch(runs, Path(folder))
+        networks = ensemble.Networks(copies, settings.weights, *own)
+        found = inference.predict_audio(networks, files, chosen, window, hop)
+    return AudioPredictions(found, ensemble.averaged(runs, recorded.runs))
 
 
 def backbones() -> "Plugins":

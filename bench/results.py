@@ -186,6 +186,7 @@ class AudioPredictions(Result):
     """Probabilities for new audio."""
 
     found: "Found"
+    averaged: str = ""  # over which networks; empty for one
 
     @property
     def ok(self) -> bool:

@@ -209,7 +209,7 @@ def predict(
     ] = "csv",
     output: Output = None,
 ) -> int:
-    """Print probabilities for new audio, from a network kept by `bench run --save-weights`."""
+    """Print probabilities for new audio, from networks kept by `bench run --save-weights`."""
     from bench.cli import commands
 
     asked = {"run": recorded, "audio": audio, "window": window, "hop": hop}

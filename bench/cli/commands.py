@@ -37,6 +37,8 @@ def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> i
 def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: Path | None) -> int:
     """Print or write the probabilities of new audio; the exit code."""
     predictions = interface.predict(**options)
+    if predictions.averaged:
+        say(predictions.averaged)
     write(predictions.text(format), output)
     for what, reason in predictions.failed.items():
         say(f"bench: no prediction for {what}: {reason}")

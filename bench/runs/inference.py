@@ -1,4 +1,4 @@
-"""A recorded run's network on other audio: files and folders in, a probability per class and window
+"""Networks of recorded runs on other audio: files and folders in, a probability per class and window
 out.
 
 Nothing of the audio stays behind: it is decoded, and its features computed, in a folder that is
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch import Tensor
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.feature import SAMPLE_RATE
@@ -27,6 +28,7 @@ from bench.data.cache import Cache
 from bench.data.corpus import Corpus
 from bench.errors import BenchError, UsageError
 from bench.features.extraction import extract
+from bench.runs.ensemble import Networks
 from bench.runs.saved_network import Saved
 from bench.scoring.scores import THRESHOLD
 from bench.training.batching import Examples
@@ -73,7 +75,7 @@ class _Window:
 
     @property
     def name(self) -> str:
-        return f"{self.file}@{self.start:g}-{self.end:g}"
+        return f"{self.file}@{self.start:.10g}-{self.end:.10g}"
 
 
 def audio_files(paths: Iterable[Path]) -> list[Path]:
@@ -96,19 +98,22 @@ def audio_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def predict_audio(
-    saved: Saved,
+    networks: Networks,
     files: Sequence[Path],
     device: torch.device,
     window: float | None = None,
     hop: float | None = None,
 ) -> Found:
-    """Probabilities for every file, or every window of it (see `cuts`)."""
+    """Probabilities for every file, or every window of it (see `cuts`): of several networks their
+    mean.
+    """
     failed: list[tuple[str, str]] = []
     rows: list[Row] = []
     windows = _windows(files, window, hop, failed)
     while group := list(islice(windows, GROUP)):
-        rows += _predict(saved, group, device, failed)
-    return Found(saved.setup.labels, saved.setup.multilabel, tuple(rows), tuple(failed))
+        rows += _predict(networks, group, device, failed)
+    setup = networks.setup
+    return Found(setup.labels, setup.multilabel, tuple(rows), tuple(failed))
 
 
 def cuts(seconds: float, window: float | None, hop: float | None) -> list[tuple[float, float]]:
@@ -177,24 +182,42 @@ def _windows(
 
 
 def _predict(
-    saved: Saved, windows: Sequence[_Window], device: torch.device, failed: list[tuple[str, str]]
+    networks: Networks,
+    windows: Sequence[_Window],
+    device: torch.device,
+    failed: list[tuple[str, str]],
 ) -> Iterator[Row]:
+    """A row for each window that every network can predict; their features are computed once."""
+    bad: dict[str, str] = {}
+    found: dict[str, list[Tensor]] = {window.name: [] for window in windows}
     with tempfile.TemporaryDirectory(prefix="ser-bench-") as folder:
         corpus, cache = _corpus(windows, Cache(Path(folder)))
-        usable, reasons = _extractable(saved, corpus, cache, device)
-        failed += reasons
-        if not usable:
-            return
-        features = {
-            n: extract(f, corpus, cache, device, [c.id for c in usable])
-            for n, f in saved.features.items()
-        }
-        examples = Examples(usable, saved.setup.labels, saved.setup.multilabel, features)
-        with _number_format(saved.precision, device):
-            found = probabilities(saved.network, examples, device, saved.batch_size).tolist()
-    places = {window.name: window for window in windows}
-    for clip, each in zip(usable, found, strict=True):
-        yield Row(places[clip.id].file, places[clip.id].start, places[clip.id].end, tuple(each))
+        for saved in networks:
+            usable, reasons = _extractable(saved, corpus, cache, device)
+            bad.update(reasons)
+            for name, each in _probabilities(saved, usable, corpus, cache, device).items():
+                found[name].append(each)
+    failed += bad.items()
+    for window in windows:
+        if window.name not in bad:
+            mean = torch.stack(found[window.name]).mean(0)
+            yield Row(window.file, window.start, window.end, tuple(mean.tolist()))
+
+
+def _probabilities(
+    saved: Saved, clips: Sequence[Clip], corpus: Corpus, cache: Cache, device: torch.device
+) -> dict[str, Tensor]:
+    """Clip -> one network's probability of each class."""
+    if not clips:
+        return {}
+    ids = [clip.id for clip in clips]
+    features = {}
+    for name, feature in saved.features.items():
+        features[name] = extract(feature, corpus, cache, device, ids)
+    examples = Examples(clips, saved.setup.labels, saved.setup.multilabel, features)
+    with _number_format(saved.precision, device):
+        found = probabilities(saved.network, examples, device, saved.batch_size)
+    return dict(zip(ids, found, strict=True))
 
 
 def _number_format(asked: str, device: torch.device) -> torch.autocast:

@@ -2,11 +2,11 @@
 backbone@task.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, suggest
+from bench.errors import UsageError, and_more, suggest
 from bench.runs.records import PairingRecord, RunRecord
 
 if TYPE_CHECKING:
@@ -38,35 +38,44 @@ def find(store: "Store", name: str) -> Recorded:
         )
     if len(found) > 1:
         raise UsageError(
-            f"{name} means {len(found)} pairings: name one by its id, {_listed(map(_described, found))}"
+            f"{name} means {len(found)} pairings: name one by its id, {and_more(map(_described, found), _NAMED)}"
         )
     return found[0]
 
 
-def with_network(recorded: Recorded, name: str) -> RunRecord:
-    """The one run of them whose network was saved. Raises UsageError if there is none, or several."""
-    saved = [run for run in recorded.runs if run.network]
+def with_networks(recorded: Recorded, name: str) -> list[RunRecord]:
+    """The runs whose networks were saved: those of all folds and seeds if `name` means a pairing,
+    else one.
+
+    Raises:
+        UsageError: there is none, or a fingerprint's start means several.
+    """
+    latest = {(run.fold, run.seed): run for run in recorded.runs if run.network}
+    saved = [latest[place] for place in sorted(latest)]
     if not saved:
         raise UsageError(
             f"no network was saved with {name}: repeat its `bench run` with --save-weights"
         )
-    if len(saved) > 1:
-        choices = _listed(
-            f"{run.fingerprint[:SHORT]} (fold {run.fold}, seed {run.seed})" for run in saved
-        )
+    if len(saved) > 1 and not _means_pairing(recorded.pairing, name):
+        choices = [f"{run.fingerprint[:SHORT]} (fold {run.fold}, seed {run.seed})" for run in saved]
+        listed = and_more(choices, _NAMED)
         raise UsageError(
-            f"{name} means {len(saved)} networks: name one by its fingerprint, {choices}"
+            f"{name} means {len(saved)} networks: name one by its fingerprint, {listed}"
         )
-    return saved[0]
+    return saved
 
 
 def _meant(pairing: PairingRecord, name: str) -> tuple[RunRecord, ...]:
     done = _done(pairing)
-    if name == _called(pairing) or any(run.pairing == name for run in done):
+    if _means_pairing(pairing, name):
         return tuple(done)
     return tuple(
         run for run in done if name and (run.id == name or run.fingerprint.startswith(name))
     )
+
+
+def _means_pairing(pairing: PairingRecord, name: str) -> bool:
+    return name == _called(pairing) or any(run.pairing == name for run in _done(pairing))
 
 
 def _done(pairing: PairingRecord) -> Sequence[RunRecord]:
@@ -82,9 +91,3 @@ def _described(found: Recorded) -> str:
     changed = [f"{key}={value}" for key, value in p.settings.items()]
     about = ", ".join(filter(None, [_called(p), p.mode, p.protocol, p.scale, p.weights, *changed]))
     return f"{found.runs[0].pairing} ({about})"
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
-    return ", ".join(every[:_NAMED]) + more
