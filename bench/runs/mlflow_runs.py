@@ -11,9 +11,21 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from bench.fingerprint import digest
-from bench.runs.mlflow_client import Client, Metric, MlflowException, Run, RunTag, ViewType
+from bench.progress import display
+from bench.runs.mlflow_client import (
+    Client,
+    Experiment,
+    Metric,
+    MlflowException,
+    Run,
+    RunTag,
+    StoreError,
+    ViewType,
+)
 
 PREFIX = "ser."  # of every tag that the harness reads back
+TASK = PREFIX + "task"  # the tag of an experiment that names its task
+SAME_NAME = 100  # experiments that may have had a task's name before they were renamed
 PARENT = "mlflow.parentRunId"  # the tag that makes a run the child of another
 FINISHED = "attributes.status = 'FINISHED'"
 PAGE = 1000  # runs, or metrics, of one request
@@ -34,15 +46,19 @@ class MlflowRuns:
         self._active: set[str] = set()  # runs that are known not to be deleted
 
     def experiment(self, task: str) -> str:
-        """The id of the task's experiment, which is created if there is none."""
+        """The id of the task's experiment, whatever its name in MLflow is now.
+
+        It is created if there is none, and restored if it was deleted.
+        """
         if task not in self._ids:
-            self._ids[task] = self._find(task) or self._create(task)
+            found = self._find(task)
+            self._ids[task] = self._opened(found, task) if found else self._create(task)
         return self._ids[task]
 
     def experiments(self, tasks: Sequence[str] | None) -> list[str]:
         """The ids of the experiments of these tasks, or of all, by name."""
-        active = self.client.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        wanted = [each for each in active if tasks is None or each.name in tasks]
+        active = self._experiments(ViewType.ACTIVE_ONLY)
+        wanted = [each for each in active if tasks is None or _task(each) in tasks]
         wanted.sort(key=lambda each: each.name)
         return [each.experiment_id for each in wanted]
 
@@ -126,18 +142,60 @@ class MlflowRuns:
             return None
         return Path(url2pathname(urlsplit(address).path))
 
-    def _find(self, task: str) -> str | None:
-        experiment = self.client.get_experiment_by_name(task)
-        return str(experiment.experiment_id) if experiment else None
+    def _experiments(self, view: int) -> Iterator[Experiment]:
+        token = None
+        while True:
+            page = self.client.search_experiments(view_type=view, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _find(self, task: str) -> Experiment | None:
+        """The experiment of a task; of several, one that is not deleted, and the oldest."""
+        same = [each for each in self._experiments(ViewType.ALL) if _task(each) == task]
+        return min(same, key=_precedence, default=None)
+
+    def _opened(self, experiment: Experiment, task: str) -> str:
+        """The id of an experiment that can be used, and keeps its task if it is renamed."""
+        number = str(experiment.experiment_id)
+        if _is_deleted(experiment):
+            self.client.restore_experiment(number)
+            display.say(
+                f"the experiment {experiment.name} had been deleted in MLflow: it is restored with "
+                f"its runs, and what is recorded there counts again"
+            )
+        if TASK not in experiment.tags:
+            self.client.set_experiment_tag(number, TASK, task)
+        return number
 
     def _create(self, task: str) -> str:
-        try:
-            return str(self.client.create_experiment(task, self.artifacts))
-        except MlflowException:
-            created = self._find(task)  # by another process in the meantime
-            if created is None:
-                raise
-            return created
+        """A new experiment, called like the task unless another task's has that name."""
+        names = [task, *(f"{task} ({number})" for number in range(2, SAME_NAME))]
+        for name in names:
+            try:
+                created = self.client.create_experiment(name, self.artifacts, {TASK: task})
+                return str(created)
+            except MlflowException:
+                by_another = self._find(task)  # another process, in the meantime
+                if by_another:
+                    return self._opened(by_another, task)
+                if not self.client.get_experiment_by_name(name):
+                    raise
+        raise StoreError(f"{len(names)} experiments are called {task}: rename some in MLflow")
+
+
+def _task(experiment: Experiment) -> str:
+    """The task whose runs an experiment holds."""
+    return str(experiment.tags.get(TASK, experiment.name))
+
+
+def _is_deleted(experiment: Experiment) -> bool:
+    return bool(experiment.lifecycle_stage == "deleted")
+
+
+def _precedence(experiment: Experiment) -> tuple[bool, int]:
+    return _is_deleted(experiment), experiment.creation_time or 0
 
 
 def tagged(**tags: str) -> str:

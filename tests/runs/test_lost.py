@@ -178,3 +178,79 @@ def test_a_search_that_cannot_be_read_does_not_count(
         assert store.searches() == []
         assert store.search("toy", "key") is None
     assert f"the search {search} cannot be read" in capsys.readouterr().err
+
+
+def test_an_experiment_that_was_deleted_in_mlflow_is_restored(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(None, results)
+    record_run(store, store.open_pairing(RECORD, "key"))
+    store.client.delete_experiment(store.runs.experiment("toy"))
+    again = open_store(None, results)
+    assert again.records() == []
+    record_run(again, again.open_pairing(RECORD, "key"), "f2", "fold 2")
+    assert (
+        "the experiment toy had been deleted in MLflow: it is restored" in capsys.readouterr().err
+    )
+    assert again.recorded("toy") == {"f1", "f2"}
+    assert [run.fold for run in again.records()[0].runs] == ["fold 1", "fold 2"]
+
+
+def test_the_command_after_a_deletion_goes_on(
+    bench: Bench, manifest: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=2", "--folds", "1")
+    assert bench(*command) == 0
+    store = open_store(None, results)
+    store.client.delete_experiment(store.runs.experiment("tones"))
+    capsys.readouterr()
+    assert bench(*command) == 0
+    told = capsys.readouterr().err
+    assert "the experiment tones had been deleted in MLflow: it is restored" in told
+    assert "0 recorded now, 1 recorded before" in told
+
+
+def test_an_experiment_that_was_renamed_in_mlflow_keeps_its_task(results: Path) -> None:
+    store = open_store(None, results)
+    record_run(store, store.open_pairing(RECORD, "key"))
+    store.client.rename_experiment(store.runs.experiment("toy"), "else")
+    again = open_store(None, results)
+    assert again.recorded("toy") == {"f1"}
+    assert [record.task for record in again.records(["toy"])] == ["toy"]
+    assert again.records(["else"]) == []
+    other = replace(RECORD, task="else")  # a task whose name that experiment has now
+    again.open_pairing(other, "other")
+    assert [record.task for record in open_store(None, results).records(["else"])] == ["else"]
+    assert again.recorded("else") == set()
+
+
+def test_an_experiment_of_an_older_version_gets_its_task(results: Path) -> None:
+    store = open_store(None, results)
+    number = store.client.create_experiment("toy", store.artifacts)
+    assert store.runs.experiment("toy") == number
+    store.client.rename_experiment(number, "renamed")
+    assert open_store(None, results).runs.experiment("toy") == number
+
+
+def test_runs_that_were_deleted_or_restored_in_mlflow(table: Table, results: Path) -> None:
+    store = open_store(None, results)
+    parent = store.open_pairing(RECORD, "key")
+    record_run(store, parent, "f1", "fold 1")
+    record_run(store, parent, "f2", "fold 2")
+    before = table()
+    [first] = [run.id for run in store.records()[0].runs if run.fold == "fold 1"]
+    store.client.delete_run(first)
+    assert store.recorded("toy") == {"f2"}
+    record_run(store, parent, "f1", "fold 1")
+    store.client.restore_run(first)
+    assert table()[1][0]["UA"] == before[1][0]["UA"]
+    store.client.update_run(parent, name="a name of somebody's")
+    store.client.delete_run(parent)  # its runs are in no table any more
+    again = open_store(None, results)
+    assert again.recorded("toy") == set()
+    assert not again.has("toy", "f1")
+    record_run(again, again.open_pairing(RECORD, "key"), "f1", "fold 1")
+    assert again.recorded("toy") == {"f1"}
+    assert [run.fold for run in again.records()[0].runs] == ["fold 1"]
+    again.client.restore_run(parent)  # of two parents of one pairing, both count
+    assert [run.fold for run in again.records()[0].runs] == ["fold 2", "fold 1"]
