@@ -17,6 +17,8 @@ from bench.data.cache import Cache
 from bench.errors import CorpusError
 from bench.fingerprint import digest
 from bench.progress import display
+from bench.scoring.names import is_too_long
+from bench.scoring.predictions import is_reserved
 
 HOURS_SLACK = 0.02  # share of the expected hours, which are quoted rounded
 
@@ -147,6 +149,10 @@ def _check_clips(task: Task, clips: Sequence[Clip]) -> None:
     if repeated:
         problem = f"{len(repeated)} clips share their id with another"
         raise _error(task, problem, repeated, "give each its own")
+    names = [label for label in task.labels if is_reserved(label) or is_too_long(label)]
+    if names:
+        problem = f"{len(names)} labels cannot be part of the names of what is recorded"
+        raise _error(task, problem, [] if task.private else names, "rename them")
     mislabelled = [_with_labels(task, clip) for clip in clips if not _labels_fit(task, clip)]
     if mislabelled:
         problem = f"{len(mislabelled)} clips are not labelled as the task asks"

@@ -8,11 +8,13 @@ from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Protocol, Task
 from bench.data.manifest_file import Manifest, Row, read
 from bench.data.privacy import pseudonym
-from bench.errors import LISTED, CorpusError, UsageError, suggest
+from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
 from bench.options import stem
-from bench.scoring import predictions
+from bench.scoring.names import LABEL_LENGTH, is_too_long
+from bench.scoring.predictions import is_reserved
 from bench.splits.protocols import predefined, speaker_kfold, stratified_kfold, without_copies
 
+SHOWN = 30  # characters of a label that is too long
 LEAST_SPEAKERS = 3  # one each for training, validation and test
 SPARE = "; 15 % of the training part validates, and clips whose audio is also tested do not train"
 
@@ -193,7 +195,8 @@ def _labels(manifest: Manifest) -> Sequence[str]:
     """The labels in the companion's order, else sorted.
 
     Raises:
-        CorpusError: there are fewer than two, one is named twice, or a name is reserved.
+        CorpusError: there are fewer than two, one is named twice, or a name is reserved or too
+            long.
     """
     private = manifest.companion.private
     title = "the manifest" if private else str(manifest.path)
@@ -201,20 +204,26 @@ def _labels(manifest: Manifest) -> Sequence[str]:
     labels = manifest.companion.labels or sorted(used)
     if len(set(labels)) < max(2, len(labels)):
         raise CorpusError(f"{title}: a task needs two labels or more, each named once")
-    reserved = [label for label in labels if _is_reserved(label)]
-    if reserved and not private:
+    if not private:
+        _check_names(labels, title)
+    return labels
+
+
+def _check_names(labels: Sequence[str], title: str) -> None:
+    """Raise CorpusError for labels that cannot be part of the names of what is recorded."""
+    reserved = [label for label in labels if is_reserved(label)]
+    if reserved:
         names = ", ".join(reserved)
         raise CorpusError(
             f"{title}: no label may be called {names}: rename it with [map] of the companion"
         )
-    return labels
-
-
-def _is_reserved(label: str) -> bool:
-    """Whether a table of predictions could not have a column of this name."""
-    if label in predictions.COLUMNS:
-        return True
-    return predictions.SEPARATOR in label
+    long = [f"{label[:SHOWN]}…" for label in labels if is_too_long(label)]
+    if long:
+        raise CorpusError(
+            f"{title}: no label may be longer than {LABEL_LENGTH} characters, a sign that is "
+            f"neither a letter nor a digit counting 5 or more ({and_more(long)}): shorten it with "
+            f"[map] of the companion"
+        )
 
 
 def _class_names(labels: Sequence[str], private: bool) -> dict[str, str]:

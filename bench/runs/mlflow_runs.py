@@ -22,6 +22,7 @@ from bench.runs.mlflow_client import (
     StoreError,
     ViewType,
 )
+from bench.scoring.names import metric_name
 
 PREFIX = "ser."  # of every tag that the harness reads back
 TASK = PREFIX + "task"  # the tag of an experiment that names its task
@@ -30,6 +31,7 @@ PARENT = "mlflow.parentRunId"  # the tag that makes a run the child of another
 FINISHED = "attributes.status = 'FINISHED'"
 PAGE = 1000  # runs, or metrics, of one request
 TEXT_LENGTH = 4000  # characters of a tag; MLflow cuts longer ones at 8,000 without a word
+NAME_LENGTH = 250  # characters of a run's name; databases refuse longer ones
 FILE = "file:"  # begins a tag whose value did not fit: the rest is the name of its artifact
 PREDICTIONS = "predictions.parquet"  # the artifact of a run that everything is computed from
 NETWORK = "network"  # the artifact folder of a saved network
@@ -81,7 +83,8 @@ class MlflowRuns:
         query = tagged(kind=kind, key=key)
         if not any(True for _ in self.search(experiment, query)):
             tags = {PREFIX + "kind": kind, PREFIX + "key": key}
-            self.client.create_run(experiment, run_name=label, tags=tags)
+            name = shortened(label, NAME_LENGTH)
+            self.client.create_run(experiment, run_name=name, tags=tags)
         oldest = min(self.search(experiment, query), key=age)
         return str(oldest.info.run_id)
 
@@ -222,10 +225,4 @@ def age(run: Run) -> tuple[int, str]:
 def metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
     """Numbers as MLflow's metrics of this moment."""
     now = int(time.time() * 1000)  # ms
-    return [Metric(_metric_name(name), value, now, step) for name, value in values.items()]
-
-
-def _metric_name(name: str) -> str:
-    """A score's name in the characters that MLflow allows: `F1 (sad)` as `F1/sad`."""
-    path = name.replace(" (", "/").replace(")", "")
-    return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in path)
+    return [Metric(metric_name(name), value, now, step) for name, value in values.items()]

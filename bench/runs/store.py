@@ -17,6 +17,7 @@ from bench.runs.database import Layout, alembic_head, ensure, readdress
 from bench.runs.mlflow_client import Client, Param, Run, StoreError, impatient, unanswered
 from bench.runs.mlflow_runs import (
     FINISHED,
+    NAME_LENGTH,
     PARENT,
     SEARCH,
     MlflowRuns,
@@ -129,9 +130,8 @@ class Store:
         """
         experiment = self.runs.experiment(task)
         earlier = list(self.runs.search(experiment, tagged(fingerprint=fingerprint)))
-        child = self.client.create_run(
-            experiment, run_name=f"{fold}, seed {seed}", tags={PARENT: parent}
-        )
+        name = shortened(f"{fold}, seed {seed}", NAME_LENGTH)
+        child = self.client.create_run(experiment, run_name=name, tags={PARENT: parent})
         run = child.info.run_id
         own = {"kind": kind, "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
         self.runs.tag(run, {**own, **tags})

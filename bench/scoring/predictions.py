@@ -122,7 +122,7 @@ class Predictions:
         return columns
 
     def _check_labels(self) -> None:
-        reserved = [label for label in self.labels if _is_reserved(label)]
+        reserved = [label for label in self.labels if is_reserved(label)]
         if not reserved:
             return
         names = ", ".join(reserved)
@@ -180,7 +180,8 @@ class Predictions:
         raise ValueError(f"clip {clip}: {fault}")
 
 
-def _is_reserved(label: str) -> bool:
+def is_reserved(label: str) -> bool:
+    """Whether a table of predictions could not have a column of this name."""
     if label in COLUMNS:
         return True
     if label.startswith(THRESHOLD):
