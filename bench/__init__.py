@@ -9,13 +9,23 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.errors import BenchError
-    from bench.interface import backbones, predict, prepare, run, table, tasks, tune
+    from bench.interface import (
+        backbones,
+        predict,
+        predictions,
+        prepare,
+        run,
+        table,
+        tasks,
+        tune,
+    )
 
 __all__ = [
     "BenchError",
     "__version__",
     "backbones",
     "predict",
+    "predictions",
     "prepare",
     "run",
     "table",

@@ -5,29 +5,31 @@ Their keywords are the words of the command line; one that is left out, or None,
 is a `bench.BenchError` with one sentence that says what to do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
-from bench import catalogue, registry
+from bench import catalogue, recorded, registry, table_file
 from bench.contracts.backbone import Backbone
-from bench.contracts.task import Task
 from bench.errors import UsageError
 from bench.keywords import (
     Backbones,
+    Mode,
     Names,
     RunOptions,
+    Scale,
     Tasks,
     TuneOptions,
     check,
     paths,
     takes,
 )
-from bench.objects import Taken, take_backbones, take_tasks
-from bench.options import stem
+from bench.objects import selection, settings_of, take_backbones, take_tasks, tuning
 from bench.results import (
     AudioPredictions,
+    ClipPredictions,
     Comparison,
     Corpora,
     Plan,
@@ -36,16 +38,13 @@ from bench.results import (
     Searches,
     TuneResult,
 )
-from bench.runs.lookup import find, with_networks
-from bench.settings import Settings, Tuning, gather
+from bench.runs.lookup import Where, find, with_networks
+from bench.settings import Settings, gather
 
 if TYPE_CHECKING:
-    from bench.contracts.task import Published
     from bench.jobs import Job
-    from bench.runs.selection import Selection
     from bench.runs.store import Store
     from bench.runs.workplace import Outcome
-    from bench.tables.row import Row
 
 
 @overload
@@ -90,10 +89,10 @@ def run(
     check("run", options, RunOptions)
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
-    settings = _settings(backbones, tasks, {**options, "dry_run": dry_run})
+    settings = settings_of(backbones, tasks, {**options, "dry_run": dry_run})
     from bench import jobs
 
-    job = jobs.run(settings, _own(backbones, tasks))
+    job = jobs.run(settings, selection(backbones, tasks))
     if job.outcome is None:
         return _plan(job)
     return _run_result(job, job.outcome)
@@ -152,13 +151,14 @@ def tune(
     check("tune", options, TuneOptions)
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
-    settings = _settings(backbones, tasks, _tuning(options))
+    settings = settings_of(backbones, tasks, tuning(options))
     if show:
-        return _searches(_store(settings), tasks.names, backbones.names)
+        return _searches(_store(settings), Where(tasks.names, backbones.names))
     from bench import jobs
 
-    job = jobs.tune(settings, search_only, _own(backbones, tasks))
-    searches = _searches(job.place.store, job.tasks, job.backbones, job.failed_searches)
+    job = jobs.tune(settings, search_only, selection(backbones, tasks))
+    where = Where(job.tasks, job.backbones)
+    searches = _searches(job.place.store, where, job.failed_searches)
     if job.outcome is None:
         return searches
     table = _run_result(job, job.outcome)
@@ -169,6 +169,9 @@ def table(
     backbone: Backbones | None = None,
     task: Tasks | None = None,
     *,
+    mode: Mode | None = None,
+    protocol: str | None = None,
+    scale: Scale | None = None,
     results: str | Path | None = None,
     tracking_uri: str | None = None,
 ) -> "Comparison":
@@ -177,6 +180,9 @@ def table(
     Args:
         backbone: only these, as they are recorded: `hubert`, `feature-fusion:released`.
         task: only these; names or paths of manifests.
+        mode: only finetune, or only probe.
+        protocol: only this one, and the published figures under it.
+        scale: only full, or only tiny.
         results: the folder of the runs.
         tracking_uri: the MLflow server of the runs, instead of the folder.
 
@@ -184,15 +190,47 @@ def table(
         UsageError: if nothing is recorded for what is asked.
         BenchError: if the store cannot be read.
     """
-    settings = gather({"results": results, "tracking_uri": tracking_uri})
+    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
+    settings = gather(options)
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
-    return Comparison(_rows(_store(settings), tasks.names, backbones.names, tasks.plugins))
+    where = Where(tasks.names, backbones.names, mode, protocol, scale)
+    return Comparison(recorded.rows(_store(settings), where, tasks.plugins))
+
+
+def predictions(
+    row: str,
+    *,
+    mode: Mode | None = None,
+    protocol: str | None = None,
+    scale: Scale | None = None,
+    results: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> "ClipPredictions":
+    """Every test clip's truth and probabilities, with the fold and the seed it was tested in.
+
+    Args:
+        row: `backbone@task`, the start of a fingerprint, or MLflow's id of a run.
+        mode: finetune or probe, where both are recorded.
+        protocol: the protocol, where several are recorded.
+        scale: full or tiny, where both are recorded.
+        results: the folder of the runs.
+        tracking_uri: the MLflow server of the runs, instead of the folder.
+
+    Raises:
+        UsageError: if no pairing, or more than one, is meant.
+        BenchError: if predictions are lost or cannot be read.
+    """
+    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
+    settings = gather(options)
+    where = Where(mode=mode, protocol=protocol, scale=scale)
+    return ClipPredictions.of(find(_store(settings), row, where).runs)
 
 
 def prepare(
     task: Tasks,
     *,
+    folds: str | Path | None = None,
     data: Mapping[str, str | Path] | None = None,
     skip_bad_audio: bool | None = None,
     cache: str | None = None,
@@ -204,6 +242,7 @@ def prepare(
 
     Args:
         task: names, or paths of manifests.
+        folds: a CSV or Parquet file to write: which clip is in which part of which fold.
         data: task -> folder of its corpus.
         skip_bad_audio: go on without unreadable clips.
         cache: a folder, or the URL of an object store.
@@ -226,11 +265,19 @@ def prepare(
     named = [name for name in tasks.names if name not in own_names]
     plugins = [*registry.tasks(named), *tasks.plugins]
     settings = gather({**options, "task": tasks.names})
+    path = Path(folds) if folds else None
+    if path:
+        table_file.check(path)
     from bench import jobs
     from bench.data.corpus_card import card
+    from bench.data.fold_table import COLUMNS, fold_lines
 
     held = jobs.cache(settings)
-    return Corpora(tuple(card(jobs.corpus(plugin, settings, held)) for plugin in plugins))
+    corpora = [jobs.corpus(plugin, settings, held) for plugin in plugins]
+    if path:
+        lines = chain.from_iterable(map(fold_lines, corpora))
+        table_file.write(path, COLUMNS, lines)
+    return Corpora(tuple(map(card, corpora)))
 
 
 def predict(
@@ -268,8 +315,8 @@ def predict(
         raise UsageError("--hop needs --window: it says how far one window begins after the other")
     options = {"weights": weights, "device": device, "results": results}
     settings = gather({**options, "tracking_uri": tracking_uri})
-    recorded = find(_store(settings), run)
-    runs = with_networks(recorded, run)
+    pairing = find(_store(settings), run)
+    runs = with_networks(pairing, run)
     from bench.runs import ensemble, inference
     from bench.training import devices
 
@@ -280,7 +327,7 @@ def predict(
         copies = ensemble.fetch(runs, Path(folder))
         networks = ensemble.Networks(copies, settings.weights, *own)
         found = inference.predict_audio(networks, files, chosen, window, hop)
-    return AudioPredictions(found, ensemble.averaged(runs, recorded.runs))
+    return AudioPredictions(found, ensemble.averaged(runs, pairing.runs))
 
 
 def backbones() -> "Plugins":
@@ -293,36 +340,6 @@ def tasks() -> "Plugins":
     return Plugins(tuple(catalogue.tasks()), ("title", "labels", "languages", "error"))
 
 
-def _settings(
-    backbones: Taken[Backbone], tasks: Taken[Task], options: Mapping[str, Any]
-) -> Settings:
-    """The settings of a function's keywords over those of `bench.toml`."""
-    settings = gather({**options, "backbone": backbones.names, "task": tasks.names})
-    objects = [*backbones.plugins, *tasks.plugins]
-    if objects and settings.executor != "local":
-        names = ", ".join(type(each).__name__ for each in objects)
-        raise UsageError(
-            f"a cluster's machines cannot import {names}, passed as an object: install it in a "
-            "package, as CONTRIBUTING.md says, or run it with executor='local'"
-        )
-    return settings
-
-
-def _own(backbones: Taken[Backbone], tasks: Taken[Task]) -> "Selection":
-    from bench.runs.selection import Selection
-
-    return Selection(backbones.plugins, tasks.plugins)
-
-
-def _tuning(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of `tune` with those of the search itself under one name, as `Settings` has
-    them.
-    """
-    search = {k: v for k, v in options.items() if k in Tuning.__dataclass_fields__}
-    others = {k: v for k, v in options.items() if k not in search}
-    return {**others, "tune": {k: v for k, v in search.items() if v is not None}}
-
-
 def _store(settings: Settings) -> "Store":
     from bench.runs.store import Store
 
@@ -331,7 +348,8 @@ def _store(settings: Settings) -> "Store":
 
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
     tasks = [pairing.task for pairing in job.pairings]
-    return RunResult(_rows(job.place.store, job.tasks, job.backbones, tasks), outcome)
+    where = Where(job.tasks, job.backbones)
+    return RunResult(recorded.rows(job.place.store, where, tasks), outcome)
 
 
 def _plan(job: "Job") -> Plan:
@@ -340,43 +358,5 @@ def _plan(job: "Job") -> Plan:
     return Plan(tuple(planned(job.pairings, job.place.store, job.place.cache)))
 
 
-def _rows(
-    store: "Store", tasks: Sequence[str], backbones: Sequence[str], known: Sequence[Task] = ()
-) -> "tuple[Row, ...]":
-    """The table of what is recorded; `known`: tasks that need not be looked up by name.
-
-    Raises UsageError if nothing is recorded.
-    """
-    from bench.tables.collect import rows
-
-    records = store.records(registry.recorded_names(tasks) or None)
-    if backbones:
-        records = [record for record in records if record.backbone in backbones]
-    if not records:
-        raise UsageError(
-            f"nothing is recorded in {store.name} for what is asked: start with `bench run`"
-        )
-    published = {record.task: _published(record.task) for record in records}
-    published |= {task.name: task.published for task in known}
-    return tuple(rows(records, published))
-
-
-def _published(task: str) -> "Sequence[Published]":
-    """Figures that others have published for a task; a manifest's task has none."""
-    if stem(task) not in registry.entries("task"):
-        return ()
-    return registry.tasks([task])[0].published
-
-
-def _searches(
-    store: "Store", tasks: Sequence[str], backbones: Sequence[str], failed: int = 0
-) -> Searches:
-    """What recorded searches chose. Raises UsageError if there are none."""
-    found = store.searches(registry.recorded_names(tasks) or None)
-    if backbones:
-        found = [search for search in found if search.backbone in backbones]
-    if not found:
-        raise UsageError(
-            f"no search is recorded in {store.name} for what is asked: start with `bench tune`"
-        )
-    return Searches(tuple(found), failed)
+def _searches(store: "Store", where: Where, failed: int = 0) -> Searches:
+    return Searches(recorded.searches(store, where), failed)

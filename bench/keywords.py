@@ -12,6 +12,8 @@ from bench.errors import UsageError, suggest
 
 Name = str | os.PathLike[str]
 Names = Name | Sequence[Name]
+Mode = Literal["finetune", "probe"]
+Scale = Literal["full", "tiny"]
 ABackbone = Name | Backbone | type[Backbone]
 ATask = Name | Task | type[Task]
 Backbones = ABackbone | Sequence[ABackbone]
@@ -28,9 +30,9 @@ class StoreOptions(TypedDict, total=False):
 class CommonOptions(StoreOptions, total=False):
     """The keywords that `run` and `tune` share."""
 
-    mode: Literal["finetune", "probe"] | None  # probe: the encoder is frozen; default: finetune
+    mode: Mode | None  # probe: the encoder is frozen; default: finetune
     protocol: str | None  # default: the task's speaker-disjoint one
-    scale: Literal["full", "tiny"] | None  # tiny: small random networks; default: full
+    scale: Scale | None  # tiny: small random networks; default: full
     weights: Mapping[str, str] | None  # backbone -> path, hub id or "random"
     data: Mapping[str, str | Path] | None  # task -> folder of the corpus
     seeds: int | None  # how many, from 0; default: 1

@@ -1,10 +1,12 @@
-"""Backbones and tasks that are passed as objects or classes, beside those that are named."""
+"""Backbones and tasks that are passed as objects or classes, beside those that are named, and the
+settings that go with them.
+"""
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench import registry
 from bench.contracts.backbone import Backbone
@@ -12,7 +14,11 @@ from bench.contracts.task import Task
 from bench.errors import UsageError
 from bench.keywords import Backbones, Tasks, each, names
 from bench.options import stem
+from bench.settings import Settings, Tuning, gather
 from bench.source.digest import forget, source_digest
+
+if TYPE_CHECKING:
+    from bench.runs.selection import Selection
 
 Plugin = TypeVar("Plugin", Backbone, Task)
 
@@ -45,6 +51,37 @@ def take_backbones(given: Backbones | None) -> Taken[Backbone]:
 def take_tasks(given: Tasks | None) -> Taken[Task]:
     """The same for tasks."""
     return _take(given, Task)  # type: ignore[type-abstract]
+
+
+def settings_of(
+    backbones: Taken[Backbone], tasks: Taken[Task], options: Mapping[str, Any]
+) -> Settings:
+    """The settings of a function's keywords over those of `bench.toml`."""
+    settings = gather({**options, "backbone": backbones.names, "task": tasks.names})
+    objects = [*backbones.plugins, *tasks.plugins]
+    if objects and settings.executor != "local":
+        classes = ", ".join(type(plugin).__name__ for plugin in objects)
+        raise UsageError(
+            f"a cluster's machines cannot import {classes}, passed as an object: install it in a "
+            "package, as CONTRIBUTING.md says, or run it with executor='local'"
+        )
+    return settings
+
+
+def selection(backbones: Taken[Backbone], tasks: Taken[Task]) -> "Selection":
+    """The plugins that were passed as objects."""
+    from bench.runs.selection import Selection
+
+    return Selection(backbones.plugins, tasks.plugins)
+
+
+def tuning(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of `tune` with those of the search itself under one name, as `Settings` has
+    them.
+    """
+    search = {k: v for k, v in options.items() if k in Tuning.__dataclass_fields__}
+    others = {k: v for k, v in options.items() if k not in search}
+    return {**others, "tune": {k: v for k, v in search.items() if v is not None}}
 
 
 def _take(given: object, kind: type[Plugin]) -> Taken[Plugin]:

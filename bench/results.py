@@ -6,8 +6,10 @@ import html
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench import table_file
 from bench.tables.formats import Format, render
 from bench.tables.row import Row, record
 
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     import pandas
 
     from bench.data.corpus_card import Card
+    from bench.runs.clip_table import ClipTable
     from bench.runs.dry_run import Planned
     from bench.runs.inference import Found
+    from bench.runs.records import RunRecord
     from bench.runs.search_record import SearchRecord
     from bench.runs.workplace import Outcome
 
@@ -211,6 +215,39 @@ class AudioPredictions(Result):
         from bench.runs.inference import table
 
         return table(self.found, format)
+
+    def _repr_html_(self) -> str:
+        return self.frame.to_html(index=False)
+
+
+@dataclass(frozen=True, repr=False)
+class ClipPredictions(Result):
+    """The test clips of a pairing: truth and probabilities, with the fold and the seed of each."""
+
+    table: "ClipTable"
+
+    @classmethod
+    def of(cls, runs: "Iterable[RunRecord]") -> "ClipPredictions":
+        """The predictions of recorded runs of one pairing."""
+        from bench.runs.clip_table import clip_table
+
+        return cls(clip_table(runs))
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per run and clip: `fold`, `seed`, `clip`, `speaker`, `truth`, and a probability
+        for each class.
+        """
+        import pandas
+
+        return pandas.DataFrame(self.table.rows, columns=list(self.table.columns))
+
+    def text(self) -> str:
+        return table_file.text(self.table.columns, self.table.rows).rstrip("\n")
+
+    def write(self, path: Path) -> None:
+        """Write a CSV file, or by its suffix a Parquet file."""
+        table_file.write(path, self.table.columns, self.table.rows)
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False)

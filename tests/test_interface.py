@@ -56,7 +56,7 @@ def test_keywords_are_those_of_the_command_line() -> None:
     commands = {
         c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback
     }
-    for name in ("run", "tune", "table", "prepare"):
+    for name in ("run", "tune", "table", "prepare", "predictions"):
         typed = {parameter.rstrip("_") for parameter in signature(commands[name]).parameters}
         assert set(signature(getattr(bench, name)).parameters) == typed - {"format", "output"}
     hints = {**get_type_hints(Settings), **get_type_hints(Tuning)}
@@ -80,6 +80,53 @@ def test_a_run_gives_a_table_and_is_not_repeated(here: Path, manifest: Path) -> 
     again = bench.run("mfcc-stats", [manifest], **TINY)
     assert again.summary == "0 recorded now, 2 recorded before"
     assert str(again) == str(bench.table(task=manifest)) == repr(result)
+
+
+def test_a_table_is_narrowed_by_mode_protocol_and_scale(here: Path, manifest: Path) -> None:
+    for mode in ("finetune", "probe"):
+        bench.run("mfcc-stats", manifest, mode=mode, scale="tiny", set={"epochs": 1}, folds=1)
+    (here / "bench.toml").write_text('[run]\nmode = "probe"\n', encoding="utf-8")
+    assert len(bench.table().rows) == 2  # what `bench run` does by default narrows no table
+    assert [row.mode for row in bench.table(mode="finetune", scale="tiny").rows] == ["finetune"]
+    assert len(bench.table(protocol="speaker").rows) == 2
+    for wrong in ({"scale": "full"}, {"protocol": "speakr"}):
+        with pytest.raises(UsageError, match="nothing is recorded"):
+            bench.table(**wrong)
+    with pytest.raises(UsageError, match="did you mean speaker"):
+        bench.table(protocol="speakr")
+    with pytest.raises(UsageError, match="mode must be one of"):
+        bench.table(mode="prob")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="means 2 pairings"):
+        bench.predictions("mfcc-stats@tones")
+    assert set(bench.predictions("mfcc-stats@tones", mode="probe").frame["fold"]) == {"1"}
+
+
+def test_test_clips_are_written_with_truth_probabilities_and_place(
+    here: Path, manifest: Path
+) -> None:
+    bench.run("mfcc-stats", manifest, seeds=2, **TINY)
+    found = bench.predictions("mfcc-stats@tones")
+    frame = found.frame
+    assert list(frame) == ["fold", "seed", "clip", "speaker", "truth", "high", "low", "middle"]
+    assert frame.groupby(["fold", "seed"]).size().index.tolist() == [
+        ("1", 0), ("1", 1), ("2", 0), ("2", 1)
+    ]  # fmt: skip
+    assert not frame.duplicated(["clip", "seed"]).any()
+    assert (frame["truth"] == frame["clip"].str.split("_").str[0]).all()
+    predicted = frame[["high", "low", "middle"]].idxmax(axis="columns")
+    first = frame["seed"] == 0
+    row = bench.table(task=manifest).rows[0]
+    per_seed = [(predicted == frame["truth"])[mask].mean() for mask in (first, ~first)]
+    assert sum(per_seed) / 2 == pytest.approx(row.scores["WA"], abs=1e-12)
+    for suffix, read in ((".csv", "read_csv"), (".parquet", "read_parquet")):
+        import pandas
+
+        path = here / f"clips{suffix}"
+        found.write(path)
+        again = getattr(pandas, read)(path).astype({"fold": str})
+        pandas.testing.assert_frame_equal(again, frame, check_exact=True, check_dtype=False)
+    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
+        found.write(here / "clips.txt")
 
 
 def test_a_plan_runs_nothing(here: Path, manifest: Path) -> None:
@@ -137,6 +184,24 @@ def test_a_corpus_is_shown_as_its_card(here: Path, manifest: Path) -> None:
     assert set(corpora.classes.loc["tones", "clips"]) == {12}
     assert corpora.folds.loc["tones"].index.get_level_values("protocol").nunique() >= 1
     assert str(corpora) == corpora.cards[0].text()
+
+
+def test_the_folds_of_every_protocol_are_written(here: Path, manifest: Path) -> None:
+    import pandas
+
+    corpora = bench.prepare(manifest, folds=here / "folds.csv")
+    lines = pandas.read_csv(here / "folds.csv", dtype=str)
+    assert list(lines) == ["task", "protocol", "fold", "part", "clip", "speaker", "labels"]
+    by_fold = lines.groupby(["task", "protocol", "fold"])
+    assert len(by_fold) == len(corpora.folds)
+    for place, sizes in corpora.folds.iterrows():
+        named = by_fold.get_group(place)
+        assert named["clip"].nunique() == len(named) == 36
+        counts = named["part"].value_counts()
+        assert {part: counts.get(part, 0) for part in sizes.index} == sizes.to_dict()
+    assert (lines["labels"] == lines["clip"].str.split("_").str[0]).all()
+    with pytest.raises(UsageError, match="no folder"):
+        bench.prepare(manifest, folds=here / "absent" / "folds.csv")
 
 
 def test_new_audio_gets_probabilities(here: Path, manifest: Path) -> None:

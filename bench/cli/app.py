@@ -23,6 +23,7 @@ app = typer.Typer(
 
 SEARCH = tuple(Tuning.__dataclass_fields__)
 STORE = ("results", "tracking_uri")
+FILTERS = ("mode", "protocol", "scale")
 PRINTED = "What is printed"
 INTERRUPTED = 130  # exit code
 
@@ -38,6 +39,9 @@ Output = Annotated[
         help="write to a file instead of the screen",
         rich_help_panel=PRINTED,
     ),
+]
+Row = Annotated[
+    str, typer.Argument(metavar="ROW", help="backbone@task, run id, or start of a fingerprint")
 ]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="run id, start of a fingerprint, or backbone@task")
@@ -119,20 +123,39 @@ def list_(
 def prepare(
     given: dict[str, Any],
     task: Annotated[list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")],
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="write which clip is in which part of which fold, as .csv or .parquet",
+            rich_help_panel=PRINTED,
+        ),
+    ] = None,
 ) -> None:
     """Check or fetch a corpus and print its card: clips, speakers, duplicates, leakage."""
     from bench import interface
 
-    print(interface.prepare(task, **given))
+    print(interface.prepare(task, folds=folds, **given))
 
 
 @app.command()
-@takes(only=("backbone", "task", *STORE))
+@takes(only=("backbone", "task", *FILTERS, *STORE), filters=FILTERS)
 def table(given: dict[str, Any], format: Format = "text", output: Output = None) -> int:
     """Print comparison tables of what is recorded, with published figures beside it."""
     from bench.cli import commands
 
     return commands.table(given, format, output)
+
+
+@app.command()
+@takes(only=(*FILTERS, *STORE), filters=FILTERS)
+def predictions(given: dict[str, Any], row: Row, output: Output = None) -> None:
+    """Print every test clip's truth and probabilities, with its fold and seed. -o FILE writes
+    CSV or Parquet, by its suffix.
+    """
+    from bench.cli import commands
+
+    commands.predictions({"row": row, **given}, output)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import interface, terminal
+from bench import interface, table_file, terminal
 from bench.cli.flags import Formats
 from bench.progress.display import say
 from bench.results import Comparison, Result, RunResult
@@ -43,6 +43,17 @@ def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: 
     for what, reason in predictions.failed.items():
         say(f"bench: no prediction for {what}: {reason}")
     return 0 if predictions.ok else 1
+
+
+def predictions(options: Mapping[str, Any], output: Path | None) -> None:
+    """Print or write the test clips of a pairing with their probabilities."""
+    if output:
+        table_file.check(output)
+    found = interface.predictions(**options)
+    if output:
+        found.write(output)
+    else:
+        print(found.text())
 
 
 def trend(request: "Request", settings: Settings, format: Formats, output: Path | None) -> None:

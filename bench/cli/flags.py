@@ -24,13 +24,14 @@ KIND_OF_PLUGIN: Mapping[str, registry.Kind] = {"backbone": "backbone", "task": "
 
 
 def takes(
-    only: Collection[str] = (), without: Collection[str] = ()
+    only: Collection[str] = (), without: Collection[str] = (), filters: Collection[str] = ()
 ) -> Callable[[Command], Command]:
     """A decorator that adds the flags of settings to a command, which gets their values as `given`.
 
     Args:
         only: the names of the fields; default: every field with a heading for `--help`.
         without: fields that are left out.
+        filters: fields that select among recorded runs, which by default are all taken.
     """
     wanted = [field for field in FIELDS if _is_wanted(field, only, without)]
 
@@ -42,7 +43,7 @@ def takes(
             return command(given=given, **values)
 
         own = inspect.signature(command, eval_str=True)
-        parameters = [_parameter(field) for field in wanted]
+        parameters = [_parameter(field, field.name in filters) for field in wanted]
         for parameter in own.parameters.values():
             if parameter.name != "given":
                 parameters.append(parameter.replace(kind=KEYWORD))
@@ -101,7 +102,7 @@ def _given(typed: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _parameter(field: Field) -> inspect.Parameter:
+def _parameter(field: Field, is_filter: bool) -> inspect.Parameter:
     """The flag of a field. Its value stays text: the options of `bench` check all alike."""
     hint = without_none(HINTS[field.name])
     kind: Any = bool if hint is bool else str
@@ -110,7 +111,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     metavar = field.metadata["metavar"] or _metavar(hint)
     flag = typer.Option(
         *_declarations(field),
-        help=_help(field),
+        help=f"only runs with this {field.name}" if is_filter else _help(field),
         metavar=metavar,
         show_default=False,
         rich_help_panel=field.metadata["group"],

@@ -1,5 +1,5 @@
-"""Networks of recorded runs on other audio: files and folders in, a probability per class and window
-out.
+"""Networks of recorded runs on other audio: files and folders in, a probability per class and
+window out.
 
 Nothing of the audio stays behind: it is decoded, and its features computed, in a folder that is
 deleted again.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench import registry
 from bench.errors import UsageError, and_more, suggest
 from bench.runs.records import PairingRecord, RunRecord
 
@@ -17,6 +18,36 @@ _NAMED = 12  # runs or pairings that an error names
 
 
 @dataclass(frozen=True)
+class Where:
+    """Which pairings are meant; what is empty or None restricts nothing."""
+
+    tasks: Sequence[str] = ()  # names, or paths of manifests
+    backbones: Sequence[str] = ()  # with their variants
+    mode: str | None = None
+    protocol: str | None = None
+    scale: str | None = None
+
+    @property
+    def task_names(self) -> list[str] | None:
+        """The names under which the tasks are recorded; None for all tasks."""
+        return registry.recorded_names(self.tasks) or None
+
+    def includes(self, pairing: PairingRecord) -> bool:
+        """Whether a pairing of the right task is meant."""
+        if self.backbones and pairing.backbone not in self.backbones:
+            return False
+        wanted = {"mode": self.mode, "protocol": self.protocol, "scale": self.scale}
+        return all(value in (None, getattr(pairing, name)) for name, value in wanted.items())
+
+    def records(self, store: "Store") -> list[PairingRecord]:
+        """The pairings that are meant, oldest first."""
+        return [record for record in store.records(self.task_names) if self.includes(record)]
+
+
+EVERYWHERE = Where()
+
+
+@dataclass(frozen=True)
 class Recorded:
     """The finished runs that a name means, all of one pairing."""
 
@@ -24,11 +55,11 @@ class Recorded:
     runs: tuple[RunRecord, ...]
 
 
-def find(store: "Store", name: str) -> Recorded:
+def find(store: "Store", name: str, where: Where = EVERYWHERE) -> Recorded:
     """The one run, or the one pairing with all its runs, that `name` means. Raises UsageError for
     any other number.
     """
-    records = store.records()
+    records = where.records(store)
     found = [Recorded(p, runs) for p in records if (runs := _meant(p, name))]
     if not found:
         known = list(dict.fromkeys(_called(p) for p in records if any(_done(p))))
@@ -75,7 +106,9 @@ def _meant(pairing: PairingRecord, name: str) -> tuple[RunRecord, ...]:
 
 
 def _means_pairing(pairing: PairingRecord, name: str) -> bool:
-    return name == _called(pairing) or any(run.pairing == name for run in _done(pairing))
+    if name in (pairing.backbone, _called(pairing)):
+        return True
+    return any(run.pairing == name for run in _done(pairing))
 
 
 def _done(pairing: PairingRecord) -> Sequence[RunRecord]:

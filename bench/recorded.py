@@ -1,0 +1,71 @@
+"""What is read out of recorded runs: the rows of tables, and searches."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench import registry
+from bench.contracts.task import Task
+from bench.errors import UsageError, suggest
+from bench.options import stem
+from bench.runs.lookup import Where
+
+if TYPE_CHECKING:
+    from bench.contracts.task import Published
+    from bench.runs.search_record import SearchRecord
+    from bench.runs.store import Store
+    from bench.tables.row import Row
+
+
+def rows(store: "Store", where: Where, known: Sequence[Task] = ()) -> "tuple[Row, ...]":
+    """The table of what is recorded; `known`: tasks that need not be looked up by name.
+
+    Of published figures, a protocol that is named keeps its own alone.
+
+    Raises:
+        UsageError: if nothing is recorded.
+    """
+    from bench.tables.collect import rows as collected
+
+    records = where.records(store)
+    if not records:
+        raise UsageError(
+            f"nothing is recorded in {store.name} for what is asked{_hint(store, where)}: "
+            "start with `bench run`"
+        )
+    published = {record.task: _published(record.task) for record in records}
+    published |= {task.name: task.published for task in known}
+    if where.protocol:
+        for task, figures in published.items():
+            published[task] = [each for each in figures if each.protocol == where.protocol]
+    return tuple(collected(records, published))
+
+
+def searches(store: "Store", where: Where) -> "tuple[SearchRecord, ...]":
+    """What recorded searches chose.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    found = store.searches(where.task_names)
+    if where.backbones:
+        found = [search for search in found if search.backbone in where.backbones]
+    if not found:
+        raise UsageError(
+            f"no search is recorded in {store.name} for what is asked: start with `bench tune`"
+        )
+    return tuple(found)
+
+
+def _hint(store: "Store", where: Where) -> str:
+    """The recorded protocol that is meant, if one is misspelt."""
+    if where.protocol is None:
+        return ""
+    recorded = {record.protocol for record in store.records(where.task_names)}
+    return suggest(where.protocol, recorded - {where.protocol})
+
+
+def _published(task: str) -> "Sequence[Published]":
+    """Figures that others have published for a task; a manifest's task has none."""
+    if stem(task) not in registry.entries("task"):
+        return ()
+    return registry.tasks([task])[0].published
