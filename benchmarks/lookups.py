@@ -1,8 +1,8 @@
 """How much looking up runs in a real store costs: `python benchmarks/lookups.py`.
 
 Runs are recorded in an SQLite store through `bench.runs.store`, with the parameters, tags and
-scores of real ones but without their artifacts; then the store is asked what a command asks before
-it trains. CPU seconds of one process.
+scores of real ones and with the predictions of a few clips; then the store is asked what a command
+asks before it trains. CPU seconds of one process.
 """
 
 import argparse
@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from bench.contracts.recipe import Recipe
 from bench.options import flat
+from bench.runs.mlflow_runs import PREDICTIONS
 from bench.runs.records import PairingRecord
 from bench.runs.store import Store
+from bench.scoring.predictions import Predictions
 
 STEPS = (500, 1_000, 2_000)
 PER_PAIRING = 25  # 5 folds, 5 seeds
@@ -45,7 +49,17 @@ TAGS = (
 )
 
 
-def record(store: Store, first: int, last: int) -> None:
+def write_predictions(folder: Path) -> Path:
+    """The artifact that each run gets."""
+    answers = np.eye(len(LABELS))
+    clips = tuple(f"clip {number}" for number in range(len(LABELS)))
+    predictions = Predictions(LABELS, clips, clips, answers.astype(bool), answers)
+    path = folder / PREDICTIONS
+    predictions.to_parquet(path)
+    return path
+
+
+def record(store: Store, predictions: Path, first: int, last: int) -> None:
     """Record the runs with these numbers, a pairing for each PER_PAIRING."""
     for start in range(first, last, PER_PAIRING):
         key = f"pairing {start}"
@@ -61,16 +75,17 @@ def record(store: Store, first: int, last: int) -> None:
         )
         parent = store.open_pairing(paired, key)
         for number in range(start, min(last, start + PER_PAIRING)):
-            record_run(store, parent, number)
+            record_run(store, parent, predictions, number)
 
 
-def record_run(store: Store, parent: str, number: int) -> None:
+def record_run(store: Store, parent: str, predictions: Path, number: int) -> None:
     seed = number % 5
     fold = str(number % 25 // 5)
     parameters = {**flat(Recipe()), "seed": seed, "fold": fold}
     tags = {tag: mark(tag) for tag in TAGS}
     log = store.start(TASK, parent, mark(number), fold, seed, parameters, tags)
     scores = dict.fromkeys((*SCORES, *NUMBERS), 0.5)
+    store.client.log_artifact(log.run, str(predictions))
     log.close(scores, {"notes": "[]"})
 
 
@@ -107,9 +122,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(None, Path(folder))
         store.recorded(TASK)
+        predictions = write_predictions(Path(folder))
         before = 0
         for runs in steps:
-            recording = cpu(partial(record, store, before, runs)) / (runs - before)
+            recording = cpu(partial(record, store, predictions, before, runs)) / (runs - before)
             seconds = cpu(partial(store.recorded, TASK))
             assert len(store.recorded(TASK)) == runs
             there = has(store, range(0, runs, runs // 10))

@@ -105,7 +105,7 @@ class MlflowRuns:
         self.client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items()])
 
     def as_tags(self, run: str, values: Mapping[str, Any]) -> dict[str, str]:
-        """Values as tags of a run, in JSON. One that does not fit into a tag becomes an artifact."""
+        """Values as tags of a run, in JSON. One that does not fit becomes an artifact."""
         tags = {}
         for name, value in values.items():
             text = json.dumps(value, ensure_ascii=False)

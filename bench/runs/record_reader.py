@@ -86,7 +86,7 @@ class RecordReader:
         return True
 
     def search(self, run: Run) -> SearchRecord | None:
-        """The record of a search; None if it was killed before its first trial ended, or is lost."""
+        """The record of a search; None if it is lost, or was killed before a trial ended."""
         artifacts = self.runs.client.list_artifacts(run.info.run_id)
         if all(file.path != SEARCH for file in artifacts):
             return None

@@ -199,10 +199,12 @@ class Store:
         return self.runs.is_active(parent) and self.reader.is_whole(run, network)
 
     def _log_parameters(self, run: str, parameters: Mapping[str, object]) -> None:
-        texts = {name: str(value) for name, value in parameters.items()}
-        if any(len(text) > PARAMETER_LENGTH for text in texts.values()):
-            self.client.log_dict(run, texts, PARAMETERS)
-        params = [Param(name, shortened(text, PARAMETER_LENGTH)) for name, text in texts.items()]
+        whole = {name: str(value) for name, value in parameters.items()}
+        params = []
+        for name, text in whole.items():
+            params.append(Param(name, shortened(text, PARAMETER_LENGTH)))
+        if any(param.value != whole[param.key] for param in params):
+            self.client.log_dict(run, whole, PARAMETERS)
         self.client.log_batch(run, params=params)
 
 

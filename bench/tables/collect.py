@@ -197,16 +197,22 @@ def _measured(newest: _Newest) -> _Measured:
     if pairing.skipped:
         return _Measured(row)
     read = _latest([_read(run) for run in pairing.runs])
-    tested = _by_seed(read)
     latest = [each.run for each in read]
-    failed = caveats.failures(latest)
     row = replace(row, lost=_is_lost(newest, latest))
+    tested = _by_seed(read)
     if not tested:
-        return _Measured(_without_result(row, failed))
+        return _Measured(_without_result(row, caveats.failures(latest)))
+    return _with_result(row, newest, latest, tested)
+
+
+def _with_result(
+    row: Row, newest: _Newest, latest: Sequence[RunRecord], tested: Tested
+) -> _Measured:
+    pairing = newest.pairing
     pooled = [_pooled(folds) for folds in tested.values()]
     done = [run for run in latest if run.fold in tested.get(run.seed, {})]
     later_failure = _failure(newest.later) if newest.later else ""
-    reason = caveats.shortfall(pairing, done, failed)
+    reason = caveats.shortfall(pairing, done, caveats.failures(latest))
     scored = replace(
         _scored(row, done, tested, pooled),
         status="partial" if reason else "ok",

@@ -130,9 +130,9 @@ MISTAKES = {
     "language": ("path,label,language\na.wav,yes,english!\nb.wav,no,en\n", "language is not an ISO 639 code (english!)"),
     "one label": ("path,label\na.wav,yes\nb.wav,yes\n", "a task needs two labels or more"),
     "reserved": ("path,label\na.wav,truth\nb.wav,no\n", "no label may be called truth"),
-    "threshold": ("path,label\na.wav,threshold of x\nb.wav,x\n", "no label may be called threshold of x"),
-    "long": (f"path,label\na.wav,{'y' * 300}\nb.wav,{'n' * 200}\n", "may be longer than 200 characters"),
-    "long names of signs": (f"path,label\na.wav,{'/' * 41}\nb.wav,no\n", "a sign that is neither a letter"),
+    "threshold": ("path,label\na.wav,threshold of x\nb.wav,x\n", "may be called threshold of x"),
+    "long": (f"path,label\na.wav,{'y' * 300}\nb.wav,no\n", "may be longer than 200 characters"),
+    "signs": (f"path,label\na.wav,{'/' * 41}\nb.wav,no\n", "a sign that is neither a letter"),
     "columns": ("path,label,label\na.wav,yes,no\n", "has two columns called label"),
 }  # fmt: skip
 
