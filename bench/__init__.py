@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bench.errors import BenchError
     from bench.interface import (
         backbones,
+        forget,
         predict,
         predictions,
         prepare,
@@ -24,6 +25,7 @@ __all__ = [
     "BenchError",
     "__version__",
     "backbones",
+    "forget",
     "predict",
     "predictions",
     "prepare",

@@ -23,6 +23,7 @@ from bench.keywords import (
     Tasks,
     TuneOptions,
     check,
+    names,
     paths,
     takes,
 )
@@ -32,6 +33,7 @@ from bench.results import (
     ClipPredictions,
     Comparison,
     Corpora,
+    Forgotten,
     Plan,
     Plugins,
     RunResult,
@@ -39,11 +41,10 @@ from bench.results import (
     TuneResult,
 )
 from bench.runs.lookup import Where, find, with_networks
-from bench.settings import Settings, gather
+from bench.settings import gather
 
 if TYPE_CHECKING:
     from bench.jobs import Job
-    from bench.runs.store import Store
     from bench.runs.workplace import Outcome
 
 
@@ -94,7 +95,9 @@ def run(
 
     job = jobs.run(settings, selection(backbones, tasks))
     if job.outcome is None:
-        return _plan(job)
+        from bench.runs.dry_run import planned
+
+        return Plan(tuple(planned(job.pairings, job.place.store, job.place.cache)))
     return _run_result(job, job.outcome)
 
 
@@ -153,12 +156,13 @@ def tune(
     tasks = take_tasks(task)
     settings = settings_of(backbones, tasks, tuning(options))
     if show:
-        return _searches(_store(settings), Where(tasks.names, backbones.names))
+        where = Where(tasks.names, backbones.names)
+        return Searches(recorded.searches(recorded.open_store(settings), where))
     from bench import jobs
 
     job = jobs.tune(settings, search_only, selection(backbones, tasks))
     where = Where(job.tasks, job.backbones)
-    searches = _searches(job.place.store, where, job.failed_searches)
+    searches = Searches(recorded.searches(job.place.store, where), job.failed_searches)
     if job.outcome is None:
         return searches
     table = _run_result(job, job.outcome)
@@ -195,7 +199,7 @@ def table(
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
     where = Where(tasks.names, backbones.names, mode, protocol, scale)
-    return Comparison(recorded.rows(_store(settings), where, tasks.plugins))
+    return Comparison(recorded.rows(recorded.open_store(settings), where, tasks.plugins))
 
 
 def predictions(
@@ -224,7 +228,7 @@ def predictions(
     options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
     settings = gather(options)
     where = Where(mode=mode, protocol=protocol, scale=scale)
-    return ClipPredictions.of(find(_store(settings), row, where).runs)
+    return ClipPredictions.of(find(recorded.open_store(settings), row, where).runs)
 
 
 def prepare(
@@ -315,7 +319,7 @@ def predict(
         raise UsageError("--hop needs --window: it says how far one window begins after the other")
     options = {"weights": weights, "device": device, "results": results}
     settings = gather({**options, "tracking_uri": tracking_uri})
-    pairing = find(_store(settings), run)
+    pairing = find(recorded.open_store(settings), run)
     runs = with_networks(pairing, run)
     from bench.runs import ensemble, inference
     from bench.training import devices
@@ -330,6 +334,41 @@ def predict(
     return AudioPredictions(found, ensemble.averaged(runs, pairing.runs))
 
 
+def forget(
+    row: Names,
+    task: Tasks | None = None,
+    *,
+    dry_run: bool = False,
+    mode: Mode | None = None,
+    protocol: str | None = None,
+    scale: Scale | None = None,
+    results: str | Path | None = None,
+    tracking_uri: str | None = None,
+) -> "Forgotten":
+    """Remove recorded runs; the next `run` does them again. MLflow can restore what was removed.
+
+    Args:
+        row: backbones, `backbone@task`, or MLflow's ids or the starts of fingerprints of runs.
+        task: only of these; names or paths of manifests.
+        dry_run: only say what would be removed.
+        mode, protocol, scale, results, tracking_uri: as in `table`.
+
+    Raises:
+        UsageError: if nothing is meant, or the start of a fingerprint means several runs.
+        BenchError: if another process is doing one of the runs.
+    """
+    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
+    settings = gather(options)
+    where = Where(take_tasks(task).names, (), mode, protocol, scale)
+    store = recorded.open_store(settings)
+    from bench.runs.forgetting import removals, remove
+
+    found = removals(store, names(row), where)
+    if not dry_run:
+        remove(store, found, settings.results)
+    return Forgotten(tuple(found))
+
+
 def backbones() -> "Plugins":
     """The backbones that are available, with their provenance."""
     return Plugins(tuple(catalogue.backbones()), ("summary", "reads", "error"))
@@ -340,23 +379,7 @@ def tasks() -> "Plugins":
     return Plugins(tuple(catalogue.tasks()), ("title", "labels", "languages", "error"))
 
 
-def _store(settings: Settings) -> "Store":
-    from bench.runs.store import Store
-
-    return Store(settings.tracking_uri, settings.results)
-
-
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
     tasks = [pairing.task for pairing in job.pairings]
     where = Where(job.tasks, job.backbones)
     return RunResult(recorded.rows(job.place.store, where, tasks), outcome)
-
-
-def _plan(job: "Job") -> Plan:
-    from bench.runs.dry_run import planned
-
-    return Plan(tuple(planned(job.pairings, job.place.store, job.place.cache)))
-
-
-def _searches(store: "Store", where: Where, failed: int = 0) -> Searches:
-    return Searches(recorded.searches(store, where), failed)

@@ -8,12 +8,20 @@ from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
 from bench.options import stem
 from bench.runs.lookup import Where
+from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.contracts.task import Published
     from bench.runs.search_record import SearchRecord
     from bench.runs.store import Store
     from bench.tables.row import Row
+
+
+def open_store(settings: Settings) -> "Store":
+    """The store that the settings name."""
+    from bench.runs.store import Store
+
+    return Store(settings.tracking_uri, settings.results)
 
 
 def rows(store: "Store", where: Where, known: Sequence[Task] = ()) -> "tuple[Row, ...]":

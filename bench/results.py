@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.data.corpus_card import Card
     from bench.runs.clip_table import ClipTable
     from bench.runs.dry_run import Planned
+    from bench.runs.forgetting import Removal
     from bench.runs.inference import Found
     from bench.runs.records import RunRecord
     from bench.runs.search_record import SearchRecord
@@ -251,6 +252,36 @@ class ClipPredictions(Result):
 
     def _repr_html_(self) -> str:
         return self.frame.to_html(index=False)
+
+
+@dataclass(frozen=True, repr=False)
+class Forgotten(Result):
+    """What was removed, or would be: one entry per pairing."""
+
+    removals: "tuple[Removal, ...]"
+
+    @property
+    def runs(self) -> int:
+        """The number of runs."""
+        return sum(len(removal.runs) for removal in self.removals)
+
+    @property
+    def frame(self) -> "Frame":
+        """One line per pairing: its names, and the number of its runs that are removed."""
+        return _frame(
+            {
+                "task": removal.pairing.task,
+                "backbone": removal.pairing.backbone,
+                "mode": removal.pairing.mode,
+                "protocol": removal.pairing.protocol,
+                "scale": removal.pairing.scale,
+                "runs": len(removal.runs),
+            }
+            for removal in self.removals
+        )
+
+    def text(self) -> str:
+        return "\n".join(removal.text for removal in self.removals)
 
 
 @dataclass(frozen=True, repr=False)

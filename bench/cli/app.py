@@ -159,6 +159,24 @@ def predictions(given: dict[str, Any], row: Row, output: Output = None) -> None:
 
 
 @app.command()
+@takes(only=("task", *FILTERS, *STORE), filters=FILTERS)
+def forget(
+    given: dict[str, Any],
+    row: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROW...", help="backbones, backbone@task, run ids, or starts of fingerprints"
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="do not ask")] = False,
+) -> int:
+    """Remove recorded runs, after asking. The next `bench run` does them again."""
+    from bench.cli import commands
+
+    return commands.forget({"row": split(row), **given}, yes)
+
+
+@app.command()
 @takes(only=STORE)
 def ui(
     given: dict[str, Any],

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from bench import interface, table_file, terminal
 from bench.cli.flags import Formats
+from bench.errors import UsageError
 from bench.progress.display import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
@@ -54,6 +57,25 @@ def predictions(options: Mapping[str, Any], output: Path | None) -> None:
         found.write(output)
     else:
         print(found.text())
+
+
+def forget(options: Mapping[str, Any], yes: bool) -> int:
+    """Name the runs, ask, and remove them; the exit code, 1 after a no."""
+    found = interface.forget(**options, dry_run=True)
+    print(found)
+    number = f"{found.runs} runs of {len(found.removals)} pairings"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"nobody can be asked whether to remove {number}: add --yes")
+        if not typer.confirm(f"Remove {number}?", err=True):
+            say("nothing is removed")
+            return 1
+    removed = interface.forget(**options)
+    say(
+        f"removed {removed.runs} runs: the next `bench run` does them again; MLflow's pages can "
+        "restore deleted runs, a pairing's own beside them, until `mlflow gc`"
+    )
+    return 0
 
 
 def trend(request: "Request", settings: Settings, format: Formats, output: Path | None) -> None:

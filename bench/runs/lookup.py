@@ -62,7 +62,7 @@ def find(store: "Store", name: str, where: Where = EVERYWHERE) -> Recorded:
     records = where.records(store)
     found = [Recorded(p, runs) for p in records if (runs := _meant(p, name))]
     if not found:
-        known = list(dict.fromkeys(_called(p) for p in records if any(_done(p))))
+        known = list(dict.fromkeys(called(p) for p in records if any(_done(p))))
         raise UsageError(
             f"no finished run has an id or a fingerprint that starts with {name}, nor is that the backbone@task of "
             f"one{suggest(name, known)}; recorded in {store.name} are {', '.join(known[:_NAMED]) or 'none'}"
@@ -106,7 +106,7 @@ def _meant(pairing: PairingRecord, name: str) -> tuple[RunRecord, ...]:
 
 
 def _means_pairing(pairing: PairingRecord, name: str) -> bool:
-    if name in (pairing.backbone, _called(pairing)):
+    if name in (pairing.backbone, called(pairing)):
         return True
     return any(run.pairing == name for run in _done(pairing))
 
@@ -115,12 +115,18 @@ def _done(pairing: PairingRecord) -> Sequence[RunRecord]:
     return [run for run in pairing.runs if run.status == "ok"]
 
 
-def _called(pairing: PairingRecord) -> str:
+def called(pairing: PairingRecord) -> str:
+    """`byol-s@ravdess`."""
     return f"{pairing.backbone}@{pairing.task}"
 
 
+def described(pairing: PairingRecord) -> str:
+    """A pairing with all that tells it from others: `byol-s@ravdess, finetune, speaker, full`."""
+    facts = [called(pairing), pairing.mode, pairing.protocol, pairing.scale, pairing.weights]
+    facts += [f"{key}={value}" for key, value in pairing.settings.items()]
+    facts.append(pairing.recipe)
+    return ", ".join(filter(None, facts))
+
+
 def _described(found: Recorded) -> str:
-    p = found.pairing
-    changed = [f"{key}={value}" for key, value in p.settings.items()]
-    about = ", ".join(filter(None, [_called(p), p.mode, p.protocol, p.scale, p.weights, *changed]))
-    return f"{found.runs[0].pairing} ({about})"
+    return f"{found.runs[0].pairing} ({described(found.pairing)})"

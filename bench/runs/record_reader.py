@@ -46,15 +46,17 @@ class RecordReader:
         self._readable: set[object] = set()  # what `is_whole` has read before
 
     def pairings(self, experiment: str) -> Iterator[tuple[float, PairingRecord]]:
-        """Each pairing, after the time at which it was last opened (s since the epoch).
+        """Each pairing, after the time at which it was last opened (s since the epoch)."""
+        for parents, record in self.grouped(experiment):
+            yield max(map(_updated, parents)), record
 
-        Two parents of one pairing, created at one moment, are one here.
-        """
+    def grouped(self, experiment: str) -> Iterator[tuple[Sequence[Run], PairingRecord]]:
+        """Each pairing after its parents: two that were created at one moment are one pairing."""
         parents = self._parents(experiment)
         children = self._children(experiment, parents)
         for key, same in parents.items():
             newest = max(same, key=_updated)
-            yield _updated(newest), self._pairing(newest, children.get(key, []))
+            yield same, self._pairing(newest, children.get(key, []))
 
     def run(self, run: Run) -> RunRecord:
         """The record of an ended run; a failed one if it cannot be read."""

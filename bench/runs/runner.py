@@ -17,7 +17,7 @@ from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
 from bench.runs.record_reader import LostError
 from bench.runs.records import RunRecord
-from bench.runs.workplace import Material, Outcome, Place, Say, explain
+from bench.runs.workplace import Material, Outcome, Place, Say, explain, lock_path
 from bench.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ class Worker:
 
         Returns False if another process is still doing it after `timeout` s (-1: wait for its end).
         """
-        folder = self.place.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_path(self.place.folder, run.fingerprint)
+        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(folder / f"{run.fingerprint}.lock", timeout=timeout):
+            with FileLock(lock, timeout=timeout):
                 if not fresh and self._is_recorded(run):
                     self.outcome.already += 1
                     display.expect(-1)
