@@ -131,17 +131,40 @@ def _is_table(raw: Any) -> bool:
 def _domain(name: str, raw: Any, owner: type, about: dataclasses.Field[Any]) -> Range | Choice:
     """A range or a choice, each value checked as `--set` would check it. Raises UsageError."""
     where = f"[space] {name} in bench.toml"
+
+    def checked(value: Any) -> Any:
+        return getattr(change(owner(), {name: value}, where), name)
+
     if isinstance(raw, list) and raw:
-        return Choice(tuple(getattr(change(owner(), {name: value}, where), name) for value in raw))
-    if not isinstance(raw, Mapping) or not {"low", "high"} <= set(raw) <= {"low", "high", "log"}:
+        return Choice(tuple(checked(value) for value in raw))
+    if not _is_range(raw):
         raise UsageError(
-            f"{where} takes {{ low = ..., high = ..., log = true }}, a list of values, or false, not {raw!r}"
+            f"{where} takes {{ low = ..., high = ..., log = true }}, a list of values, or false, "
+            f"not {raw!r}"
         )
-    low, high = (getattr(change(owner(), {name: raw[end]}, where), name) for end in ("low", "high"))
-    log, whole = bool(raw.get("log", False)), get_type_hints(owner)[name] is int
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or low >= high or (log and low <= 0):
+    low = checked(raw["low"])
+    high = checked(raw["high"])
+    log = bool(raw.get("log", False))
+    if not _is_valid(low, high, log):
         raise UsageError(
             f"{where}: low must be a number below high, and above 0 where log is true, not {raw!r}"
         )
-    return Range(low, high, log, whole)
+    is_whole = get_type_hints(owner)[name] is int
+    return Range(low, high, log, is_whole)
+
+
+def _is_range(raw: Any) -> bool:
+    """Whether this has both ends of a range, and nothing that a range does not have."""
+    if not isinstance(raw, Mapping):
+        return False
+    keys = set(raw)
+    return {"low", "high"} <= keys <= {"low", "high", "log"}
+
+
+def _is_valid(low: Any, high: Any, log: bool) -> bool:
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, int | float):
+            return False
+    if log and low <= 0:
+        return False
+    return bool(low < high)

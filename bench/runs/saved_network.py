@@ -71,15 +71,12 @@ def rebuild(
 
     about = json.loads((folder / ABOUT).read_text("utf-8"))
     if about["format"] != FORMAT:
+        version = about["ser_bench"]
         raise NetworkError(
-            f"the network was saved by version {about['ser_bench']} of ser-bench: use that, or {AGAIN}"
+            f"the network was saved by version {version} of ser-bench: use that, or {AGAIN}"
         )
     backbone = own_backbone or _registered(about)
-    if backbone.source != about.get("source", ""):
-        raise NetworkError(f"the source of {about['backbone']} is not that of the run: {AGAIN}")
-    if backbone.version != about["backbone_version"]:
-        versions = f"version {about['backbone_version']} of {about['backbone']}, and this is version {backbone.version}"
-        raise NetworkError(f"the network is of {versions}: {AGAIN}")
+    _check_code(backbone, about)
     setup = _setup(backbone, about["setup"], weights)
     _check_weights(backbone, setup, about)
     features = backbone.features(setup)
@@ -147,6 +144,19 @@ def _setup(backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[st
     return Setup(
         **{**stored, "labels": tuple(stored["labels"]), "weights": given, "options": options}
     )
+
+
+def _check_code(backbone: Backbone, about: "Mapping[str, Any]") -> None:
+    """Raise NetworkError if the backbone is not the one that was trained."""
+    name = about["backbone"]
+    if backbone.source != about.get("source", ""):
+        raise NetworkError(f"the source of {name} is not that of the run: {AGAIN}")
+    saved = about["backbone_version"]
+    if backbone.version != saved:
+        raise NetworkError(
+            f"the network is of version {saved} of {name}, and this is version "
+            f"{backbone.version}: {AGAIN}"
+        )
 
 
 def _check_weights(backbone: Backbone, setup: Setup, about: "Mapping[str, Any]") -> None:

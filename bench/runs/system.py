@@ -116,22 +116,36 @@ def setting(values: Mapping[str, str], backbone: Backbone) -> str | None:
 
 def check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
     """Raise UsageError for every `--set` key that no backbone of the command has."""
-    recipe = [f.name for f in dataclasses.fields(Recipe)]
-    own = {n: [f.name for f in dataclasses.fields(b.Options)] for b in backbones for n in b.names}
-    every = sorted({*recipe, *(name for names in own.values() for name in names)})
+    own = _option_names(backbones)
+    recipe = [field.name for field in dataclasses.fields(Recipe)]
+    every = {*recipe}
+    for names in own.values():
+        every.update(names)
     known = {*own, *registry.entries("backbone")}
     problems = []
     for key in settings.set:
-        owner, name = _owner(key), key.rpartition(".")[2]
+        owner = _owner(key)
+        name = key.rpartition(".")[2]
+        allowed = [*recipe, *own.get(owner, [name])] if owner else every
         if owner and owner not in known:
             problems.append(f"{key}: no backbone is called {owner}{suggest(owner, known)}")
-        elif name not in (every if not owner else [*recipe, *own.get(owner, [name])]):
-            problems.append(f"{key}{suggest(name, every)}")
+        elif name not in allowed:
+            problems.append(f"{key}{suggest(name, sorted(every))}")
+    available = sorted(every)
     if problems:
         raise UsageError(
-            f"--set names unknown options: {'; '.join(problems)}; there are {', '.join(every)}"
+            f"--set names unknown options: {'; '.join(problems)}; available: {', '.join(available)}"
         )
-    space.check(settings.space, known, every)
+    space.check(settings.space, known, available)
+
+
+def _option_names(backbones: Sequence[Backbone]) -> dict[str, list[str]]:
+    """The options of each backbone, by each of its names."""
+    own: dict[str, list[str]] = {}
+    for backbone in backbones:
+        options = [field.name for field in dataclasses.fields(backbone.Options)]
+        own.update(dict.fromkeys(backbone.names, options))
+    return own
 
 
 def _owner(key: str) -> str:

@@ -58,16 +58,7 @@ def train_and_record(
     torch.manual_seed(run.seed)
     with peak_memory(place.device) as peak:
         network = pairing.backbone.network(run.system.setup)
-        job = TrainingJob(
-            network=network,
-            recipe=run.system.recipe,
-            training=parts.training,
-            validation=parts.validation,
-            seed=run.seed,
-            device=place.device,
-            report=log.epoch,
-            checkpoint=checkpoint,
-        )
+        job = _training_job(run, network, parts, place.device, log, checkpoint)
         state = train(job)
         predictions, notes = _predict(network, parts, state, place.device)
     result = Result(network, state, predictions, notes, peak.mib)
@@ -75,6 +66,26 @@ def train_and_record(
     checkpoint.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     return f"UA {found['UA']:.3f}, WA {found['WA']:.3f} in {seconds:.0f} s"
+
+
+def _training_job(
+    run: Run,
+    network: "nn.Module",
+    parts: Parts,
+    device: torch.device,
+    log: "RunLog",
+    checkpoint: Path,
+) -> TrainingJob:
+    return TrainingJob(
+        network=network,
+        recipe=run.system.recipe,
+        training=parts.training,
+        validation=parts.validation,
+        seed=run.seed,
+        device=device,
+        report=log.epoch,
+        checkpoint=checkpoint,
+    )
 
 
 def _predict(
