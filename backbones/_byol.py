@@ -23,7 +23,9 @@ from bench.training.layers import Standardise
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
-LOGMEL = LogMelSpectrogram()  # 64 HTK mels, 60-7800 Hz: what the released weights were trained on
+LOGMEL = (
+    LogMelSpectrogram()
+)  # 64 HTK mels, 60-7800 Hz: what the released weights were trained on
 Norm = Literal["clip", "audioset"]
 
 # log-mel statistics printed with BYOL-A (Niizumi et al. 2021)
@@ -31,7 +33,9 @@ AUDIOSET_MEAN = -5.49
 AUDIOSET_DEVIATION = 5.04
 
 BLOCKS = 3  # each halves frames and mels
-MIN_FRAMES = 2**BLOCKS  # shorter clips are continued with zeros, the mean of standardised input
+MIN_FRAMES = (
+    2**BLOCKS
+)  # shorter clips are continued with zeros, the mean of standardised input
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class ByolInput(Feature):
     norm: Norm = "clip"
     logmel: LogMelSpectrogram = LOGMEL
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         logmels = self.logmel.extract(waveforms, device)
         return [self._one(logmel) for logmel in logmels]
 
@@ -83,7 +89,9 @@ class ByolEmbedding(Feature):
         network = self._network()
         return sum(weight.numel() for weight in network.parameters())
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         arrays = self.of.extract(waveforms, device)
         logmels = [torch.from_numpy(array) for array in arrays]
         network = self._network().to(device)
@@ -162,7 +170,9 @@ class AudioNTT(nn.Module):
         frames = self.frames(logmel)
         values = self.fc(frames.values)  # (batch, frames / 8, dim)
         padding = ~frames.mask[..., None]
-        own = values.masked_fill(padding, 0.0)  # changes no maximum: ReLU leaves none below 0
+        own = values.masked_fill(
+            padding, 0.0
+        )  # changes no maximum: ReLU leaves none below 0
         maximum: Tensor = own.amax(1)
         mean = Padded(own, frames.lengths).mean()
         return maximum + mean
@@ -204,7 +214,9 @@ class MaskedBatchNorm(nn.BatchNorm2d):
         return torch.stack(padded)
 
 
-def load(weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512) -> AudioNTT:
+def load(
+    weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512
+) -> AudioNTT:
     """The network with `weights`: every tensor of the released state dict, or random ones.
 
     Raises:
@@ -217,7 +229,9 @@ def load(weights: Weights, mels: int = 64, channels: int = 64, dim: int = 512) -
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
-    except Exception as error:  # torch raises many kinds for a file that is no state dict
+    except (
+        Exception
+    ) as error:  # torch raises many kinds for a file that is no state dict
         raise WeightsError(
             f"{path} does not hold the weights of BYOL-S with d = {dim} ({one_line(error, 200)}): "
             f"give its released .pth file"

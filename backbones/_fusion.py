@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 class FusionOptions:
     """The options of both."""
 
-    founding: ClassVar[tuple[str, ...]] = ("max_seconds", "spec_augment", "checkpointing")
+    founding: ClassVar[tuple[str, ...]] = (
+        "max_seconds",
+        "spec_augment",
+        "checkpointing",
+    )
 
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
     spec_augment: Literal["auto", "on", "off"] = option(

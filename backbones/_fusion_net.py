@@ -33,7 +33,9 @@ class MaskedGroupNorm(nn.Module):
         """mask: (batch, frames), True on a clip's own frames."""
         own = mask[:, None]
         values = hidden.float()
-        values = values - values[..., :1]  # a signal that hardly varies keeps its digits
+        values = (
+            values - values[..., :1]
+        )  # a signal that hardly varies keeps its digits
         count = own.sum(-1, keepdim=True)
         total = (values * own).sum(-1, keepdim=True)
         centred = (values - total / count) * own
@@ -60,6 +62,7 @@ class PitchEncoder(nn.Module):
         without_transformer = {**config.to_dict(), "num_hidden_layers": 0}
         reduced = type(config).from_dict(without_transformer)
         network = AutoModel.from_config(reduced, trust_remote_code=False)
+
         self.layers = network.feature_extractor.conv_layers
         self.feature_projection = network.feature_projection
         self.steps = list(zip(config.conv_kernel, config.conv_stride, strict=True))
@@ -98,7 +101,11 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, width: int, heads: int, residual: Residual = "source", dropout: float = 0.1
+        self,
+        width: int,
+        heads: int,
+        residual: Residual = "source",
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.residual = residual
@@ -113,7 +120,9 @@ class Attention(nn.Module):
         self.first = nn.LayerNorm(width)
         self.second = nn.LayerNorm(width)
 
-    def forward(self, query: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, source: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """(batch, frames, width) each; mask: (batch, frames), False where the source is padding."""
         padding = None
         if mask is not None and not bool(mask.all()):
@@ -152,7 +161,9 @@ class _Fusion(nn.Module):
 class PitchFusion(_Fusion):
     """Thanh's network. Reads `frontend` and `pitch`; both streams have the same frames."""
 
-    def __init__(self, audio: TrainedEncoder, classes: int, sizes: Sizes, masked: bool) -> None:
+    def __init__(
+        self, audio: TrainedEncoder, classes: int, sizes: Sizes, masked: bool
+    ) -> None:
         super().__init__()
         config = audio.encoder.config
         width = config.hidden_size

@@ -49,7 +49,9 @@ class _Fixed(Feature):
     rate: int = SAMPLE_RATE  # Hz
     mirror: bool = True  # False: silence follows, as in the paper's first rows
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         arrays = []
         for waveform in waveforms:
             array = self._one(self._fix(waveform))
@@ -132,11 +134,16 @@ class FixedSpectrum(_Fixed):
 class MultiStream(nn.Module):
     """Streams, concatenated or joined by non-local attention, and a linear classifier."""
 
-    def __init__(self, streams: "dict[str, Stream]", attention: bool, classes: int) -> None:
+    def __init__(
+        self, streams: "dict[str, Stream]", attention: bool, classes: int
+    ) -> None:
         super().__init__()
         self.standardise: Any = nn.ModuleDict()
         for name, stream in streams.items():
-            self.standardise[name] = Standardise(BANDS) if stream.dims == 2 else Standardise()
+            self.standardise[name] = (
+                Standardise(BANDS) if stream.dims == 2 else Standardise()
+            )
+
         self.streams: Any = nn.ModuleDict(streams)
         self.attention = None
         width = sum(stream.width for stream in streams.values())

@@ -35,7 +35,9 @@ class SslOptions:
     )
 
     max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
-    dropout: float = option(0.1, "dropout before each linear layer of the head", low=0, high=0.99)
+    dropout: float = option(
+        0.1, "dropout before each linear layer of the head", low=0, high=0.99
+    )
     spec_augment: Literal["auto", "on", "off"] = option(
         "auto",
         "mask spans of frames in training, as the checkpoint's configuration says; "
@@ -108,7 +110,9 @@ class SpeechEncoder(Backbone):
             states = config.num_hidden_layers + 1
             return LayerProbe("states", states, config.hidden_size, setup.classes)
         encoder, spec_augment = self._trained(setup)
-        return TransformerClassifier(encoder, spec_augment, setup.classes, setup.options.dropout)
+        return TransformerClassifier(
+            encoder, spec_augment, setup.classes, setup.options.dropout
+        )
 
     def _trained(self, setup: Setup) -> tuple[Any, bool]:
         """The encoder to train, and whether SpecAugment masks what its transformer reads."""

@@ -12,7 +12,9 @@ from bench.training.layers import Head
 
 # WavLM's attention adds its position bias to a mask of another type, which torch accepts with a
 # warning at every start
-warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask and attn_mask")
+warnings.filterwarnings(
+    "ignore", "Support for mismatched key_padding_mask and attn_mask"
+)
 
 
 class TrainedEncoder(nn.Module):
@@ -84,7 +86,9 @@ class TrainedEncoder(nn.Module):
 class TransformerClassifier(TrainedEncoder):
     """A trained encoder, the mean over each clip's own frames, and the head. Reads `frontend`."""
 
-    def __init__(self, encoder: Any, spec_augment: bool, classes: int, dropout: float) -> None:
+    def __init__(
+        self, encoder: Any, spec_augment: bool, classes: int, dropout: float
+    ) -> None:
         super().__init__(encoder, spec_augment)
         width = encoder.config.hidden_size
         self.head = Head(width, classes, dropout)
@@ -103,7 +107,9 @@ def spans(own: int, size: int, probability: float, length: int, least: int) -> T
     """
     mask = torch.zeros(size, dtype=torch.bool)
     expected = probability * own / length
-    drawn = int(expected + torch.rand(()).item())  # rounded up as often as its fraction says
+    drawn = int(
+        expected + torch.rand(()).item()
+    )  # rounded up as often as its fraction says
     most = own // (2 * length)
     count = min(max(drawn, least), most)
     if count:

@@ -40,7 +40,9 @@ class Segments(Feature):
     def parameters(self) -> int:
         return self.of.parameters
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         clips = [self._cut(waveform) for waveform in waveforms]
         every = [segment for clip in clips for segment in clip]
         arrays = iter(self.of.extract(every, device))
@@ -155,11 +157,15 @@ class FrameModule(nn.Module):
     kernels: heights over descriptors and over frames of the two parallel convolutions.
     """
 
-    def __init__(self, sizes: Sizes, kernels: tuple[int, int], temporal: nn.Module) -> None:
+    def __init__(
+        self, sizes: Sizes, kernels: tuple[int, int], temporal: nn.Module
+    ) -> None:
         super().__init__()
         inner = sizes.channels
         height, width = kernels
-        self.over_descriptors = nn.Conv2d(1, sizes.multiscale, (height, 1), padding="same")
+        self.over_descriptors = nn.Conv2d(
+            1, sizes.multiscale, (height, 1), padding="same"
+        )
         self.over_frames = nn.Conv2d(1, sizes.multiscale, (1, width), padding="same")
         self.blocks = nn.Sequential(
             _block(2 * sizes.multiscale, inner),
@@ -174,7 +180,9 @@ class FrameModule(nn.Module):
         over_descriptors = self.over_descriptors(image)
         over_frames = self.over_frames(image)
         maps = self.blocks(torch.cat([over_descriptors, over_frames], 1))
-        positions = maps.flatten(2).transpose(1, 2)  # (batch, 9 * (frames // 8), channels)
+        positions = maps.flatten(2).transpose(
+            1, 2
+        )  # (batch, 9 * (frames // 8), channels)
         weights = self.attention(positions).softmax(1)
         attended = (weights * positions).sum(1)
         return [attended, self.temporal(frames)]
@@ -199,7 +207,9 @@ class Transformer(nn.Module):
     def __init__(self, width: int, heads: int = 8) -> None:
         super().__init__()
         self.project = nn.Linear(DESCRIPTORS, width)
-        self.layer = nn.TransformerEncoderLayer(width, heads, 2 * width, batch_first=True)
+        self.layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, batch_first=True
+        )
         self.width = width
 
     def forward(self, frames: Tensor) -> Tensor:

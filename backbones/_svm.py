@@ -14,7 +14,14 @@ from bench.contracts.batch import Inputs, Padded
 from bench.scoring.scores import f1_macro, ua
 from bench.training.layers import MeanClassifier
 
-COSTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C on standardised inputs, the strongest penalty first
+COSTS = (
+    1e-5,
+    1e-4,
+    1e-3,
+    1e-2,
+    1e-1,
+    1.0,
+)  # C on standardised inputs, the strongest penalty first
 ITERATIONS = 500  # of liblinear at most; only costs that hardly penalise stop there
 
 Matrix = NDArray[np.float64]
@@ -29,7 +36,13 @@ class LinearSvm(MeanClassifier):
     """
 
     def __init__(
-        self, name: str, dim: int, classes: int, multilabel: bool, cost: float, balanced: bool
+        self,
+        name: str,
+        dim: int,
+        classes: int,
+        multilabel: bool,
+        cost: float,
+        balanced: bool,
     ) -> None:
         super().__init__(name, dim, classes)
         self.multilabel = multilabel

@@ -35,7 +35,12 @@ def everywhere(
 class WhisperOptions:
     """The options of every Whisper backbone."""
 
-    founding: ClassVar[tuple[str, ...]] = ("pad", "max_seconds", "dropout", "checkpointing")
+    founding: ClassVar[tuple[str, ...]] = (
+        "pad",
+        "max_seconds",
+        "dropout",
+        "checkpointing",
+    )
 
     pad: Literal["auto", "own", "30s"] = option(
         "auto",
@@ -45,7 +50,9 @@ class WhisperOptions:
     max_seconds: float = option(
         0.0, "seconds of a clip that are read; 0: all, in windows of 30 s", low=0
     )
-    dropout: float = option(0.0, "dropout before each linear layer of the head", low=0, high=0.99)
+    dropout: float = option(
+        0.0, "dropout before each linear layer of the head", low=0, high=0.99
+    )
     checkpointing: bool = option(
         False, "recompute activations in the backward pass: less memory, a third slower"
     )
@@ -89,13 +96,20 @@ class Whisper(Backbone):
         return self._fixed()
 
     def features(self, setup: Setup) -> Mapping[str, Feature]:
-        from bench.encoders.whisper import OwnFrames, WhisperMeans, WhisperStates, log_mel
+        from bench.encoders.whisper import (
+            OwnFrames,
+            WhisperMeans,
+            WhisperStates,
+            log_mel,
+        )
 
         dims = self._dims(setup)
         padding = _padding(setup)
         seconds = setup.options.max_seconds
         if self.variant == "released":
-            return {"states": WhisperStates(self.weights(setup), dims, padding, seconds)}
+            return {
+                "states": WhisperStates(self.weights(setup), dims, padding, seconds)
+            }
         if setup.mode == "probe":
             return {"states": WhisperMeans(self.weights(setup), dims, padding, seconds)}
         features = {"mel": log_mel(dims.mels, padding, seconds)}
@@ -113,7 +127,9 @@ class Whisper(Backbone):
             states = dims.encoder_layers + 1
             return LayerProbe("states", states, dims.width, setup.classes)
         released = self.variant == "released"
-        trained: Any = load("decoder" if released else "encoder", self.weights(setup), dims)
+        trained: Any = load(
+            "decoder" if released else "encoder", self.weights(setup), dims
+        )
         if setup.options.checkpointing:
             recompute(trained)
         classifier = DecoderClassifier if released else EncoderClassifier

@@ -20,9 +20,12 @@ class ByolOptions:
     founding: ClassVar[tuple[str, ...]] = ("norm", "dropout")
 
     norm: Literal["clip", "audioset"] = option(
-        "clip", "log-mel standardised by the clip's own mean and deviation, or by AudioSet's"
+        "clip",
+        "log-mel standardised by the clip's own mean and deviation, or by AudioSet's",
     )
-    dropout: float = option(0.3, "dropout before the classifier, when fine-tuned", low=0, high=0.99)
+    dropout: float = option(
+        0.3, "dropout before the classifier, when fine-tuned", low=0, high=0.99
+    )
 
 
 class ByolS(Backbone):

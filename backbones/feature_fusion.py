@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 DESIGNS: Mapping[str, Design] = {
     "": Design(),
-    "released": Design(attend="vector", residual="source", masked=False, mfcc_frames=1001),
+    "released": Design(
+        attend="vector", residual="source", masked=False, mfcc_frames=1001
+    ),
     "wav2vec2-only": Design(("frontend",), cross=False, attend="none"),
     "pitch-only": Design(("pitch",), cross=False, attend="none"),
     "mfcc-only": Design(("mfcc",), cross=False, attend="none"),
@@ -34,7 +36,9 @@ class FeatureFusionOptions(FusionOptions):
     max_seconds: float = option(
         10.0, "seconds of a clip that are read (released: 10 at most); 0: all", low=0
     )
-    dropout: float = option(0.5, "dropout before each linear layer of the head", low=0, high=0.99)
+    dropout: float = option(
+        0.5, "dropout before each linear layer of the head", low=0, high=0.99
+    )
 
 
 class FeatureFusion(FusionBackbone):
@@ -56,7 +60,8 @@ class FeatureFusion(FusionBackbone):
     """
 
     summary = (
-        "wav2vec 2.0, a pitch encoder and MFCCs in a BiLSTM, fused by cross- and self-attention"
+        "wav2vec 2.0, a pitch encoder and MFCCs in a BiLSTM, "
+        "fused by cross- and self-attention"
     )
     reads = "waveform (frozen convolutional front end), F0 at 16 kHz, MFCC-39"
     citation = (
@@ -110,7 +115,9 @@ class FeatureFusion(FusionBackbone):
         seconds = setup.options.max_seconds
         every: dict[str, Feature] = {
             "frontend": ConvFrontEnd(*self._source(setup), seconds),
-            "pitch": self.signal(setup, "piptrack" if self.variant == "released" else "paper"),
+            "pitch": self.signal(
+                setup, "piptrack" if self.variant == "released" else "paper"
+            ),
             "mfcc": Mfcc(max_seconds=seconds),
         }
         return {name: every[name] for name in self.design.streams}
@@ -122,5 +129,10 @@ class FeatureFusion(FusionBackbone):
         audio = self._encoder(setup) if "frontend" in self.design.streams else None
         config = audio.encoder.config if audio else read_config(*self._source(setup))
         return net.FeatureFusion(
-            audio, config, self.design, self.sizes(setup), setup.classes, setup.options.dropout
+            audio,
+            config,
+            self.design,
+            self.sizes(setup),
+            setup.classes,
+            setup.options.dropout,
         )

@@ -20,7 +20,9 @@ class MfccStats(Backbone):
         "the floor every other row must beat"
     )
     reads = "MFCC-39"
-    citation = "Davis & Mermelstein 1980, IEEE Trans. ASSP 28(4), 357-366 (the coefficients)"
+    citation = (
+        "Davis & Mermelstein 1980, IEEE Trans. ASSP 28(4), 357-366 (the coefficients)"
+    )
     licence = "MIT"
     pretrained = False
 

@@ -21,12 +21,22 @@ CHANNELS = (64, 64, 128, 128)  # of the four blocks of every stream
 class MultistreamOptions:
     """The options of multistream."""
 
-    founding: ClassVar[tuple[str, ...]] = ("seconds", "rate", "padding", "spectrum", "tokens")
+    founding: ClassVar[tuple[str, ...]] = (
+        "seconds",
+        "rate",
+        "padding",
+        "spectrum",
+        "tokens",
+    )
 
     seconds: float = option(
-        5.0, "length of every clip: shorter ones are padded, longer ones cut at both ends", low=4.1
+        5.0,
+        "length of every clip: shorter ones are padded, longer ones cut at both ends",
+        low=4.1,
     )
-    rate: Literal[8000, 16000] = option(16_000, "sample rate in Hz that the clips are brought to")
+    rate: Literal[8000, 16000] = option(
+        16_000, "sample rate in Hz that the clips are brought to"
+    )
     padding: Literal["mirror", "zero"] = option(
         "mirror", "what follows a short clip: its mirror image, or silence"
     )
@@ -122,8 +132,12 @@ class Multistream(Backbone):
             "warmup": 0.0,
         }
         if setup.scale == "tiny":
-            return Recipe(epochs=3, batch_size=16, learning_rate=3e-3, patience=0, **common)
-        return Recipe(epochs=50, batch_size=32, learning_rate=1e-3, patience=10, **common)
+            return Recipe(
+                epochs=3, batch_size=16, learning_rate=3e-3, patience=0, **common
+            )
+        return Recipe(
+            epochs=50, batch_size=32, learning_rate=1e-3, patience=10, **common
+        )
 
     def weights(self, setup: Setup) -> Weights:
         from bench.contracts.weights import RANDOM, resolve

@@ -59,7 +59,11 @@ class OpensmileSvm(Backbone):
     def refuses(self, setup: Setup) -> str | None:
         from bench.features.opensmile import missing
 
-        return "needs the optional extra: pip install 'ser-bench[opensmile]'" if missing() else None
+        return (
+            "needs the optional extra: pip install 'ser-bench[opensmile]'"
+            if missing()
+            else None
+        )
 
     def recipe(self, setup: Setup) -> Recipe:
         """Read by nothing but the harness: the machine is solved, not descended to."""
@@ -81,7 +85,12 @@ class OpensmileSvm(Backbone):
         balanced = setup.options.balance == "on"
         width = self._functionals().width
         return LinearSvm(
-            "functionals", width, setup.classes, setup.multilabel, setup.options.cost, balanced
+            "functionals",
+            width,
+            setup.classes,
+            setup.multilabel,
+            setup.options.cost,
+            balanced,
         )
 
     def _functionals(self) -> "Smile":

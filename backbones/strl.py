@@ -44,9 +44,13 @@ class StrlOptions:
     last: Literal["drop", "pad"] = option(
         "drop", "what remains after the last whole segment: left out, or padded"
     )
-    kernel_descriptors: int = option(7, "height of the convolution over descriptors, b x 1", low=1)
+    kernel_descriptors: int = option(
+        7, "height of the convolution over descriptors, b x 1", low=1
+    )
     kernel_frames: int = option(3, "width of the convolution over frames, 1 x d", low=1)
-    heads: Literal[1, 2, 4, 8, 16, 32] = option(8, "heads of the fusion (Tables 4 and 5)")
+    heads: Literal[1, 2, 4, 8, 16, 32] = option(
+        8, "heads of the fusion (Tables 4 and 5)"
+    )
     mha_tokens: Literal["groups", "dims"] = option(
         "groups",
         "what the fusion attends over: one token per part, or each of the 560 dimensions as in the "
@@ -80,7 +84,10 @@ class Strl(Backbone):
     licence = "MIT; openSMILE itself for research and other non-commercial use"
     pretrained = False
     variants: ClassVar[Mapping[str, str]] = {
-        **{f"heads{n}": f"Tables 4 and 5: {n} head{'s' * (n > 1)}" for n in (1, 2, 4, 16, 32)},
+        **{
+            f"heads{n}": f"Tables 4 and 5: {n} head{'s' * (n > 1)}"
+            for n in (1, 2, 4, 16, 32)
+        },
         "lstm": "Tables 6 and 7: an LSTM of one direction",
         "transformer": "Tables 6 and 7: one transformer layer in place of the BiLSTM",
         "lld-only": "Tables 8 and 9: without functionals",
@@ -117,8 +124,12 @@ class Strl(Backbone):
             "warmup": 0.0,
         }
         if setup.scale == "tiny":
-            return Recipe(epochs=6, batch_size=16, learning_rate=3e-3, patience=0, **common)
-        return Recipe(epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common)
+            return Recipe(
+                epochs=6, batch_size=16, learning_rate=3e-3, patience=0, **common
+            )
+        return Recipe(
+            epochs=150, batch_size=64, learning_rate=1e-3, patience=0, **common
+        )
 
     def space(self, setup: Setup) -> Space:
         space = dict(super().space(setup))
@@ -133,7 +144,9 @@ class Strl(Backbone):
         options = setup.options
         pad_last = options.last == "pad"
         descriptors = Smile("IS10", "lld", FRAME, HOP)
-        features: dict[str, Feature] = {"lld": Segments(descriptors, options.segment, pad_last)}
+        features: dict[str, Feature] = {
+            "lld": Segments(descriptors, options.segment, pad_last)
+        }
         if self.variant != "lld-only":
             functionals = Smile("IS10", "functionals", FRAME, HOP)
             seconds = 0.0 if options.functionals == "clip" else options.segment

@@ -21,7 +21,8 @@ class WavLM(SpeechEncoder):
     kind = "wavlm"
     summary = "WavLM base plus: 12 layers of 768"
     citation = (
-        "Chen, S. et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training (arXiv 2110.13900)"
+        "Chen, S. et al. 2022, WavLM: Large-Scale Self-Supervised Pre-Training "
+        "(arXiv 2110.13900)"
     )
     licence = "CC-BY-SA-3.0 (of the UniSpeech repository; its hub page states none)"
     url = "https://huggingface.co/microsoft/wavlm-base-plus"

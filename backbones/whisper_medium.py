@@ -9,5 +9,8 @@ class WhisperMedium(Whisper):
     licence = "Apache-2.0"
     url = "https://huggingface.co/openai/whisper-medium"
     checkpoints = everywhere(
-        "openai/whisper-medium", "abdf7c39ab9d0397620ccaea8974cc764cd0953e", licence, 763_857_920
+        "openai/whisper-medium",
+        "abdf7c39ab9d0397620ccaea8974cc764cd0953e",
+        licence,
+        763_857_920,
     )

@@ -9,5 +9,8 @@ class WhisperSmall(Whisper):
     licence = "Apache-2.0"
     url = "https://huggingface.co/openai/whisper-small"
     checkpoints = everywhere(
-        "openai/whisper-small", "973afd24965f72e36ca33b3055d56a652f456b4d", licence, 241_734_912
+        "openai/whisper-small",
+        "973afd24965f72e36ca33b3055d56a652f456b4d",
+        licence,
+        241_734_912,
     )

@@ -10,4 +10,6 @@ class WhisperSmallZh(Whisper):
     size = "small"
     licence = "Apache-2.0"
     url = "https://huggingface.co/Jingmiao/whisper-small-chinese_base"
-    checkpoints = everywhere("Jingmiao/whisper-small-chinese_base", None, licence, 241_734_912)
+    checkpoints = everywhere(
+        "Jingmiao/whisper-small-chinese_base", None, licence, 241_734_912
+    )

@@ -45,7 +45,9 @@ def features() -> list[Record]:
     records = []
     for module, node in classes:
         if node.name in names and not node.name.startswith("_"):
-            records.append({"name": node.name, "module": module, "summary": _summary(node)})
+            records.append(
+                {"name": node.name, "module": module, "summary": _summary(node)}
+            )
     return records
 
 
@@ -141,7 +143,9 @@ def _task(task: Task) -> Record:
         "labels": list(task.labels),
         "variants": dict(task.variants),
         "languages": list(task.languages),
-        "protocols": {name: protocol.summary for name, protocol in task.protocols().items()},
+        "protocols": {
+            name: protocol.summary for name, protocol in task.protocols().items()
+        },
         "default_protocol": task.default_protocol,
         "private": task.private,
         "obtain": task.obtain,

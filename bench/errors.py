@@ -33,7 +33,9 @@ def suggest(wrong: str, valid: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def and_more(names: Iterable[object], shown: int = LISTED, separator: str = ", ") -> str:
+def and_more(
+    names: Iterable[object], shown: int = LISTED, separator: str = ", "
+) -> str:
     """The first `shown` names, and how many more there are: `a, b and 3 more`."""
     texts = [str(name) for name in names]
     listed = separator.join(texts[:shown])

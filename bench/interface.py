@@ -6,12 +6,10 @@ is a `bench.BenchError` with one sentence that says what to do.
 """
 
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
-from bench import catalogue, recorded, registry, table_file
+from bench import catalogue, recorded, registry
 from bench.contracts.backbone import Backbone
 from bench.errors import UsageError
 from bench.keywords import (
@@ -41,7 +39,7 @@ from bench.results import (
     TuneResult,
 )
 from bench.runs.lookup import Where, find, with_networks
-from bench.settings import gather
+from bench.settings import Settings, gather
 
 if TYPE_CHECKING:
     from bench.jobs import Job
@@ -194,12 +192,13 @@ def table(
         UsageError: if nothing is recorded for what is asked.
         BenchError: if the store cannot be read.
     """
-    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
-    settings = gather(options)
+    settings = _settings(mode, scale, results, tracking_uri)
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
     where = Where(tasks.names, backbones.names, mode, protocol, scale)
-    return Comparison(recorded.rows(recorded.open_store(settings), where, tasks.plugins))
+    return Comparison(
+        recorded.rows(recorded.open_store(settings), where, tasks.plugins)
+    )
 
 
 def predictions(
@@ -225,8 +224,7 @@ def predictions(
         UsageError: if no pairing, or more than one, is meant.
         BenchError: if predictions are lost or cannot be read.
     """
-    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
-    settings = gather(options)
+    settings = _settings(mode, scale, results, tracking_uri)
     where = Where(mode=mode, protocol=protocol, scale=scale)
     return ClipPredictions.of(find(recorded.open_store(settings), row, where).runs)
 
@@ -269,18 +267,10 @@ def prepare(
     named = [name for name in tasks.names if name not in own_names]
     plugins = [*registry.tasks(named), *tasks.plugins]
     settings = gather({**options, "task": tasks.names})
-    path = Path(folds) if folds else None
-    if path:
-        table_file.check(path)
     from bench import jobs
     from bench.data.corpus_card import card
-    from bench.data.fold_table import COLUMNS, fold_lines
 
-    held = jobs.cache(settings)
-    corpora = [jobs.corpus(plugin, settings, held) for plugin in plugins]
-    if path:
-        lines = chain.from_iterable(map(fold_lines, corpora))
-        table_file.write(path, COLUMNS, lines)
+    corpora = jobs.corpora(plugins, settings, Path(folds) if folds else None)
     return Corpora(tuple(map(card, corpora)))
 
 
@@ -316,7 +306,9 @@ def predict(
         NetworkError: if a network cannot be built as it was trained.
     """
     if hop and not window:
-        raise UsageError("--hop needs --window: it says how far one window begins after the other")
+        raise UsageError(
+            "--hop needs --window: it says how far one window begins after the other"
+        )
     options = {"weights": weights, "device": device, "results": results}
     settings = gather({**options, "tracking_uri": tracking_uri})
     pairing = find(recorded.open_store(settings), run)
@@ -327,9 +319,7 @@ def predict(
     files = inference.audio_files(paths(audio))
     chosen = devices.choose(settings.device)
     own = take_backbones(backbone).plugins
-    with TemporaryDirectory() as folder:
-        copies = ensemble.fetch(runs, Path(folder))
-        networks = ensemble.Networks(copies, settings.weights, *own)
+    with ensemble.opened(runs, settings.weights, *own) as networks:
         found = inference.predict_audio(networks, files, chosen, window, hop)
     return AudioPredictions(found, ensemble.averaged(runs, pairing.runs))
 
@@ -357,8 +347,7 @@ def forget(
         UsageError: if nothing is meant, or the start of a fingerprint means several runs.
         BenchError: if another process is doing one of the runs.
     """
-    options = {"mode": mode, "scale": scale, "results": results, "tracking_uri": tracking_uri}
-    settings = gather(options)
+    settings = _settings(mode, scale, results, tracking_uri)
     where = Where(take_tasks(task).names, (), mode, protocol, scale)
     store = recorded.open_store(settings)
     from bench.runs.forgetting import removals, remove
@@ -377,6 +366,17 @@ def backbones() -> "Plugins":
 def tasks() -> "Plugins":
     """The tasks that are available, with their provenance."""
     return Plugins(tuple(catalogue.tasks()), ("title", "labels", "languages", "error"))
+
+
+def _settings(
+    mode: Mode | None,
+    scale: Scale | None,
+    results: str | Path | None,
+    tracking_uri: str | None,
+) -> Settings:
+    """Where runs are recorded; the mode and the scale are checked on the way."""
+    store = {"results": results, "tracking_uri": tracking_uri}
+    return gather({**store, "mode": mode, "scale": scale})
 
 
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import table_file
 from bench.errors import BenchError, UsageError
 from bench.options import build
 from bench.progress import display
@@ -82,7 +85,29 @@ def tune(settings: Settings, search_only: bool, own: "Selection | None" = None) 
             return Job(pairings, place, failed_searches=failed)
         tuned = [pairing for pairing in _tuned(pairings, place) if pairing.ready]
         pairings = [*pairings, *tuned]
-        return Job(pairings, place, _execute(pairings, place, settings, cluster), failed)
+        return Job(
+            pairings, place, _execute(pairings, place, settings, cluster), failed
+        )
+
+
+def corpora(
+    tasks: "Sequence[Task]", settings: Settings, folds: Path | None = None
+) -> "list[Corpus]":
+    """The corpora of tasks; `folds`: the file to which the division into folds is written.
+
+    Raises:
+        CorpusError: if one of them cannot be used.
+    """
+    if folds:
+        table_file.check(folds)
+    held = cache(settings)
+    loaded = [corpus(task, settings, held) for task in tasks]
+    if folds:
+        from bench.data.fold_table import COLUMNS, fold_lines
+
+        lines = chain.from_iterable(map(fold_lines, loaded))
+        table_file.write(folds, COLUMNS, lines)
+    return loaded
 
 
 def corpus(task: "Task", settings: Settings, cache: "Cache") -> "Corpus":
@@ -126,12 +151,16 @@ def _plan(
 
     held = cache(settings)
     device, precision = _device(settings, cluster)
-    pairings = plan.plan(selection, settings, lambda task: corpus(task, settings, held), precision)
+    pairings = plan.plan(
+        selection, settings, lambda task: corpus(task, settings, held), precision
+    )
     store = Store(settings.tracking_uri, settings.results)
     return pairings, Place(store, held, settings.results, device, settings.save_weights)
 
 
-def _device(settings: Settings, cluster: "Cluster | None") -> "tuple[torch.device, Precision]":
+def _device(
+    settings: Settings, cluster: "Cluster | None"
+) -> "tuple[torch.device, Precision]":
     """Where networks are trained, and the number format that a recipe gets there."""
     import torch
 
@@ -218,7 +247,10 @@ def _search_here(
 
 
 def _execute(
-    pairings: "Sequence[Pairing]", place: "Place", settings: Settings, cluster: "Cluster | None"
+    pairings: "Sequence[Pairing]",
+    place: "Place",
+    settings: Settings,
+    cluster: "Cluster | None",
 ) -> "Outcome":
     if cluster:
         from bench.cluster import grid

@@ -37,16 +37,24 @@ class CommonOptions(StoreOptions, total=False):
     data: Mapping[str, str | Path] | None  # task -> folder of the corpus
     seeds: int | None  # how many, from 0; default: 1
     folds: int | None  # only the first ones; default: all
-    set: Mapping[str, Any] | None  # recipe and backbone options, `key` or `backbone.key`
+    set: (
+        Mapping[str, Any] | None
+    )  # recipe and backbone options, `key` or `backbone.key`
     device: str | None  # auto, cpu, cuda, cuda:1 or mps; default: auto
     precision: Literal["auto", "fp32", "bf16", "fp16"] | None  # default: the recipe's
     cache: str | None  # a folder, or the URL of an object store
-    executor: Literal["local", "ray"] | None  # ray: spread over a cluster; default: local
-    ray_address: str | None  # HOST:PORT of the cluster's head; default: this machine alone
+    executor: (
+        Literal["local", "ray"] | None
+    )  # ray: spread over a cluster; default: local
+    ray_address: (
+        str | None
+    )  # HOST:PORT of the cluster's head; default: this machine alone
     cpus_per_run: int | None
     gpus_per_run: float | None  # a share of one is possible
     memory_per_run: int | None  # MiB
-    skip_bad_audio: bool | None  # go on without unreadable clips; every table says how many
+    skip_bad_audio: (
+        bool | None
+    )  # go on without unreadable clips; every table says how many
     variants: bool | None  # every variant of the backbones, too
     quiet: bool | None  # no progress, errors only
     verbose: bool | None  # everything that libraries log
@@ -55,7 +63,9 @@ class CommonOptions(StoreOptions, total=False):
 class RunOptions(CommonOptions, total=False):
     """The keywords of `run`."""
 
-    recipe: Literal["default", "tuned"] | None  # tuned: what `tune` chose; default: default
+    recipe: (
+        Literal["default", "tuned"] | None
+    )  # tuned: what `tune` chose; default: default
     fresh: bool | None  # run again what is recorded
     save_weights: bool | None  # keep each run's network, for `predict`
 
@@ -64,7 +74,9 @@ class TuneOptions(CommonOptions, total=False):
     """The keywords of `tune`."""
 
     trials: int | None  # of each search; default: 30
-    nested: bool | None  # a search for each fold, or one for all; default: nested in probe mode
+    nested: (
+        bool | None
+    )  # a search for each fold, or one for all; default: nested in probe mode
     search_folds: int | None  # folds that one search for all is scored on; default: 1
     sampler: Literal["tpe", "random"] | None  # default: tpe
     pruner: Literal["median", "halving", "none"] | None  # default: median
@@ -83,7 +95,9 @@ def takes(options: type) -> Callable[[F], F]:
         own = inspect.signature(function)
         named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         keywords = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
+            )
             for name, kind in options.__annotations__.items()
         ]
         function.__signature__ = own.replace(parameters=[*named, *keywords])  # type: ignore[attr-defined]

@@ -134,6 +134,8 @@ def _check_names(plugins: Iterable[Backbone | Task], taken: list[str]) -> None:
         if not NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be the name of a {kind}: {advice}")
         if stem(name) in {*registry.entries(kind), "all", "everything"}:
-            raise UsageError(f"the name {name} belongs to a registered {kind}: {advice}")
+            raise UsageError(
+                f"the name {name} belongs to a registered {kind}: {advice}"
+            )
         if taken.count(name) > 1:
             raise UsageError(f"two of the {kind}s are called {name}: {advice}")

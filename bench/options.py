@@ -5,7 +5,7 @@ checked.
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -75,7 +75,10 @@ def option(
 
 
 def build(
-    kind: type[Options], values: Mapping[str, Any], where: str, spelled: Callable[[str], str] = str
+    kind: type[Options],
+    values: Mapping[str, Any],
+    where: str,
+    spelled: Callable[[str], str] = str,
 ) -> Options:
     """An instance of a frozen dataclass from raw values, each converted to the type of its field.
 
@@ -86,7 +89,10 @@ def build(
 
 
 def change(
-    options: Options, values: Mapping[str, Any], where: str, spelled: Callable[[str], str] = str
+    options: Options,
+    values: Mapping[str, Any],
+    where: str,
+    spelled: Callable[[str], str] = str,
 ) -> Options:
     """`options` with some values replaced, each converted to its field's type and within bounds.
 
@@ -136,6 +142,24 @@ def without_none(hint: Any) -> Any:
     if not is_optional(hint):
         return hint
     return next(part for part in get_args(hint) if part is not type(None))
+
+
+def assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """The `KEY=VALUE` words of a repeated flag, as a mapping.
+
+    Raises:
+        UsageError: for words of another form.
+    """
+    values = {}
+    wrong = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            wrong.append(text)
+        values[key] = value
+    if wrong:
+        raise UsageError(f"{flag} takes KEY=VALUE, not {', '.join(wrong)}")
+    return values
 
 
 def flat(value: Any) -> dict[str, object]:

@@ -44,7 +44,9 @@ def rows(store: "Store", where: Where, known: Sequence[Task] = ()) -> "tuple[Row
     published |= {task.name: task.published for task in known}
     if where.protocol:
         for task, figures in published.items():
-            published[task] = [each for each in figures if each.protocol == where.protocol]
+            published[task] = [
+                each for each in figures if each.protocol == where.protocol
+            ]
     return tuple(collected(records, published))
 
 

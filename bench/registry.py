@@ -25,7 +25,9 @@ Plugin = TypeVar("Plugin", Backbone, Task)
 
 BUILT_IN = "built in"
 ALL = "all"  # in place of a name: every built-in plugin
-ROOT = Path(__file__).resolve().parents[1]  # where `bench` and its plugins stand beside each other
+ROOT = (
+    Path(__file__).resolve().parents[1]
+)  # where `bench` and its plugins stand beside each other
 FOLDERS = {"backbone": "backbones", "task": "tasks"}
 BASES: dict[Kind, type[Backbone] | type[Task]] = {"backbone": Backbone, "task": Task}
 GROUPS = {"backbone": "ser_bench.backbones", "task": "ser_bench.tasks"}
@@ -57,6 +59,7 @@ def entries(kind: Kind) -> dict[str, Entry]:
                 "its entry point"
             )
         known[entry.name] = entry
+
     return known
 
 
@@ -101,7 +104,10 @@ def recorded_names(tasks: Sequence[str]) -> list[str]:
 
 def check(backbones: Sequence[str], tasks: Sequence[str]) -> None:
     """Raise one UsageError for all the names that are wrong, of both kinds."""
-    asked: tuple[tuple[Kind, Sequence[str]], ...] = (("backbone", backbones), ("task", tasks))
+    asked: tuple[tuple[Kind, Sequence[str]], ...] = (
+        ("backbone", backbones),
+        ("task", tasks),
+    )
     problems = []
     for kind, names in asked:
         try:
@@ -120,7 +126,9 @@ def load(entry: Entry, kind: Kind) -> type[Backbone] | type[Task]:
         if attribute:
             return getattr(module, attribute)  # type: ignore[no-any-return]
         return _only_subclass(module_name, vars(module), BASES[kind])
-    except Exception as error:  # whatever a third party's module raises must harm nobody else
+    except (
+        Exception
+    ) as error:  # whatever a third party's module raises must harm nobody else
         reason = f"{type(error).__name__}: {one_line(error)}"
         raise UsageError(
             f"the {kind} {entry.name} ({entry.origin}) cannot be loaded: {reason}"
@@ -226,7 +234,9 @@ def _manifest(path: str) -> Task:
 
     try:
         task: Task = ManifestTask(Path(path), taken_names=entries("task"))
-    except CorpusError as error:  # a wrong manifest is a wrong name: said before anything is run
+    except (
+        CorpusError
+    ) as error:  # a wrong manifest is a wrong name: said before anything is run
         raise UsageError(str(error)) from error
     return task
 

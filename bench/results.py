@@ -72,7 +72,9 @@ class Comparison(Result):
         """One line per row, with the columns of `bench table --format json`; scores from 0 to 1."""
         return _frame(record(row) for row in self.rows)
 
-    def text(self, format: Format = "text", colour: bool = False, width: int | None = None) -> str:
+    def text(
+        self, format: Format = "text", colour: bool = False, width: int | None = None
+    ) -> str:
         """The tables in one of the formats of `bench table`.
 
         The text format fits `width` columns, by default those of the terminal; with `colour` the

@@ -36,10 +36,16 @@ class Settings:
         metavar="NAME",
     )
     task: tuple[str, ...] = option(
-        (), "tasks, paths of manifests, or `all`", group=COMPARED, flag="-t", metavar="NAME"
+        (),
+        "tasks, paths of manifests, or `all`",
+        group=COMPARED,
+        flag="-t",
+        metavar="NAME",
     )
     mode: Literal["finetune", "probe"] = option(
-        "finetune", "train the encoder, or freeze it and train a head on it", group=COMPARED
+        "finetune",
+        "train the encoder, or freeze it and train a head on it",
+        group=COMPARED,
     )
     protocol: str | None = option(
         None,
@@ -54,7 +60,12 @@ class Settings:
     variants: bool = option(False, "add every variant of the backbones", group=COMPARED)
     seeds: int = option(1, "seeds 0 to N-1", low=1, group=COMPARED, metavar="N")
     folds: int | None = option(
-        None, "only the first K folds", low=1, group=COMPARED, metavar="K", otherwise="all"
+        None,
+        "only the first K folds",
+        low=1,
+        group=COMPARED,
+        metavar="K",
+        otherwise="all",
     )
     set: Mapping[str, Any] = option(
         dict,
@@ -71,14 +82,24 @@ class Settings:
         group=TRAINED,
         metavar="BACKBONE=PATH_OR_HUB_ID",
     )
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps", group=TRAINED, metavar="NAME")
+    device: str = option(
+        "auto", "auto, cpu, cuda, cuda:1 or mps", group=TRAINED, metavar="NAME"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] | None = option(
         None, "number format of training", group=TRAINED, otherwise="the recipe's"
     )
-    data: Mapping[str, Path] = option(dict, "where a corpus is", group=KEPT, metavar="TASK=PATH")
-    results: Path = option(Path("results"), "folder of the runs", group=KEPT, metavar="DIR")
+    data: Mapping[str, Path] = option(
+        dict, "where a corpus is", group=KEPT, metavar="TASK=PATH"
+    )
+    results: Path = option(
+        Path("results"), "folder of the runs", group=KEPT, metavar="DIR"
+    )
     tracking_uri: str | None = option(
-        None, "an MLflow server", group=KEPT, metavar="URL", otherwise="SQLite under --results"
+        None,
+        "an MLflow server",
+        group=KEPT,
+        metavar="URL",
+        otherwise="SQLite under --results",
     )
     cache: str | None = option(
         None,
@@ -127,10 +148,14 @@ class Settings:
     fresh: bool = option(False, "repeat runs that are recorded", group=REPEATED)
     dry_run: bool = option(False, "print the plan and stop", group=REPEATED)
     skip_bad_audio: bool = option(
-        False, "continue without unreadable clips; every table counts them", group=REPEATED
+        False,
+        "continue without unreadable clips; every table counts them",
+        group=REPEATED,
     )
     quiet: bool = option(False, "no progress, errors only", group=REPEATED, flag="-q")
-    verbose: bool = option(False, "everything that libraries log", group=REPEATED, flag="-v")
+    verbose: bool = option(
+        False, "everything that libraries log", group=REPEATED, flag="-v"
+    )
     space: Mapping[str, Any] = option(dict, "changes of the search spaces (`[space]`)")
     tune: Mapping[str, Any] = option(dict, "the fields of Tuning (`[tune]`)")
 
@@ -141,7 +166,9 @@ class Tuning:
     flags.
     """
 
-    trials: int = option(30, "trials of each search", low=1, group=SEARCHED, metavar="N")
+    trials: int = option(
+        30, "trials of each search", low=1, group=SEARCHED, metavar="N"
+    )
     nested: bool | None = option(
         None,
         "one search per fold, or one for all folds",
@@ -152,7 +179,9 @@ class Tuning:
     search_folds: int = option(
         1, "folds that a shared search is scored on", low=1, group=SEARCHED, metavar="K"
     )
-    sampler: Literal["tpe", "random"] = option("tpe", "what proposes the trials", group=SEARCHED)
+    sampler: Literal["tpe", "random"] = option(
+        "tpe", "what proposes the trials", group=SEARCHED
+    )
     pruner: Literal["median", "halving", "none"] = option(
         "median", "what stops a hopeless trial early", group=SEARCHED
     )
@@ -182,7 +211,9 @@ def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
         UsageError: for a wrong value, naming where it was given.
     """
     given = {name: value for name, value in flags.items() if _is_given(value)}
-    change(Settings(), given, "on the command line", _spelled)  # so that an error names the place
+    change(
+        Settings(), given, "on the command line", _spelled
+    )  # so that an error names the place
     path = find_file(start or Path.cwd())
     if path is None:
         values = _merged(given, {}, Path())
@@ -223,24 +254,6 @@ def read_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def assignments(texts: Sequence[str], flag: str) -> dict[str, str]:
-    """The `KEY=VALUE` words of a repeated flag, as a mapping.
-
-    Raises:
-        UsageError: for words of another form.
-    """
-    values = {}
-    wrong = []
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            wrong.append(text)
-        values[key] = value
-    if wrong:
-        raise UsageError(f"{flag} takes KEY=VALUE, not {', '.join(wrong)}")
-    return values
-
-
 def check_task_named(settings: Settings) -> None:
     """Raise UsageError where a backbone is named without a task."""
     if not settings.task:
@@ -262,7 +275,9 @@ def _is_given(value: object) -> bool:
     return value is not None and not is_empty
 
 
-def _merged(given: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _merged(
+    given: Mapping[str, Any], stored: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
     """What was given over what is stored in the file of a folder."""
     run = _with_main_job(given, stored)
     values = {**_relative_to(folder, run), **given}
@@ -275,7 +290,9 @@ def _merged(given: Mapping[str, Any], stored: Mapping[str, Any], folder: Path) -
     return values
 
 
-def _with_main_job(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def _with_main_job(
+    given: Mapping[str, Any], stored: Mapping[str, Any]
+) -> dict[str, Any]:
     """The table [run], and [job] where neither a backbone nor a task is named."""
     run = dict(stored.get("run", {}))
     named = {**run, **given}

@@ -8,7 +8,14 @@ from pathlib import Path
 from bench.errors import BenchError, UsageError
 
 SUFFIXES = (".csv", ".parquet")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a cell that a spreadsheet would compute
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+)  # what begins a cell that a spreadsheet would compute
 
 Rows = Iterable[Sequence[object]]
 

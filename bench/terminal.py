@@ -7,7 +7,9 @@ import unicodedata
 
 LEAST, MOST = 80, 200  # columns of a terminal that output is fitted to
 PIPED = 120  # columns where the output goes to a file or another program
-_PIECE = re.compile(r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+| ")  # a wide character, a word, a space
+_PIECE = re.compile(
+    r"[\u2e80-\uffef]|[^\s\u2e80-\uffef]+| "
+)  # a wide character, a word, a space
 
 
 def width() -> int:

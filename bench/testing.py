@@ -26,9 +26,20 @@ CLASS_SCORES = ("F1 (", "recall (", "precision (")  # and the name of a class
 TOLERANCE = 1e-4  # between a clip alone and the same clip in a batch
 
 
-def tiny_setup(backbone: Backbone, mode: Mode = "finetune", multilabel: bool = False) -> Setup:
+def tiny_setup(
+    backbone: Backbone, mode: Mode = "finetune", multilabel: bool = False
+) -> Setup:
     """A pairing at tiny scale, as the checks use it."""
-    return Setup(LABELS, multilabel, "en", mode, "tiny", None, backbone.variant, backbone.options())
+    return Setup(
+        LABELS,
+        multilabel,
+        "en",
+        mode,
+        "tiny",
+        None,
+        backbone.variant,
+        backbone.options(),
+    )
 
 
 def check_backbone(backbone: Backbone, mode: Mode = "finetune") -> None:
@@ -73,7 +84,9 @@ def check_provenance(plugin: Backbone) -> None:
 
 def check_recipe(recipe: Recipe) -> None:
     """Every field within its bounds, and one of its choices."""
-    assert isinstance(recipe, Recipe), "recipe() must return a bench.contracts.recipe.Recipe"
+    assert isinstance(recipe, Recipe), (
+        "recipe() must return a bench.contracts.recipe.Recipe"
+    )
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         low = field.metadata["low"]
@@ -92,7 +105,9 @@ def check_feature(feature: Feature, waveforms: Sequence[np.ndarray]) -> list[Ten
     """
     name = type(feature).__name__
     copy = dataclasses.replace(feature)
-    assert feature.fingerprint == copy.fingerprint, f"{name}: its fingerprint is not stable"
+    assert feature.fingerprint == copy.fingerprint, (
+        f"{name}: its fingerprint is not stable"
+    )
     together = feature.extract(waveforms, torch.device("cpu"))
     whole = len(together) == len(waveforms)
     assert whole, f"{name}: extract() must return one array per waveform"
@@ -105,13 +120,17 @@ def check_feature(feature: Feature, waveforms: Sequence[np.ndarray]) -> list[Ten
 
 
 def _check_array(name: str, array: np.ndarray, seconds: float) -> None:
-    assert array.dtype == np.float32, f"{name}: arrays must be float32, not {array.dtype}"
+    assert array.dtype == np.float32, (
+        f"{name}: arrays must be float32, not {array.dtype}"
+    )
     assert array.ndim >= 1, f"{name}: arrays must be (frames, ...)"
     assert len(array) >= 1, f"{name}: a clip of {seconds} s gave no frame"
     assert np.isfinite(array).all(), f"{name}: a value is not finite"
 
 
-def check_logits(network: torch.nn.Module, arrays: Mapping[str, Sequence[Tensor]]) -> None:
+def check_logits(
+    network: torch.nn.Module, arrays: Mapping[str, Sequence[Tensor]]
+) -> None:
     """(batch, classes), finite, and the same for a clip whatever else is in the batch."""
     network.eval()
     clips = range(_length(arrays))
@@ -128,7 +147,9 @@ def check_logits(network: torch.nn.Module, arrays: Mapping[str, Sequence[Tensor]
             assert change < TOLERANCE, message
 
 
-def check_gradients(network: torch.nn.Module, arrays: Mapping[str, Sequence[Tensor]]) -> None:
+def check_gradients(
+    network: torch.nn.Module, arrays: Mapping[str, Sequence[Tensor]]
+) -> None:
     """A gradient reaches the parameters that are trained."""
     network.train()
     output = network(_batch(arrays, range(_length(arrays))))
@@ -156,7 +177,9 @@ def check_task(task: Task) -> None:
 def check_labels(task: Task) -> None:
     """Two labels or more, each once; the positive class among them."""
     distinct = len(set(task.labels))
-    assert distinct == len(task.labels) >= 2, f"{task.name}: at least two labels, each once"
+    assert distinct == len(task.labels) >= 2, (
+        f"{task.name}: at least two labels, each once"
+    )
     known = task.positive is None or task.positive in task.labels
     assert known, f"{task.name}: {task.positive} is no label"
 
@@ -209,7 +232,9 @@ def _length(arrays: Mapping[str, Sequence[Tensor]]) -> int:
     return len(next(iter(arrays.values())))
 
 
-def _batch(arrays: Mapping[str, Sequence[Tensor]], clips: Sequence[int]) -> dict[str, Padded]:
+def _batch(
+    arrays: Mapping[str, Sequence[Tensor]], clips: Sequence[int]
+) -> dict[str, Padded]:
     batch = {}
     for name, values in arrays.items():
         batch[name] = pad([values[clip] for clip in clips])

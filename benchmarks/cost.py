@@ -35,7 +35,10 @@ from bench.runs.pairing import Pairing
 from bench.training.devices import keep_memory
 from benchmarks import scale
 
-A100 = {"fp32 peaks": 19.5e12, "bf16 peaks": 312e12}  # FLOP/s, dense (NVIDIA A100 datasheet, 2021)
+A100 = {
+    "fp32 peaks": 19.5e12,
+    "bf16 peaks": 312e12,
+}  # FLOP/s, dense (NVIDIA A100 datasheet, 2021)
 GPUS = (1, 8, 64)
 CPU = torch.device("cpu")
 BATCH = 2
@@ -77,10 +80,13 @@ class Work:
 def measure(backbone: Backbone, seconds: float) -> Speed:
     labels = ("a", "b", "c", "d")
     options = backbone.options()
-    setup = Setup(labels, False, "en", "finetune", "full", "random", backbone.variant, options)
+    setup = Setup(
+        labels, False, "en", "finetune", "full", "random", backbone.variant, options
+    )
     draw = np.random.default_rng(0)
     waves = [
-        draw.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32) for _ in range(BATCH)
+        draw.normal(0, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
+        for _ in range(BATCH)
     ]
     features = backbone.features(setup)
     truth = torch.tensor([1, 0])
@@ -101,7 +107,9 @@ def measure(backbone: Backbone, seconds: float) -> Speed:
 
     def step() -> None:
         logits: Any = network(given)
-        loss: Any = cross_entropy(logits.mean() if isinstance(logits, Padded) else logits, truth)
+        loss: Any = cross_entropy(
+            logits.mean() if isinstance(logits, Padded) else logits, truth
+        )
         loss.backward()
 
     def forward() -> None:
@@ -164,7 +172,14 @@ def show(work: Work, factors: Sequence[float]) -> str:
 def _probed(backbone: Backbone) -> bool:
     """Whether a linear head on its frozen states is trained by gradient descent."""
     setup = Setup(
-        ("a", "b"), False, "en", "probe", "full", "random", backbone.variant, backbone.options()
+        ("a", "b"),
+        False,
+        "en",
+        "probe",
+        "full",
+        "random",
+        backbone.variant,
+        backbone.options(),
     )
     return backbone.stem != "opensmile-svm" and not backbone.refuses(setup)
 
@@ -230,10 +245,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--gpu-factor", type=float, nargs="+", help="speed of a GPU as a multiple of this core's"
+        "--gpu-factor",
+        type=float,
+        nargs="+",
+        help="speed of a GPU as a multiple of this core's",
     )
     parser.add_argument(
-        "--head", type=float, default=0.187, help="CPU s of one of 30 heads in benchmarks/heads.py"
+        "--head",
+        type=float,
+        default=0.187,
+        help="CPU s of one of 30 heads in benchmarks/heads.py",
     )
     arguments = parser.parse_args()
     torch.set_num_threads(1)

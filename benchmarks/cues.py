@@ -21,8 +21,14 @@ from bench.scoring.scores import concatenate, scores
 from bench.tables.collect import rows
 from bench.tables.row import Row
 
-EPOCHS = 12  # chosen on validation speakers; the default at tiny scale is for demonstrations
-CONTROLS = ("pitch-fusion:constant-pitch", "pitch-fusion:shuffled-pitch", "pitch-fusion:released")
+EPOCHS = (
+    12  # chosen on validation speakers; the default at tiny scale is for demonstrations
+)
+CONTROLS = (
+    "pitch-fusion:constant-pitch",
+    "pitch-fusion:shuffled-pitch",
+    "pitch-fusion:released",
+)
 FUSIONS = ("pitch-fusion", *CONTROLS, "feature-fusion")
 SYSTEMS = ("mfcc-stats", "wav2vec2", "pitch-fusion", "feature-fusion")  # on every cue
 # with each of the first two controls
@@ -36,8 +42,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=Path("results/cues"))
-    parser.add_argument("--seeds", type=int, default=3, help="training seeds on demo:pitch [3]")
-    parser.add_argument("--folds", type=int, default=3, help="the first so many folds [3]")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="training seeds on demo:pitch [3]"
+    )
+    parser.add_argument(
+        "--folds", type=int, default=3, help="the first so many folds [3]"
+    )
     chosen = parser.parse_args()
     for cue in CUES:
         first = cue == "demo:pitch"
@@ -53,7 +63,12 @@ def main() -> None:
 
 
 def run(
-    systems: Sequence[str], cue: str, seeds: int, folds: int, results: Path, epochs: int = EPOCHS
+    systems: Sequence[str],
+    cue: str,
+    seeds: int,
+    folds: int,
+    results: Path,
+    epochs: int = EPOCHS,
 ) -> None:
     """Record the systems on a cue. Raises CalledProcessError if a run fails."""
     command = [

@@ -23,7 +23,9 @@ from tasks._voice import render
 from tasks.demo import clip_ids, reading
 
 CLIPS = 120  # of the folder, at equal distances
-Track = Callable[[np.ndarray], np.ndarray]  # samples -> F0 in Hz per frame, 0 where unvoiced
+Track = Callable[
+    [np.ndarray], np.ndarray
+]  # samples -> F0 in Hz per frame, 0 where unvoiced
 
 
 def main() -> None:
@@ -84,7 +86,13 @@ def compare(
     clips: Sequence[np.ndarray], truth: Sequence[np.ndarray], tracks: dict[str, Track]
 ) -> None:
     """Print the errors and the cost of each extractor."""
-    columns = ["extractor", "gross error %", "voicing error %", "missed %", "false alarm %"]
+    columns = [
+        "extractor",
+        "gross error %",
+        "voicing error %",
+        "missed %",
+        "false alarm %",
+    ]
     columns += ["median cents", "CPU s / 10 s"]
     print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|")
@@ -94,7 +102,9 @@ def compare(
         start = time.process_time()
         found = np.concatenate([track(clip) for clip in clips])
         cost = (time.process_time() - start) / seconds * 10
-        row = " | ".join(f"{value:.2f}" for value in errors(found, np.concatenate(truth)))
+        row = " | ".join(
+            f"{value:.2f}" for value in errors(found, np.concatenate(truth))
+        )
         print(f"| {name} | {row} | {cost:.3f} |")
 
 

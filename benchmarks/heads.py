@@ -82,12 +82,16 @@ def alone(make: Make, recipe: Recipe, both: tuple[Examples, Examples]) -> list[f
     """The validation loss of each epoch of a head that is trained by itself."""
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
-        job = TrainingJob(make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt")
+        job = TrainingJob(
+            make(), recipe, *both, 0, CPU, lambda *_: None, Path(folder) / "c.pt"
+        )
         done = train(job)
     return [epoch["loss"] for epoch in done.history]
 
 
-def difference(together: Sequence[HeadScore], one_by_one: Sequence[Sequence[float]]) -> float:
+def difference(
+    together: Sequence[HeadScore], one_by_one: Sequence[Sequence[float]]
+) -> float:
     """The largest difference in loss over heads and epochs."""
     differences = [0.0]
     for head, losses in zip(together, one_by_one, strict=False):
@@ -111,7 +115,9 @@ def measure(layers: int, heads: int) -> str:
     losses = [alone(make, recipe, both) for recipe in chosen[:ALONE]]
     one = (time.process_time() - started) / ALONE
     ratio = heads * one / together
-    return f"{together:.1f} | {one:.1f} | {ratio:.0f} | {difference(scores, losses):.0e}"
+    return (
+        f"{together:.1f} | {one:.1f} | {ratio:.0f} | {difference(scores, losses):.0e}"
+    )
 
 
 def main() -> None:
@@ -123,7 +129,9 @@ def main() -> None:
     torch.set_num_threads(1)
     keep_memory()  # as the command line does
     ratio = f"{heads} one by one / at once"
-    print(f"| layers | {heads} at once, s | one alone, s | {ratio} | largest difference in loss |")
+    print(
+        f"| layers | {heads} at once, s | one alone, s | {ratio} | largest difference in loss |"
+    )
     print("|---|---|---|---|---|")
     for layers in LAYERS:
         print(f"| {layers} | {measure(layers, heads)} |")

@@ -40,7 +40,9 @@ def measure(lengths: list[int], size: int, draw: random.Random) -> list[float]:
 
 def main() -> None:
     draw = random.Random(0)
-    print("| lengths | batch | fixed 10 s | random | by length |\n|---|---|---|---|---|")
+    print(
+        "| lengths | batch | fixed 10 s | random | by length |\n|---|---|---|---|---|"
+    )
     for name, mu, sigma in DISTRIBUTIONS:
         seconds = [draw.lognormvariate(mu, sigma) for _ in range(CLIPS)]
         lengths = [max(10, round(RATE * value)) for value in seconds]

@@ -34,7 +34,13 @@ SCORES = (
     "F1 weighted",
     *(f"{kind} ({label})" for kind in ("F1", "recall") for label in LABELS),
 )
-NUMBERS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb", "best_epoch")
+NUMBERS = (
+    "parameters",
+    "trainable_parameters",
+    "train_seconds",
+    "peak_memory_mb",
+    "best_epoch",
+)
 TAGS = (
     "backbone",
     "mode",
@@ -112,7 +118,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--steps", type=int, nargs="+", default=STEPS, help=f"runs recorded at each line {STEPS}"
+        "--steps",
+        type=int,
+        nargs="+",
+        default=STEPS,
+        help=f"runs recorded at each line {STEPS}",
     )
     steps = parser.parse_args().steps
     columns = ["runs of the task", "to record one, s", "`recorded`, s", "per run, ms"]
@@ -125,7 +135,9 @@ def main() -> None:
         predictions = write_predictions(Path(folder))
         before = 0
         for runs in steps:
-            recording = cpu(partial(record, store, predictions, before, runs)) / (runs - before)
+            recording = cpu(partial(record, store, predictions, before, runs)) / (
+                runs - before
+            )
             seconds = cpu(partial(store.recorded, TASK))
             assert len(store.recorded(TASK)) == runs
             there = has(store, range(0, runs, runs // 10))

@@ -68,7 +68,13 @@ class MadeUp(Task):
     title, default_protocol = "made up", "speaker"
 
     def __init__(
-        self, name: str, language: str, clips: int, speakers: int, classes: int, seconds: float
+        self,
+        name: str,
+        language: str,
+        clips: int,
+        speakers: int,
+        classes: int,
+        seconds: float,
     ) -> None:
         super().__init__(name)
         self.languages = (language,)
@@ -82,7 +88,9 @@ class MadeUp(Task):
         for n in range(self.size):
             turn, label = divmod(n, len(self.labels))
             speaker = f"s{turn % self.speakers:03}"
-            clip = Clip(f"{self.name}/{n:05}", Recording(), (self.labels[label],), speaker)
+            clip = Clip(
+                f"{self.name}/{n:05}", Recording(), (self.labels[label],), speaker
+            )
             clips.append(clip)
         return clips
 
@@ -138,13 +146,21 @@ def corpus(task: Task) -> Corpus:
     assert isinstance(task, MadeUp)
     clips = tuple(task.clips(None))
     content = {clip.id: hashlib.sha256(clip.id.encode()).hexdigest() for clip in clips}
-    seconds = {clip.id: task.seconds * (0.5 + n / len(clips)) for n, clip in enumerate(clips)}
+    seconds = {
+        clip.id: task.seconds * (0.5 + n / len(clips)) for n, clip in enumerate(clips)
+    }
     return Corpus(task, clips, content, seconds)
 
 
-def pairings(tasks: Sequence[Task], backbones: Sequence[Backbone], seeds: int) -> list[Pairing]:
-    planned = plan(Selection(backbones, tasks), Settings(seeds=seeds), corpus, lambda asked: "fp32")
-    unable = {p.record.backbone: p.failed or p.record.skipped for p in planned if not p.ready}
+def pairings(
+    tasks: Sequence[Task], backbones: Sequence[Backbone], seeds: int
+) -> list[Pairing]:
+    planned = plan(
+        Selection(backbones, tasks), Settings(seeds=seeds), corpus, lambda asked: "fp32"
+    )
+    unable = {
+        p.record.backbone: p.failed or p.record.skipped for p in planned if not p.ready
+    }
     if unable:
         raise SystemExit(f"cannot be planned here: {unable}")
     return planned
@@ -154,7 +170,9 @@ def trials(
     space: Space, first: Mapping[str, Any], count: int, draw: random.Random
 ) -> Iterator[Mapping[str, Any]]:
     """The default values, then others from all over the space."""
-    yield {name: first[name] for name, domain in space.items() if domain.holds(first[name])}
+    yield {
+        name: first[name] for name, domain in space.items() if domain.holds(first[name])
+    }
     for _ in range(count - 1):
         yield {name: _value(domain, draw) for name, domain in space.items()}
 
@@ -230,8 +248,19 @@ def main() -> None:
     backbones = registry.backbones(BACKBONES)
     pairings(TASKS[:1], backbones, 1)
     loading = time.perf_counter() - started
-    print(f"loading plugins, torch and scikit-learn: {loading:.1f} s, {_peak_mib():.0f} MiB\n")
-    columns = ["pass", "runs", "of them recorded", "s", "runs/s", "planning", *KINDS, "peak MiB"]
+    print(
+        f"loading plugins, torch and scikit-learn: {loading:.1f} s, {_peak_mib():.0f} MiB\n"
+    )
+    columns = [
+        "pass",
+        "runs",
+        "of them recorded",
+        "s",
+        "runs/s",
+        "planning",
+        *KINDS,
+        "peak MiB",
+    ]
     print(f"| {' | '.join(columns)} |")
     print("|" + "---|" * len(columns))
     store = SimulatedStore()

@@ -10,7 +10,11 @@ from bench.errors import CorpusError
 
 
 def clips(
-    task: str, root: Path | None, obtain: str, labels: Sequence[str], multilabel: bool = False
+    task: str,
+    root: Path | None,
+    obtain: str,
+    labels: Sequence[str],
+    multilabel: bool = False,
 ) -> list[Clip]:
     """Every row of a private manifest that names its callers; `[map]` of its companion gives other
     texts their class.

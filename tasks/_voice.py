@@ -80,7 +80,9 @@ class Reading:
     f0: float  # Hz, the speaker's middle pitch
     pitch_range: float  # factor on every tone's excursion
     rate: float  # syllables per second
-    tract: float  # factor on all formants: above 1 for a vocal tract shorter than 17.5 cm
+    tract: (
+        float  # factor on all formants: above 1 for a vocal tract shorter than 17.5 cm
+    )
     tilt: float  # dB per octave by which the voice falls off above 600 Hz
     breath: float  # dB of aspiration noise relative to the pulses
     level: float  # dB relative to full scale, RMS of the whole clip

@@ -78,7 +78,9 @@ WHIM = {  # largest deviation from a speaker's habit, the same in all four readi
     "tract": 0.01,
     "rate": 0.04,
 }
-BASE_LEVEL = -34.0  # dB relative to full scale, RMS: the loudest clip's peaks stay below full scale
+BASE_LEVEL = (
+    -34.0
+)  # dB relative to full scale, RMS: the loudest clip's peaks stay below full scale
 # dB, aspiration relative to the glottal pulses (which the glottis then takes 30 dB from at 2 kHz)
 BASE_BREATH = -44.0
 
@@ -99,7 +101,9 @@ class Demo(Task):
         "tempo": "the emotion in syllable rate alone",
     }
     default_protocol = "speaker"
-    notes = ("synthetic speech: scores say which cues a system hears, not how it does on people",)
+    notes = (
+        "synthetic speech: scores say which cues a system hears, not how it does on people",
+    )
 
     def clips(self, root: Path | None) -> list[Clip]:
         """384 clips in the folder `root` (default: in the cache folder), generated in seconds on
@@ -211,7 +215,9 @@ def _make(folder: Path, readings: Mapping[str, "Reading"]) -> None:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as draft:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{folder.name}-", dir=folder.parent
+        ) as draft:
             made = Path(draft) / folder.name
             made.mkdir()
             for clip_id, truth in readings.items():

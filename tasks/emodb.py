@@ -58,7 +58,9 @@ class EmoDB(Task):
     labels = tuple(COUNTS)
     languages = ("de",)
     licence = "free for research; see the corpus"
-    citation = "Burkhardt et al., A Database of German Emotional Speech, Interspeech 2005"
+    citation = (
+        "Burkhardt et al., A Database of German Emotional Speech, Interspeech 2005"
+    )
     url = "http://emodb.bilderbar.info"
     obtain = (
         "download it from http://emodb.bilderbar.info, unpack it and name the folder that holds "
@@ -134,5 +136,7 @@ def _uneven(clips: Sequence[Clip]) -> list[str]:
     other = []
     for name, complete in SPEAKERS.items():
         if counts[name] != complete:
-            other.append(f"{counts[name]} clips of speaker {name} instead of {complete}")
+            other.append(
+                f"{counts[name]} clips of speaker {name} instead of {complete}"
+            )
     return [f"not the complete corpus: {', '.join(other)}"] if other else []

@@ -33,7 +33,9 @@ class Hotline(Task):
         "it is private: name your own manifest, with the columns path, label (negative or "
         "non-negative) and speaker, with --data hotline=FILE"
     )
-    expected = Expected(clips=20254, speakers=105, labels={NEGATIVE: 9398, OTHER: 10856})
+    expected = Expected(
+        clips=20254, speakers=105, labels={NEGATIVE: 9398, OTHER: 10856}
+    )
     default_protocol = "subject"
     positive = NEGATIVE
     private = True

@@ -19,7 +19,14 @@ from bench.splits.protocols import speaker_groups, stratified
 from tasks._files import differences, folder, media, nested
 
 CODES = {"neu": "neutral", "ang": "angry", "sad": "sad", "hap": "happy", "exc": "happy"}
-OTHERS = ("fru", "sur", "fea", "dis", "oth", "xxx")  # labelled, and of none of the four classes
+OTHERS = (
+    "fru",
+    "sur",
+    "fea",
+    "dis",
+    "oth",
+    "xxx",
+)  # labelled, and of none of the four classes
 KNOWN = (*CODES, *OTHERS)
 LABELS = ("neutral", "angry", "sad", "happy")
 COUNTS = {"neu": 1708, "ang": 1103, "sad": 1084, "exc": 1041, "hap": 595}
@@ -29,7 +36,9 @@ NESTED = "IEMOCAP_full_release"  # the archive's own folder
 TURN = re.compile(
     r"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\t(?P<name>\S+)\t(?P<emotion>\w+)\t\["
 )
-NAME = re.compile(r"(?P<session>Ses0[1-5])[FM]_(?P<kind>impro|script)\w*_(?P<gender>[FM])\w+")
+NAME = re.compile(
+    r"(?P<session>Ses0[1-5])[FM]_(?P<kind>impro|script)\w*_(?P<gender>[FM])\w+"
+)
 # one annotator's emotions, `Neutral;` or `Anger; Frustration;`
 RATER = re.compile(r"C-E\d+:\t(?P<emotions>[^\t]*)")
 IMPROVISED = "improvised"

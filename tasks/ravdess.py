@@ -16,11 +16,25 @@ from bench.errors import CorpusError, and_more
 from bench.splits.protocols import consecutive_speakers, speaker_groups, stratified
 from tasks._files import differences, folder, media, nested
 
-LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
-STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
+LABELS = (
+    "neutral",
+    "calm",
+    "happy",
+    "sad",
+    "angry",
+    "fearful",
+    "disgust",
+    "surprised",
+)  # 01 to 08
+STATEMENTS = {
+    "01": "Kids are talking by the door",
+    "02": "Dogs are sitting by the door",
+}
 INTENSITIES = {"01": "normal", "02": "strong"}
 NESTED = "Audio_Speech_Actors_01-24"  # the archive's own folder
-NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+NAME = re.compile(
+    r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])"
+)
 SPEECH = ("03", "01")  # modality: audio alone; channel: speech
 EMOBOX_FOLDS = (
     ("01", "11", "20", "21"),
@@ -98,7 +112,9 @@ class Ravdess(Task):
                 speaker_disjoint=False,
                 audio_disjoint=False,
                 source=f"{FIGURES.sources['strl-ser']}, section 4",
-                notes=("STRL-SER's own division is not published: the same sizes, other clips",),
+                notes=(
+                    "STRL-SER's own division is not published: the same sizes, other clips",
+                ),
             ),
         }
 
@@ -112,6 +128,7 @@ def _fault(path: Path) -> str:
         return "song"
     if name[1] != SPEECH[0] or path.suffix.lower() != ".wav":
         return "video"
+
     actor = name[7]
     if path.parent.name != f"Actor_{actor}":
         return f"of actor {actor}, in another's folder"

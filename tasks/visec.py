@@ -27,7 +27,9 @@ META = ("accent", "gender")
 UNKNOWN_SPEAKER = "0"  # 2,217 clips, 42 %: many voices under one number, as it seems
 SEED = 0  # of the published protocol: gives Table II's counts exactly, in validation and test too
 
-NOT_THE_SAME = "the papers' own division is not published: Table II's counts, other clips"
+NOT_THE_SAME = (
+    "the papers' own division is not published: Table II's counts, other clips"
+)
 
 FIGURES = published(__file__)
 
@@ -129,7 +131,9 @@ def _hub() -> Path:
         ) from error
     except Exception as error:  # no such revision, no room: errors of three libraries
         reason = one_line(error, 200)
-        raise CorpusError(f"ViSEC cannot be fetched ({reason}): {ViSEC.obtain}") from error
+        raise CorpusError(
+            f"ViSEC cannot be fetched ({reason}): {ViSEC.obtain}"
+        ) from error
     return Path(snapshot)
 
 
@@ -140,12 +144,16 @@ def _read(root: Path) -> "pyarrow.Table":
 
     files = [root] if root.is_file() else sorted(nested(root, "data").glob("*.parquet"))
     if not files:
-        raise CorpusError(f"there is no parquet file of ViSEC at {root}: {ViSEC.obtain}")
+        raise CorpusError(
+            f"there is no parquet file of ViSEC at {root}: {ViSEC.obtain}"
+        )
     try:
         tables = [pyarrow.parquet.read_table(path) for path in files]
         return pyarrow.concat_tables(tables)
     except (pyarrow.ArrowException, ValueError, OSError) as error:
-        raise CorpusError(f"ViSEC at {root} cannot be read ({error}): get a fresh copy") from error
+        raise CorpusError(
+            f"ViSEC at {root} cannot be read ({error}): get a fresh copy"
+        ) from error
 
 
 def _rows(table: "pyarrow.Table") -> Iterator[Mapping[str, Any]]:

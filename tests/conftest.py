@@ -17,10 +17,14 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 Bench = Callable[..., int]
 
-COLLECTED = pytest.StashKey[frozenset[str]]()  # the modules that were imported to collect the tests
+COLLECTED = pytest.StashKey[
+    frozenset[str]
+]()  # the modules that were imported to collect the tests
 
 REAL_DATA = Path(
-    os.environ.get("SER_BENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared")
+    os.environ.get(
+        "SER_BENCH_TEST_DATA", Path(__file__).resolve().parents[2] / "shared"
+    )
 )
 
 
@@ -32,11 +36,15 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--slow", action="store_true", help="run the tests that take minutes or gigabytes, too"
+        "--slow",
+        action="store_true",
+        help="run the tests that take minutes or gigabytes, too",
     )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     items.sort(
         key=lambda item: item.path.stem != "test_install"
     )  # minutes in one test: not last and alone
@@ -52,7 +60,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """An empty cache and key folder for each test (`SER_BENCH_HOME`)."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("SER_BENCH_HOME", str(home))
@@ -131,7 +141,9 @@ def bench(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], str]]:
     """A PostgreSQL server of the tests' own, from Debian's package: makes a database and gives its
     URL.
     """
@@ -140,7 +152,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
-    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    user = (
+        "postgres" if os.geteuid() == 0 else None
+    )  # the server refuses to run as root
     folder = Path(
         tempfile.mkdtemp(prefix="pg", dir="/tmp")
     )  # a short path, for its socket, that its user may enter
@@ -159,10 +173,30 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
             cwd=folder,
         )
 
-    run("initdb", "-D", f"{folder}/data", "-U", "bench", "--auth=trust", "-E", "UTF8", "--no-sync")
+    run(
+        "initdb",
+        "-D",
+        f"{folder}/data",
+        "-U",
+        "bench",
+        "--auth=trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    )
     patience = ("-w", "-t", str(PATIENCE))
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "-D", f"{folder}/data", *patience, "-l", f"{folder}/log", "-o", options, "start")
+    run(
+        "pg_ctl",
+        "-D",
+        f"{folder}/data",
+        *patience,
+        "-l",
+        f"{folder}/log",
+        "-o",
+        options,
+        "start",
+    )
 
     def database(name: str) -> str:
         run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "bench", name)

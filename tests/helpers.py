@@ -69,7 +69,9 @@ def clip(path: Path) -> Clip:
 
 
 def write_tones(
-    folder: Path, per_speaker: int = 2, speakers: Sequence[str] = ("a", "b", "c", "d", "e", "f")
+    folder: Path,
+    per_speaker: int = 2,
+    speakers: Sequence[str] = ("a", "b", "c", "d", "e", "f"),
 ) -> Path:
     """WAV files `<label>_<speaker>_<n>.wav` of unequal length, each with its own noise."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +79,17 @@ def write_tones(
     for label, pitch in PITCHES.items():
         for speaker in speakers:
             for n in range(per_speaker):
-                seconds = np.arange(round(generator.uniform(0.3, 0.6) * SAMPLE_RATE)) / SAMPLE_RATE
-                tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * seconds)
+                seconds = (
+                    np.arange(round(generator.uniform(0.3, 0.6) * SAMPLE_RATE))
+                    / SAMPLE_RATE
+                )
+                tone = 0.3 * np.sin(
+                    2 * np.pi * pitch * generator.uniform(0.95, 1.05) * seconds
+                )
                 noisy = tone + 0.01 * generator.standard_normal(len(seconds))
-                soundfile.write(folder / f"{label}_{speaker}_{n}.wav", noisy, SAMPLE_RATE)
+                soundfile.write(
+                    folder / f"{label}_{speaker}_{n}.wav", noisy, SAMPLE_RATE
+                )
     return folder
 
 

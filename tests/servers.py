@@ -32,7 +32,12 @@ class TrackingServer:
             "--port",
             str(self.port),
         ]
-        command += ["--workers", "1", "--artifacts-destination", str(self.folder / "artifacts")]
+        command += [
+            "--workers",
+            "1",
+            "--artifacts-destination",
+            str(self.folder / "artifacts"),
+        ]
         own = {
             "MLFLOW_BACKEND_STORE_URI": self.database,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

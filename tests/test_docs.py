@@ -19,7 +19,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def template(name: str) -> str:
     """The code that CONTRIBUTING tells to write to a file."""
-    match = re.search(rf"`{re.escape(name)}`.*?```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    match = re.search(
+        rf"`{re.escape(name)}`.*?```python\n(.*?)```", CONTRIBUTING, re.DOTALL
+    )
     assert match, f"CONTRIBUTING has no code for {name}"
     return match[1]
 
@@ -41,7 +43,9 @@ def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
             template(f"{package}/{file}.py"), encoding="utf-8"
         )
     corpus = tmp_path / "corpus"
-    for path in sorted(write_tones(tmp_path / "tones", speakers="abcdefgh").glob("*.wav")):
+    for path in sorted(
+        write_tones(tmp_path / "tones", speakers="abcdefgh").glob("*.wav")
+    ):
         label, speaker, number = path.stem.split("_")
         if label != "middle":
             folder = corpus / {"low": "calm", "high": "angry"}[label]
@@ -52,7 +56,12 @@ def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         command = [sys.executable, "-m", "bench", *arguments]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -80,7 +89,9 @@ def test_templates_run_as_they_stand(tmp_path: Path, results: Path) -> None:
 def test_the_readme_names_only_commands_that_exist() -> None:
     from bench.cli.app import app
 
-    there = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    there = {
+        c.name or c.callback.__name__ for c in app.registered_commands if c.callback
+    }
     named = set(re.findall(r"^bench (\w+)", README, re.MULTILINE))
     assert named >= {"run", "table", "ui", "prepare", "list", "doctor"}
     assert named <= there
@@ -129,7 +140,14 @@ def test_nothing_in_git_is_large_or_holds_audio_or_weights() -> None:
 
 def test_the_pages_build_offline_without_a_warning(tmp_path: Path) -> None:
     """`mkdocs.yml` is strict: a warning is an error. The reference holds the docstrings."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--site-dir",
+        str(tmp_path / "site"),
+    ]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     built = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

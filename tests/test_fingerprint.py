@@ -47,7 +47,9 @@ def built_in() -> Iterator[type]:
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not found.name.endswith("__main__"):
                 modules.append(importlib.import_module(found.name))
-    classes = [c for module in modules for c in vars(module).values() if isinstance(c, type)]
+    classes = [
+        c for module in modules for c in vars(module).values() if isinstance(c, type)
+    ]
     for kind in dict.fromkeys(classes):
         if issubclass(kind, Feature) and kind is not Feature and not origin(kind):
             yield kind
@@ -56,7 +58,9 @@ def built_in() -> Iterator[type]:
 
 
 def system(options: Any, recipe: Recipe) -> System:
-    setup = dataclasses.replace(tiny_setup(registry.backbones(["hubert"])[0]), options=options)
+    setup = dataclasses.replace(
+        tiny_setup(registry.backbones(["hubert"])[0]), options=options
+    )
     return System(setup, recipe, {"mfcc": Mfcc()})
 
 
@@ -64,7 +68,11 @@ def test_our_classes_say_which_fields_they_were_released_with() -> None:
     missing = []
     for kind in [*dict.fromkeys(built_in()), Recipe, PairingRecord]:
         for owner in kind.__mro__:
-            fields = inspect.get_annotations(owner).keys() - {"version", "cached", "pooled"}
+            fields = inspect.get_annotations(owner).keys() - {
+                "version",
+                "cached",
+                "pooled",
+            }
             if fields and "founding" not in vars(owner):
                 missing.append(owner)
     assert missing == []
@@ -96,11 +104,20 @@ def test_an_added_option_counts_once_it_differs() -> None:
 def test_an_added_feature_field_counts_once_it_differs() -> None:
     longer = extended(Mfcc)
     assert longer(coefficients=12).fingerprint == Mfcc(coefficients=12).fingerprint
-    assert longer(coefficients=12, added=8).fingerprint != Mfcc(coefficients=12).fingerprint
+    assert (
+        longer(coefficients=12, added=8).fingerprint
+        != Mfcc(coefficients=12).fingerprint
+    )
 
 
 def test_an_added_field_of_a_record_opens_no_second_pairing() -> None:
-    values = {"task": "t", "backbone": "b", "mode": "probe", "protocol": "p", "scale": "tiny"}
+    values = {
+        "task": "t",
+        "backbone": "b",
+        "mode": "probe",
+        "protocol": "p",
+        "scale": "tiny",
+    }
     longer = extended(PairingRecord)
     assert content(longer(**values)) == content(PairingRecord(**values))
 
@@ -120,7 +137,9 @@ def test_every_field_enters_where_none_is_founding() -> None:
 def test_a_feature_of_somebody_else_has_another_name() -> None:
     theirs = {}
     for module in ("bench.features.signal", "acme.features", "other.features"):
-        kind: Any = type("Mfcc", (Mfcc,), {"__qualname__": "Mfcc", "__module__": module})
+        kind: Any = type(
+            "Mfcc", (Mfcc,), {"__qualname__": "Mfcc", "__module__": module}
+        )
         theirs[module] = kind().fingerprint
     assert theirs["bench.features.signal"] == Mfcc().fingerprint
     assert len(set(theirs.values())) == 3
@@ -129,8 +148,12 @@ def test_a_feature_of_somebody_else_has_another_name() -> None:
 def test_a_backbone_of_somebody_else_has_other_runs(tmp_path: Path) -> None:
     ours = registry.backbones(["mfcc-stats"])[0]
     corpus, _ = tones(tmp_path)
-    (fold, *_) = folds = corpus.task.protocols()["speaker"].split(corpus.clips, corpus.content)
-    setup = Setup(corpus.task.labels, False, "en", "finetune", "tiny", None, "", ours.options())
+    (fold, *_) = folds = corpus.task.protocols()["speaker"].split(
+        corpus.clips, corpus.content
+    )
+    setup = Setup(
+        corpus.task.labels, False, "en", "finetune", "tiny", None, "", ours.options()
+    )
     trained = System(setup, ours.recipe(setup), ours.features(setup))
     division = Division(corpus, "speaker", tuple(folds), "", {fold.name: ""}, ())
     ready = Ready(division, RANDOM, trained, ())

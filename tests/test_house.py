@@ -28,8 +28,12 @@ def pictured() -> list[set[str]]:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     picture = re.search(r"## The house.*?```\n(.*?)```", text, re.DOTALL)
     assert picture
-    names = [re.match(r"(\w+(?:  \w+)*)(?:   |$)", line) for line in picture[1].splitlines()]
-    assert all(names), "a line of the picture does not begin with the names of its rooms"
+    names = [
+        re.match(r"(\w+(?:  \w+)*)(?:   |$)", line) for line in picture[1].splitlines()
+    ]
+    assert all(names), (
+        "a line of the picture does not begin with the names of its rooms"
+    )
     return [set(match[1].split()) for match in names if match]
 
 
@@ -91,6 +95,14 @@ def canonical(name: str) -> str:
 def test_collecting_the_tests_imports_nothing_that_takes_seconds(
     request: pytest.FixtureRequest,
 ) -> None:
-    slow = {"mlflow", "ray", "sklearn", "optuna", "transformers", "matplotlib", "librosa"}
+    slow = {
+        "mlflow",
+        "ray",
+        "sklearn",
+        "optuna",
+        "transformers",
+        "matplotlib",
+        "librosa",
+    }
     loaded = request.config.stash[COLLECTED] & slow
     assert not loaded, f"import {', '.join(sorted(loaded))} in the tests that need it"

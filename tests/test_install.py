@@ -59,7 +59,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "bench"
 
 
-def call(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def call(
+    command: Path, folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     return subprocess.run(
@@ -73,26 +75,34 @@ def call(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_it_holds_the_three_packages_and_lists_them(installed: Path, tmp_path: Path) -> None:
+def test_it_holds_the_three_packages_and_lists_them(
+    installed: Path, tmp_path: Path
+) -> None:
     done = call(installed, tmp_path, "list")
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in ("wav2vec2", "byol-s", "visec", "LogMel"))
-    where = (
-        "import bench, backbones, tasks; print(bench.__file__, backbones.__file__, tasks.__file__)"
+    assert all(
+        name in done.stdout for name in ("wav2vec2", "byol-s", "visec", "LogMel")
     )
+    where = "import bench, backbones, tasks; print(bench.__file__, backbones.__file__, tasks.__file__)"  # noqa: E501 - a table, or code, of one line each
     places = call(installed.with_name("python"), tmp_path, "-c", where).stdout.split()
     assert len(places) == 3
     assert all(str(installed.parents[1]) in place for place in places)
 
 
-def test_the_main_job_gives_a_whole_table_anywhere(installed: Path, tmp_path: Path) -> None:
+def test_the_main_job_gives_a_whole_table_anywhere(
+    installed: Path, tmp_path: Path
+) -> None:
     """Every backbone at tiny scale on the demo task: no failed row, offline."""
     done = call(installed, tmp_path, "run", "--format", "json")
     assert done.returncode == 0, done.stderr[-3000:]
     measured = [row for row in json.loads(done.stdout) if row["source"] == "measured"]
-    names = {path.stem.replace("_", "-") for path in (ROOT / "backbones").glob("[!_]*.py")}
+    names = {
+        path.stem.replace("_", "-") for path in (ROOT / "backbones").glob("[!_]*.py")
+    }
     assert {row["backbone"] for row in measured} == names
     assert {row["status"] for row in measured} == {"ok"}
     assert all(row["folds"] == row["folds_expected"] for row in measured)
     assert len({row["clips"] for row in measured}) == 1
-    assert all(0 <= row["UA_low"] <= row["UA"] <= row["UA_high"] <= 1 for row in measured)
+    assert all(
+        0 <= row["UA_low"] <= row["UA"] <= row["UA_high"] <= 1 for row in measured
+    )

@@ -33,7 +33,9 @@ import bench
 dir(bench)
 print(time.process_time() - start, *sorted(m for m in sys.modules if m.startswith("bench")))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     seconds, *modules = done.stdout.split()
     assert modules == ["bench", "bench.version"]
     assert float(seconds) < 0.1
@@ -54,11 +56,18 @@ def test_no_room_hides_a_function() -> None:
 def test_keywords_are_those_of_the_command_line() -> None:
     """Each with the type that the setting has, so that neither can be changed alone."""
     commands = {
-        c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback
+        c.name or c.callback.__name__: c.callback
+        for c in app.registered_commands
+        if c.callback
     }
     for name in ("run", "tune", "table", "prepare", "predictions"):
-        typed = {parameter.rstrip("_") for parameter in signature(commands[name]).parameters}
-        assert set(signature(getattr(bench, name)).parameters) == typed - {"format", "output"}
+        typed = {
+            parameter.rstrip("_") for parameter in signature(commands[name]).parameters
+        }
+        assert set(signature(getattr(bench, name)).parameters) == typed - {
+            "format",
+            "output",
+        }
     hints = {**get_type_hints(Settings), **get_type_hints(Tuning)}
     for options in (RunOptions, TuneOptions):
         for keyword, hint in get_type_hints(options).items():
@@ -67,7 +76,12 @@ def test_keywords_are_those_of_the_command_line() -> None:
 
 
 def test_every_setting_is_a_keyword() -> None:
-    settings = {field.name for field in fields(Settings)} - {"backbone", "task", "space", "tune"}
+    settings = {field.name for field in fields(Settings)} - {
+        "backbone",
+        "task",
+        "space",
+        "tune",
+    }
     assert settings == set(RunOptions.__annotations__) | {"dry_run"}
 
 
@@ -75,19 +89,29 @@ def test_a_run_gives_a_table_and_is_not_repeated(here: Path, manifest: Path) -> 
     result = bench.run("mfcc-stats", manifest, **TINY)
     assert result.ok
     assert result.summary == "2 recorded now, 0 recorded before"
-    assert result.frame[["backbone", "folds"]].to_numpy().tolist() == [["mfcc-stats", 2]]
+    assert result.frame[["backbone", "folds"]].to_numpy().tolist() == [
+        ["mfcc-stats", 2]
+    ]
     assert "<table>" in result._repr_html_()
     again = bench.run("mfcc-stats", [manifest], **TINY)
     assert again.summary == "0 recorded now, 2 recorded before"
     assert str(again) == str(bench.table(task=manifest)) == repr(result)
 
 
-def test_a_table_is_narrowed_by_mode_protocol_and_scale(here: Path, manifest: Path) -> None:
+def test_a_table_is_narrowed_by_mode_protocol_and_scale(
+    here: Path, manifest: Path
+) -> None:
     for mode in ("finetune", "probe"):
-        bench.run("mfcc-stats", manifest, mode=mode, scale="tiny", set={"epochs": 1}, folds=1)
+        bench.run(
+            "mfcc-stats", manifest, mode=mode, scale="tiny", set={"epochs": 1}, folds=1
+        )
     (here / "bench.toml").write_text('[run]\nmode = "probe"\n', encoding="utf-8")
-    assert len(bench.table().rows) == 2  # what `bench run` does by default narrows no table
-    assert [row.mode for row in bench.table(mode="finetune", scale="tiny").rows] == ["finetune"]
+    assert (
+        len(bench.table().rows) == 2
+    )  # what `bench run` does by default narrows no table
+    assert [row.mode for row in bench.table(mode="finetune", scale="tiny").rows] == [
+        "finetune"
+    ]
     assert len(bench.table(protocol="speaker").rows) == 2
     for wrong in ({"scale": "full"}, {"protocol": "speakr"}):
         with pytest.raises(UsageError, match="nothing is recorded"):
@@ -98,7 +122,9 @@ def test_a_table_is_narrowed_by_mode_protocol_and_scale(here: Path, manifest: Pa
         bench.table(mode="prob")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="means 2 pairings"):
         bench.predictions("mfcc-stats@tones")
-    assert set(bench.predictions("mfcc-stats@tones", mode="probe").frame["fold"]) == {"1"}
+    assert set(bench.predictions("mfcc-stats@tones", mode="probe").frame["fold"]) == {
+        "1"
+    }
 
 
 def test_test_clips_are_written_with_truth_probabilities_and_place(
@@ -107,7 +133,16 @@ def test_test_clips_are_written_with_truth_probabilities_and_place(
     bench.run("mfcc-stats", manifest, seeds=2, **TINY)
     found = bench.predictions("mfcc-stats@tones")
     frame = found.frame
-    assert list(frame) == ["fold", "seed", "clip", "speaker", "truth", "high", "low", "middle"]
+    assert list(frame) == [
+        "fold",
+        "seed",
+        "clip",
+        "speaker",
+        "truth",
+        "high",
+        "low",
+        "middle",
+    ]
     assert frame.groupby(["fold", "seed"]).size().index.tolist() == [
         ("1", 0), ("1", 1), ("2", 0), ("2", 1)
     ]  # fmt: skip
@@ -124,7 +159,9 @@ def test_test_clips_are_written_with_truth_probabilities_and_place(
         path = here / f"clips{suffix}"
         found.write(path)
         again = getattr(pandas, read)(path).astype({"fold": str})
-        pandas.testing.assert_frame_equal(again, frame, check_exact=True, check_dtype=False)
+        pandas.testing.assert_frame_equal(
+            again, frame, check_exact=True, check_dtype=False
+        )
     with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
         found.write(here / "clips.txt")
 
@@ -140,7 +177,7 @@ def test_a_plan_runs_nothing(here: Path, manifest: Path) -> None:
 
 
 def test_bench_toml_counts_and_keywords_count_more(here: Path, manifest: Path) -> None:
-    text = f'[run]\nbackbone = ["mfcc-stats"]\ntask = ["{manifest}"]\nscale = "tiny"\nseeds = 2\nfolds = 1\n'
+    text = f'[run]\nbackbone = ["mfcc-stats"]\ntask = ["{manifest}"]\nscale = "tiny"\nseeds = 2\nfolds = 1\n'  # noqa: E501 - a table, or code, of one line each
     (here / "bench.toml").write_text(text, encoding="utf-8")
     assert bench.run(dry_run=True).frame["runs"].item() == 2
     assert bench.run(dry_run=True, folds=2).frame["runs"].item() == 4
@@ -166,15 +203,25 @@ def test_mistakes_are_usage_errors(here: Path) -> None:
 
 
 def test_a_search_is_shown_with_what_it_chose(here: Path, manifest: Path) -> None:
-    options: dict[str, Any] = {"scale": "tiny", "mode": "probe", "folds": 1, "set": {"epochs": 2}}
-    found = bench.tune("mfcc-stats", manifest, trials=2, nested=False, search_only=True, **options)
+    options: dict[str, Any] = {
+        "scale": "tiny",
+        "mode": "probe",
+        "folds": 1,
+        "set": {"epochs": 2},
+    }
+    found = bench.tune(
+        "mfcc-stats", manifest, trials=2, nested=False, search_only=True, **options
+    )
     assert found.ok
     assert found.frame[["backbone", "fold", "trials"]].to_numpy().tolist() == [
         ["mfcc-stats", "all", 2]
     ]
     assert str(bench.tune(task=manifest, show=True)) == str(found)
     tuned = bench.tune("mfcc-stats", manifest, trials=2, nested=False, **options)
-    assert [bool(recipe) for recipe in tuned.frame["recipe"]] == [False, True] or tuned.ok
+    assert [bool(recipe) for recipe in tuned.frame["recipe"]] == [
+        False,
+        True,
+    ] or tuned.ok
     assert str(tuned.searches) == str(found)
 
 
@@ -191,7 +238,15 @@ def test_the_folds_of_every_protocol_are_written(here: Path, manifest: Path) -> 
 
     corpora = bench.prepare(manifest, folds=here / "folds.csv")
     lines = pandas.read_csv(here / "folds.csv", dtype=str)
-    assert list(lines) == ["task", "protocol", "fold", "part", "clip", "speaker", "labels"]
+    assert list(lines) == [
+        "task",
+        "protocol",
+        "fold",
+        "part",
+        "clip",
+        "speaker",
+        "labels",
+    ]
     by_fold = lines.groupby(["task", "protocol", "fold"])
     assert len(by_fold) == len(corpora.folds)
     for place, sizes in corpora.folds.iterrows():
@@ -206,11 +261,13 @@ def test_the_folds_of_every_protocol_are_written(here: Path, manifest: Path) -> 
 
 def test_new_audio_gets_probabilities(here: Path, manifest: Path) -> None:
     bench.run("mfcc-stats", manifest, scale="tiny", folds=1, save_weights=True)
-    predictions = bench.predict(f"mfcc-stats@{manifest.stem}", manifest.parent / "low_a_0.wav")
-    assert predictions.ok
-    assert predictions.frame[["high", "low", "middle"]].sum(axis="columns").item() == pytest.approx(
-        1
+    predictions = bench.predict(
+        f"mfcc-stats@{manifest.stem}", manifest.parent / "low_a_0.wav"
     )
+    assert predictions.ok
+    assert predictions.frame[["high", "low", "middle"]].sum(
+        axis="columns"
+    ).item() == pytest.approx(1)
     assert predictions.text("csv").startswith("file,start,end,predicted,")
 
 

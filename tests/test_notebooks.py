@@ -21,7 +21,12 @@ Execute = Callable[[NotebookNode], list[str]]
 def execute(tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch) -> Execute:
     """Run a notebook in a folder with an empty store; what each code cell gives, as text."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+    for name in (
+        "IPYTHONDIR",
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+    ):
         monkeypatch.setenv(name, str(tmp_path / "jupyter"))
 
     def run(notebook: NotebookNode) -> list[str]:
@@ -39,7 +44,9 @@ def shown(cell: NotebookNode) -> str:
         if output.output_type == "stream" and output.name == "stdout":
             parts.append(output.text)
         elif "data" in output:
-            parts.append(output.data.get("text/html", output.data.get("text/plain", "")))
+            parts.append(
+                output.data.get("text/html", output.data.get("text/plain", ""))
+            )
     return "".join(parts)
 
 
@@ -97,7 +104,9 @@ class Loudness(Backbone):
 RUN = "print(bench.run(Loudness, {manifest!r}, folds=1).summary)"
 
 
-def test_an_edited_cell_is_never_recorded_before(execute: Execute, manifest: Path) -> None:
+def test_an_edited_cell_is_never_recorded_before(
+    execute: Execute, manifest: Path
+) -> None:
     run = RUN.format(manifest=str(manifest))
     cells = [
         "WIDTH = 8",
@@ -116,14 +125,23 @@ def test_an_edited_cell_is_never_recorded_before(execute: Execute, manifest: Pat
         "WIDTH = 8",
         run,
     ]
-    outputs = execute(nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)]))
+    outputs = execute(
+        nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)])
+    )
     new, old = "1 recorded now, 0 recorded before", "0 recorded now, 1 recorded before"
     summaries = [output.strip() for output in outputs if output]
     assert summaries == [new, old, new, new, new, old]
 
 
 def test_a_cell_without_source_is_refused(execute: Execute, manifest: Path) -> None:
-    cells = ["WIDTH = 8", NETWORK, f"%%time\n{BACKBONE}", RUN.format(manifest=str(manifest))]
+    cells = [
+        "WIDTH = 8",
+        NETWORK,
+        f"%%time\n{BACKBONE}",
+        RUN.format(manifest=str(manifest)),
+    ]
     notebook = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)])
-    with pytest.raises(CellExecutionError, match=r"the source of Loudness\.\w+ cannot be read"):
+    with pytest.raises(
+        CellExecutionError, match=r"the source of Loudness\.\w+ cannot be read"
+    ):
         execute(notebook)

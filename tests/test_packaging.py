@@ -40,8 +40,13 @@ def metadata(wheel: Path) -> Message:
 
 def test_the_wheel_holds_the_published_figures(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("tasks/published/")}
-    files = {f"tasks/published/{path.name}" for path in (ROOT / "tasks/published").glob("*.toml")}
+        packed = {
+            name for name in archive.namelist() if name.startswith("tasks/published/")
+        }
+    files = {
+        f"tasks/published/{path.name}"
+        for path in (ROOT / "tasks/published").glob("*.toml")
+    }
     assert files
     assert packed == files
 

@@ -55,7 +55,9 @@ def test_the_folder_is_the_registry() -> None:
     names = registry.entries("backbone")
     assert {"wav2vec2", "hubert", "whisper-small", "byol-s", "mfcc-stats"} <= set(names)
     assert not any(name.startswith("-") for name in names)
-    assert {"demo", "ravdess", "emodb", "visec", "hotline"} <= set(registry.entries("task"))
+    assert {"demo", "ravdess", "emodb", "visec", "hotline"} <= set(
+        registry.entries("task")
+    )
 
 
 def test_listing_and_usage_errors_import_nothing_heavy() -> None:
@@ -73,9 +75,16 @@ def test_listing_and_usage_errors_import_nothing_heavy() -> None:
         ["run", "--mode", "prob"],
     ):
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        assert done.stdout.splitlines()[-1] == "[]", (arguments, done.stdout[-300:], done.stderr)
+        assert done.stdout.splitlines()[-1] == "[]", (
+            arguments,
+            done.stdout[-300:],
+            done.stderr,
+        )
 
 
 def test_unknown_names_are_told_all_at_once_with_the_nearest_and_the_list() -> None:
@@ -105,7 +114,10 @@ def test_a_third_party_backbone_is_found_by_its_entry_point(site: Path) -> None:
 
 def test_a_broken_plugin_harms_nobody_and_says_why(site: Path) -> None:
     install(
-        site, "third_c", "import no_such_module\n", "[ser_bench.backbones]\nsick = third_c:Mine\n"
+        site,
+        "third_c",
+        "import no_such_module\n",
+        "[ser_bench.backbones]\nsick = third_c:Mine\n",
     )
     assert registry.backbones(["hubert"])
     with pytest.raises(
@@ -121,13 +133,16 @@ def test_a_broken_plugin_harms_nobody_and_says_why(site: Path) -> None:
 def test_one_name_twice_is_an_error_that_names_both(site: Path) -> None:
     install(site, "third_d", GOOD, "[ser_bench.backbones]\nhubert = third_d:Mine\n")
     with pytest.raises(
-        UsageError, match=r"hubert is defined twice.*backbones\.hubert \(built in\).*third_d:Mine"
+        UsageError,
+        match=r"hubert is defined twice.*backbones\.hubert \(built in\).*third_d:Mine",
     ):
         registry.backbones(["wav2vec2"])
 
 
 def test_an_unknown_variant_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"demo has no variant ptich \(did you mean pitch\?\)"):
+    with pytest.raises(
+        UsageError, match=r"demo has no variant ptich \(did you mean pitch\?\)"
+    ):
         registry.tasks(["demo:ptich"])
 
 
@@ -138,12 +153,15 @@ def test_a_manifest_that_is_not_there() -> None:
 
 def test_wrong_names_of_both_kinds_are_told_at_once() -> None:
     with pytest.raises(
-        UsageError, match=r"did you mean hubert\?.*did you mean wavlm\?.*also.*did you mean demo\?"
+        UsageError,
+        match=r"did you mean hubert\?.*did you mean wavlm\?.*also.*did you mean demo\?",
     ):
         registry.check(["all", "hubret", "wvlm"], ["demmo"])
 
 
-def test_a_manifest_that_cannot_be_read_is_told_before_anything_runs(tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_read_is_told_before_anything_runs(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "m.csv"
     path.write_text("path,lable\na.wav,sad\n", encoding="utf-8")
     with pytest.raises(UsageError, match="label"):
@@ -158,23 +176,32 @@ def test_variants_come_along_when_asked_for() -> None:
     assert ("mfcc-stats", "") in names
     assert len(names) == len(set(names))
     assert ("hubert", "") not in [
-        (b.stem, b.variant) for b in registry.backbones(["hubert:released"], variants=True)
+        (b.stem, b.variant)
+        for b in registry.backbones(["hubert:released"], variants=True)
     ]
 
 
 def foreign(folder: Path) -> Path:
     """Somebody else's module with the name of one of our packages."""
     path = folder / "tasks.py"
-    path.write_text("raise SystemExit('somebody else was imported')\n", encoding="utf-8")
+    path.write_text(
+        "raise SystemExit('somebody else was imported')\n", encoding="utf-8"
+    )
     return path
 
 
-def bench_in(folder: Path, *words: str, before: str = "") -> "subprocess.CompletedProcess[str]":
+def bench_in(
+    folder: Path, *words: str, before: str = ""
+) -> "subprocess.CompletedProcess[str]":
     """`python -m bench`, started in a folder, which Python then searches first."""
     start = f"import sys, runpy\n{before}\nsys.argv = ['bench', *{words!r}]\n"
     code = f"{start}runpy.run_module('bench', run_name='__main__')"
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from bench.contracts.recipe import Recipe
 from bench.errors import UsageError
-from bench.options import change
-from bench.settings import assignments, gather
+from bench.options import assignments, change
+from bench.settings import gather
 from tests.conftest import Bench
 
 
@@ -18,7 +18,11 @@ def write(folder: Path, text: str) -> Path:
 
 def test_nothing_named_is_the_main_job(tmp_path: Path) -> None:
     settings = gather({}, tmp_path)
-    assert (settings.backbone, settings.task, settings.scale) == (("all",), ("demo",), "tiny")
+    assert (settings.backbone, settings.task, settings.scale) == (
+        ("all",),
+        ("demo",),
+        "tiny",
+    )
 
 
 def test_the_main_job_leaves_named_runs_alone(tmp_path: Path) -> None:
@@ -34,13 +38,20 @@ def test_flags_beat_the_file_and_the_file_beats_defaults(tmp_path: Path) -> None
         '[run]\ntask = ["emodb"]\nseeds = 4\nmode = "probe"\n'
         "[set]\nepochs = 7\n[set.byol-s]\nepochs = 9\n",
     )
-    settings = gather({"seeds": 2, "set": {"byol-s.epochs": "11"}}, tmp_path / "deeper" / "still")
+    settings = gather(
+        {"seeds": 2, "set": {"byol-s.epochs": "11"}}, tmp_path / "deeper" / "still"
+    )
     assert (settings.task, settings.mode, settings.seeds) == (("emodb",), "probe", 2)
     assert settings.set == {"epochs": 7, "byol-s.epochs": "11"}
 
 
-def test_paths_of_the_file_are_relative_to_it_and_typed_ones_are_not(tmp_path: Path) -> None:
-    write(tmp_path, '[run]\nresults = "out"\n[data]\nemodb = "corpora/emodb"\nvisec = "v"\n')
+def test_paths_of_the_file_are_relative_to_it_and_typed_ones_are_not(
+    tmp_path: Path,
+) -> None:
+    write(
+        tmp_path,
+        '[run]\nresults = "out"\n[data]\nemodb = "corpora/emodb"\nvisec = "v"\n',
+    )
     settings = gather({"data": {"visec": Path("here")}}, tmp_path)
     assert settings.results == tmp_path / "out"
     assert settings.data == {"emodb": tmp_path / "corpora/emodb", "visec": Path("here")}
@@ -88,9 +99,15 @@ def test_a_recipe_takes_only_what_fits(values: dict[str, object], says: str) -> 
 
 def test_a_recipe_is_typed_by_its_fields() -> None:
     recipe = change(
-        Recipe(), {"learning_rate": "1e-4", "epochs": "3", "class_weights": "balanced"}, "test"
+        Recipe(),
+        {"learning_rate": "1e-4", "epochs": "3", "class_weights": "balanced"},
+        "test",
     )
-    assert (recipe.learning_rate, recipe.epochs, recipe.class_weights) == (1e-4, 3, "balanced")
+    assert (recipe.learning_rate, recipe.epochs, recipe.class_weights) == (
+        1e-4,
+        3,
+        "balanced",
+    )
 
 
 def test_every_wrong_value_is_named_at_once() -> None:
@@ -105,10 +122,13 @@ def test_assignments() -> None:
 
 
 def test_a_mistake_is_told_where_it_was_made(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"did you mean probe\?\) \(on the command line\)"):
+    with pytest.raises(
+        UsageError, match=r"did you mean probe\?\) \(on the command line\)"
+    ):
         gather({"mode": "prob"}, write(tmp_path, "[run]\nseeds = 2\n"))
     with pytest.raises(
-        UsageError, match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)"
+        UsageError,
+        match=r"seeds must be a whole number, not 'two' \(in .*bench\.toml\)",
     ):
         gather({"mode": "probe"}, write(tmp_path, "[run]\nseeds = 'two'\n"))
 

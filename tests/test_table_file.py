@@ -15,7 +15,9 @@ def test_csv_keeps_digits_and_no_formula() -> None:
 
 def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken.csv").mkdir()
-    with pytest.raises(BenchError, match=r"taken\.csv cannot be written: Is a directory"):
+    with pytest.raises(
+        BenchError, match=r"taken\.csv cannot be written: Is a directory"
+    ):
         table_file.write(tmp_path / "taken.csv", ["a"], [])
     with pytest.raises(BenchError, match=r"no folder .*absent"):
         table_file.write(tmp_path / "absent" / "x.csv", ["a"], [])

@@ -19,7 +19,9 @@ TYPICAL = "scores in %, computed from the predictions of all folds together"
 def test_width_is_that_of_the_terminal(columns: int, expected: int) -> None:
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    script = "import bench.terminal, sys; print(bench.terminal.width(), file=sys.stderr)"
+    script = (
+        "import bench.terminal, sys; print(bench.terminal.width(), file=sys.stderr)"
+    )
     environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -62,7 +64,10 @@ def test_wrapped_breaks_chinese_anywhere_and_a_path_nowhere() -> None:
     lines = wrapped("情感识别" * 10, 21)
     assert max(map(display_width, lines)) <= 21
     assert "".join(map(str.strip, lines)) == "情感识别" * 10
-    assert wrapped("see /a/path/that/is/long", 10) == ["see", "    /a/path/that/is/long"]
+    assert wrapped("see /a/path/that/is/long", 10) == [
+        "see",
+        "    /a/path/that/is/long",
+    ]
 
 
 def test_printable_is_one_line() -> None:

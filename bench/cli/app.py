@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench import registry
-from bench.cli.flags import Formats, choice, split, takes
+from bench.cli.flags import PRINTED, STORE, Format, Output, choice, split, takes
+from bench.cli.trend_command import trend
 from bench.errors import BenchError
 from bench.settings import Tuning, gather
 from bench.version import __version__
@@ -22,29 +23,22 @@ app = typer.Typer(
 )
 
 SEARCH = tuple(Tuning.__dataclass_fields__)
-STORE = ("results", "tracking_uri")
 FILTERS = ("mode", "protocol", "scale")
-PRINTED = "What is printed"
 INTERRUPTED = 130  # exit code
 
 ListFormats = Literal["text", "json"]
 PredictionFormats = Literal["csv", "json"]
-Format = Annotated[Formats, choice("how the table is written", Formats, "text", PRINTED)]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write to a file instead of the screen",
-        rich_help_panel=PRINTED,
+Row = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROW", help="backbone@task, run id, or start of a fingerprint"
     ),
 ]
-Row = Annotated[
-    str, typer.Argument(metavar="ROW", help="backbone@task, run id, or start of a fingerprint")
-]
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="run id, start of a fingerprint, or backbone@task")
+    str,
+    typer.Argument(
+        metavar="RUN", help="run id, start of a fingerprint, or backbone@task"
+    ),
 ]
 
 
@@ -88,11 +82,15 @@ def tune(
     given: dict[str, Any],
     show: Annotated[
         bool,
-        typer.Option("--show", metavar="", help="print what recorded searches chose, and stop"),
+        typer.Option(
+            "--show", metavar="", help="print what recorded searches chose, and stop"
+        ),
     ] = False,
     search_only: Annotated[
         bool,
-        typer.Option("--search-only", metavar="", help="do not run what the searches chose"),
+        typer.Option(
+            "--search-only", metavar="", help="do not run what the searches chose"
+        ),
     ] = False,
     format: Format = "text",
 ) -> int:
@@ -122,7 +120,9 @@ def list_(
 @takes(only=("data", "skip_bad_audio", "cache", "quiet", "verbose"))
 def prepare(
     given: dict[str, Any],
-    task: Annotated[list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")],
+    task: Annotated[
+        list[str], typer.Argument(metavar="TASK...", help="tasks or manifest paths")
+    ],
     folds: Annotated[
         Path | None,
         typer.Option(
@@ -165,10 +165,13 @@ def forget(
     row: Annotated[
         list[str],
         typer.Argument(
-            metavar="ROW...", help="backbones, backbone@task, run ids, or starts of fingerprints"
+            metavar="ROW...",
+            help="backbones, backbone@task, run ids, or starts of fingerprints",
         ),
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", metavar="", help="do not ask")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", metavar="", help="do not ask")
+    ] = False,
 ) -> int:
     """Remove recorded runs, after asking. The next `bench run` does them again."""
     from bench.cli import commands
@@ -204,7 +207,8 @@ def ui(
 def doctor(
     given: dict[str, Any],
     clear_cache: Annotated[
-        str | None, typer.Option(metavar="KIND", help="delete cached data: audio, features or all")
+        str | None,
+        typer.Option(metavar="KIND", help="delete cached data: audio, features or all"),
     ] = None,
 ) -> None:
     """Say what this machine can run, what is missing, and how to get it."""
@@ -226,7 +230,8 @@ def predict(
     given: dict[str, Any],
     recorded: Run,
     audio: Annotated[
-        list[Path], typer.Argument(metavar="AUDIO...", help="audio files, or folders of them")
+        list[Path],
+        typer.Argument(metavar="AUDIO...", help="audio files, or folders of them"),
     ],
     window: Annotated[
         float | None,
@@ -246,7 +251,8 @@ def predict(
         ),
     ] = None,
     format: Annotated[
-        PredictionFormats, choice("how the table is written", PredictionFormats, "csv", PRINTED)
+        PredictionFormats,
+        choice("how the table is written", PredictionFormats, "csv", PRINTED),
     ] = "csv",
     output: Output = None,
 ) -> int:
@@ -257,108 +263,16 @@ def predict(
     return commands.predict({**asked, **given}, format, output)
 
 
-@app.command()
-@takes(only=STORE)
-def trend(
-    given: dict[str, Any],
-    recorded: Annotated[
-        str | None,
-        typer.Argument(metavar="RUN", help="run id, start of a fingerprint, or backbone@task"),
-    ] = None,
-    calls: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="columns call, segment, start (seconds, or order), group, scale"
-        ),
-    ] = None,
-    probabilities: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="instead of RUN and --calls: the same with probabilities"
-        ),
-    ] = None,
-    class_: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            metavar="LABEL",
-            help="the class that is counted (default: the task's positive class, or negative)",
-        ),
-    ] = None,
-    first: Annotated[
-        float,
-        typer.Option(
-            metavar="MINUTES",
-            min=0.01,
-            help="minutes of the first stage (default: 30)",
-            show_default=False,
-        ),
-    ] = 30.0,
-    ecr: Annotated[
-        Literal["probabilities", "binarised"],
-        typer.Option(
-            metavar="WHAT",
-            help="what changes: probabilities, as in Eq. 7, or binarised, as in the authors' "
-            "script (default: probabilities)",
-            show_default=False,
-        ),
-    ] = "probabilities",
-    skip_missing: Annotated[
-        bool,
-        typer.Option(
-            "--skip-missing", metavar="", help="continue without segments that lack a prediction"
-        ),
-    ] = False,
-    private: Annotated[
-        bool,
-        typer.Option(
-            "--private", metavar="", help="show pseudonyms, as is always done for a private task"
-        ),
-    ] = False,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="trend lines, as .png, .svg or .pdf")
-    ] = None,
-    show_calls: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CALLS", help="the calls in the figure (default: three of each group)"
-        ),
-    ] = None,
-    segments: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="write each segment's probability, as --probabilities reads it"
-        ),
-    ] = None,
-    format: Format = "text",
-    output: Output = None,
-) -> None:
-    """Print how often and how changeably calls are negative, and whether groups of calls differ."""
-    from bench.cli import commands
-    from bench.trend.request import Request
-
-    request = Request(
-        run=recorded,
-        calls=calls,
-        probabilities=probabilities,
-        label=class_,
-        minutes=first,
-        binarised=ecr == "binarised",
-        skip_missing=skip_missing,
-        private=private,
-        figure=figure,
-        show=tuple(split(show_calls)),
-        segments=segments,
-    )
-    request.check()
-    commands.trend(request, gather(given), format, output)
+app.command()(trend)
 
 
 @app.callback(invoke_without_command=True)
 def before_any_command(
     version: Annotated[
         bool,
-        typer.Option("--version", metavar="", help="print the version and stop", is_eager=True),
+        typer.Option(
+            "--version", metavar="", help="print the version and stop", is_eager=True
+        ),
     ] = False,
 ) -> None:
     if version:
@@ -367,12 +281,17 @@ def before_any_command(
     for package in registry.FOLDERS.values():
         other = registry.namesake(package)
         if other:
-            _complain(f"{other} is ignored: {package} is the name of a package of ser-bench", 0)
+            _complain(
+                f"{other} is ignored: {package} is the name of a package of ser-bench",
+                0,
+            )
 
 
 def _usage_error(error: Any) -> int:
     """A complaint of the command line library: its own message, as one sentence."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # a bare `bench`, which prints its help
+    if (
+        type(error).__name__ == "NoArgsIsHelpError"
+    ):  # a bare `bench`, which prints its help
         return 0
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return _complain(text, int(error.exit_code))

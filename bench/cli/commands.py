@@ -24,7 +24,7 @@ def run(options: Mapping[str, Any], format: Formats) -> int:
 
 
 def tune(options: Mapping[str, Any], format: Formats) -> int:
-    """Search, run what was chosen and print the table, or what the searches chose; the exit code."""
+    """Search, run what was chosen and print the table, or print the choices; the exit code."""
     return _show(interface.tune(**options), format, options)
 
 
@@ -37,7 +37,9 @@ def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> i
     return 0 if tables.ok else 1
 
 
-def predict(options: Mapping[str, Any], format: Literal["csv", "json"], output: Path | None) -> int:
+def predict(
+    options: Mapping[str, Any], format: Literal["csv", "json"], output: Path | None
+) -> int:
     """Print or write the probabilities of new audio; the exit code."""
     predictions = interface.predict(**options)
     if predictions.averaged:
@@ -66,7 +68,9 @@ def forget(options: Mapping[str, Any], yes: bool) -> int:
     number = f"{found.runs} runs of {len(found.removals)} pairings"
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"nobody can be asked whether to remove {number}: add --yes")
+            raise UsageError(
+                f"nobody can be asked whether to remove {number}: add --yes"
+            )
         if not typer.confirm(f"Remove {number}?", err=True):
             say("nothing is removed")
             return 1
@@ -78,7 +82,9 @@ def forget(options: Mapping[str, Any], yes: bool) -> int:
     return 0
 
 
-def trend(request: "Request", settings: Settings, format: Formats, output: Path | None) -> None:
+def trend(
+    request: "Request", settings: Settings, format: Formats, output: Path | None
+) -> None:
     """The trend of a checked request: its tables, and the files that it names."""
     from bench.trend import build, records, view
 

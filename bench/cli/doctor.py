@@ -48,18 +48,27 @@ Findings = Mapping[str, Sequence[Finding]]  # section -> its lines
 
 
 def report(
-    backbones: Sequence[Backbone], tasks: Sequence[Task], settings: Settings, cache: "Cache"
+    backbones: Sequence[Backbone],
+    tasks: Sequence[Task],
+    settings: Settings,
+    cache: "Cache",
 ) -> str:
     """Everything about this machine, as `bench doctor` prints it."""
     return text(examine(backbones, tasks, settings, cache))
 
 
 def examine(
-    backbones: Sequence[Backbone], tasks: Sequence[Task], settings: Settings, cache: "Cache"
+    backbones: Sequence[Backbone],
+    tasks: Sequence[Task],
+    settings: Settings,
+    cache: "Cache",
 ) -> Findings:
     return {
         "machine": list(_machine()),
-        "disk": [_disk("cache and made corpora", home()), _disk("results", settings.results)],
+        "disk": [
+            _disk("cache and made corpora", home()),
+            _disk("results", settings.results),
+        ],
         "packages": list(_packages()),
         "weights": list(_weights(backbones)),
         "corpora": [_corpus(task, data_of(task, settings.data)) for task in tasks],
@@ -71,6 +80,7 @@ def examine(
 def text(findings: Findings) -> str:
     """Findings to read in a terminal; `!` marks what needs fixing."""
     lines = ["! needs fixing; the command is after the arrow"]
+
     for section, members in findings.items():
         lines += ["", section]
         lengths = [len(finding.what) for finding in members]
@@ -172,7 +182,9 @@ def _devices() -> Iterable[Finding]:
     if has_mps:
         yield Finding("mps", "Apple GPU with the memory above, fp32")
     if not torch.cuda.is_available() and not has_mps:
-        yield Finding("device", "cpu only, fp32: suited to --mode probe and small backbones")
+        yield Finding(
+            "device", "cpu only, fp32: suited to --mode probe and small backbones"
+        )
 
 
 def _disk(what: str, folder: Path) -> Finding:
@@ -245,6 +257,7 @@ def _package(requirement: "Requirement", extra: str) -> Finding:
         wanted = f"{DISTRIBUTION}[{extra}]"
         optional = f" (optional: {extra})"
     remedy = f"pip install '{wanted}'"
+
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -272,7 +285,9 @@ def _weights(backbones: Iterable[Backbone]) -> Iterable[Finding]:
         yield Finding(hub_id, f"not on this machine, for {listed}", command)
 
 
-def _checkpoints(backbones: Iterable[Backbone]) -> dict[tuple[str, str | None], list[str]]:
+def _checkpoints(
+    backbones: Iterable[Backbone],
+) -> dict[tuple[str, str | None], list[str]]:
     """(hub id, revision) -> the backbones that use it."""
     users: dict[tuple[str, str | None], list[str]] = {}
     for backbone in backbones:
@@ -336,6 +351,7 @@ def _tracking(uri: str | None, results: Path) -> Finding:
         return _server(shown)
     if address.scheme == "sqlite":
         return _database(Path(address.path[1:]))
+
     return Finding(shown, "not checked: neither SQLite nor a server")
 
 

@@ -10,13 +10,16 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 import typer
 
 from bench import registry
-from bench.options import choices, without_none
-from bench.settings import Settings, Tuning, assignments
+from bench.options import assignments, choices, without_none
+from bench.settings import Settings, Tuning
 
 Command = Callable[..., int | None]
 Field = dataclasses.Field[Any]
 
 Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
+
+STORE = ("results", "tracking_uri")
+PRINTED = "What is printed"
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT", bool: ""}
@@ -24,7 +27,9 @@ KIND_OF_PLUGIN: Mapping[str, registry.Kind] = {"backbone": "backbone", "task": "
 
 
 def takes(
-    only: Collection[str] = (), without: Collection[str] = (), filters: Collection[str] = ()
+    only: Collection[str] = (),
+    without: Collection[str] = (),
+    filters: Collection[str] = (),
 ) -> Callable[[Command], Command]:
     """A decorator that adds the flags of settings to a command, which gets their values as `given`.
 
@@ -179,3 +184,17 @@ def _is_table(hint: Any) -> bool:
 
 FIELDS: tuple[Field, ...] = (*dataclasses.fields(Settings), *dataclasses.fields(Tuning))
 HINTS = {**get_type_hints(Settings), **get_type_hints(Tuning)}
+
+Format = Annotated[
+    Formats, choice("how the table is written", Formats, "text", PRINTED)
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write to a file instead of the screen",
+        rich_help_panel=PRINTED,
+    ),
+]

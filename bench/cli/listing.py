@@ -107,7 +107,10 @@ def _task(record: Record) -> Lines:
 def _full_task(record: Record) -> Lines:
     yield from _task(record)
     yield "url", record["url"]
-    yield "private", "its ids are hashed, and no path is recorded" if record["private"] else ""
+    yield (
+        "private",
+        "its ids are hashed, and no path is recorded" if record["private"] else "",
+    )
 
 
 def _feature(record: Record) -> Lines:

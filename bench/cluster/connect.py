@@ -29,7 +29,9 @@ def connect(settings: Settings) -> Iterator[Cluster]:
     try:
         import ray
     except ImportError:
-        raise UsageError("--executor ray needs Ray: pip install 'ser-bench[ray]'") from None
+        raise UsageError(
+            "--executor ray needs Ray: pip install 'ser-bench[ray]'"
+        ) from None
     address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "local"
     _check_reachable(address)
     with _silent():
@@ -71,7 +73,8 @@ def _check_reachable(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         message = (
-            f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`"
+            f"no Ray cluster answers at {address} ({reason}): start one with "
+            "`ray start --head`"
         )
         raise ClusterError(message) from error
 

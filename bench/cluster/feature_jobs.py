@@ -27,7 +27,9 @@ class Features:
         # by the feature's fingerprint and a clip's content: the shard that extracts it
         self._shards: dict[tuple[str, str], int] = {}
 
-    def want(self, features: Iterable[Feature], corpus: Corpus, clips: Collection[str]) -> None:
+    def want(
+        self, features: Iterable[Feature], corpus: Corpus, clips: Collection[str]
+    ) -> None:
         """Ask for features of some clips; those that are not cached are computed by each run."""
         for feature in features:
             if feature.cached:
@@ -101,7 +103,12 @@ class Features:
         return shards
 
     def _start_feature(
-        self, feature: Feature, corpus: Corpus, owners: dict[str, str], need: Need, slots: int
+        self,
+        feature: Feature,
+        corpus: Corpus,
+        owners: dict[str, str],
+        need: Need,
+        slots: int,
     ) -> None:
         """`owners`: content -> a clip that has it."""
         mark = feature.fingerprint

@@ -96,7 +96,9 @@ def _want(features: Features, pairing: Pairing) -> None:
     features.want(read, ready.division.corpus, clips)
 
 
-def _work_call(features: Features, pairing: Pairing, work: Callable[..., None], need: Need) -> Call:
+def _work_call(
+    features: Features, pairing: Pairing, work: Callable[..., None], need: Need
+) -> Call:
     assert pairing.ready
     arguments = (
         features.site,
@@ -147,7 +149,9 @@ class _Grid:
         if not self.fresh:
             task = worker.pairing.task.name
             asked = {run.fingerprint for run in ready.runs}
-            recorded = self.place.store.recorded(task, self.place.save_weights, among=asked)
+            recorded = self.place.store.recorded(
+                task, self.place.save_weights, among=asked
+            )
         waiting = [run for run in ready.runs if run.fingerprint not in recorded]
         self.outcome.already += len(ready.runs) - len(waiting)
         if not waiting:
@@ -222,7 +226,9 @@ class _Grid:
             self.features.sent(worker.ready.division.corpus),
             worker.parent,
             self.fresh,
-            -1.0 if job.patient else 0.0,  # s to wait for another process; -1: without end
+            -1.0
+            if job.patient
+            else 0.0,  # s to wait for another process; -1: without end
         )
         self.cluster.start(Call(attempt_run, arguments, self._need(job), job))
 
@@ -237,6 +243,7 @@ class _Grid:
         if report.error:
             self._give_up(job, report.error)
             return
+
         self.outcome.done += report.outcome.done
         self.outcome.already += report.outcome.already
         self.outcome.failed += report.outcome.failed

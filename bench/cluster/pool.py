@@ -15,8 +15,12 @@ from bench.settings import Settings
 
 ATTEMPTS = 3  # of a call whose workers die
 LOOK_SECONDS = 600  # for nodes to import the harness and to report what they have
-STOP_SECONDS = 60  # for cancelled calls to leave nothing half done, before they are killed
-IDLE_SECONDS = 30  # without a result, after which the cluster is asked whether it has room at all
+STOP_SECONDS = (
+    60  # for cancelled calls to leave nothing half done, before they are killed
+)
+IDLE_SECONDS = (
+    30  # without a result, after which the cluster is asked whether it has room at all
+)
 
 
 class ClusterError(BenchError):
@@ -123,7 +127,9 @@ class Cluster:
         A call whose worker or node died is started again, until ATTEMPTS are used up.
         """
         while True:
-            done, _ = self.ray.wait(list(self.under_way), num_returns=1, timeout=IDLE_SECONDS)
+            done, _ = self.ray.wait(
+                list(self.under_way), num_returns=1, timeout=IDLE_SECONDS
+            )
             if not done:
                 self._say_waiting(say)
                 continue
@@ -156,11 +162,17 @@ class Cluster:
             return Ended(call, self.ray.get(reference))
         except errors.RayTaskError as error:
             # our functions return the errors that they raise, so the node lacks something
-            return Ended(call, None, f"a node cannot do it: {one_line(error.cause or error)}"[:400])
+            return Ended(
+                call,
+                None,
+                f"a node cannot do it: {one_line(error.cause or error)}"[:400],
+            )
         except errors.RayError as error:
             cause = _death(error)
             if isinstance(error, errors.OutOfMemoryError):
-                call.need = dataclasses.replace(call.need, memory=int(self.most("memory")))
+                call.need = dataclasses.replace(
+                    call.need, memory=int(self.most("memory"))
+                )
         if call.attempts >= ATTEMPTS:
             lost = f"{cause}, {ATTEMPTS} times in {ATTEMPTS}: its log is in Ray's session folder"
             return Ended(call, None, lost)
@@ -203,6 +215,7 @@ class Cluster:
             memory = has.get("memory", 0) >= need.memory * 2**20
             if cpus and gpus and memory:
                 return
+
         raise UsageError(
             f"no node of the cluster has {_amount(need)}: ask for less with --cpus-per-run, "
             "--gpus-per-run or --memory-per-run"
@@ -212,11 +225,17 @@ class Cluster:
         free = self.ray.available_resources()
         idle = free.get("CPU", 0) == self.total("CPU")
         if idle and not self._said_waiting:
-            say("no node that is alive has room for what is left: waiting for one to join")
+            say(
+                "no node that is alive has room for what is left: waiting for one to join"
+            )
             self._said_waiting = True
 
     def on(
-        self, nodes: Sequence[Any], function: Any, arguments: tuple[Any, ...], gpus: float = 0
+        self,
+        nodes: Sequence[Any],
+        function: Any,
+        arguments: tuple[Any, ...],
+        gpus: float = 0,
     ) -> list[Any]:
         """What a function returns on each of the nodes. Raises ClusterError."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -245,7 +264,9 @@ def _death(error: Exception) -> str:
         "NodeDiedError": "its node died",
         "WorkerCrashedError": "its worker process died",
     }
-    return names.get(type(error).__name__, f"its worker was lost ({type(error).__name__})")
+    return names.get(
+        type(error).__name__, f"its worker was lost ({type(error).__name__})"
+    )
 
 
 def _amount(need: Need) -> str:

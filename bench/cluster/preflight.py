@@ -93,6 +93,7 @@ def _folders(settings: Settings) -> Iterator[Path]:
         yield settings.results.resolve()
     elif uri.startswith("sqlite:///"):
         yield Path(uri.removeprefix("sqlite:///")).resolve().parent
+
     if not (settings.cache and "://" in settings.cache):
         yield Cache.at(settings.cache).root.resolve()
 

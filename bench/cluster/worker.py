@@ -47,7 +47,9 @@ class Site:
         each node.
         """
         torch.set_num_threads(self.threads)
-        os.environ["OMP_NUM_THREADS"] = str(self.blas)  # for libraries that are loaded later
+        os.environ["OMP_NUM_THREADS"] = str(
+            self.blas
+        )  # for libraries that are loaded later
         threadpool_limits(self.blas, "blas")
         if self.device == "cpu":
             devices.keep_memory()
@@ -96,7 +98,12 @@ def without_audio(corpus: Corpus, ids: Sequence[str]) -> Corpus:
 
 
 def attempt_run(
-    site: Site, pairing: Pairing, corpus: Corpus, parent: str, fresh: bool, timeout: float
+    site: Site,
+    pairing: Pairing,
+    corpus: Corpus,
+    parent: str,
+    fresh: bool,
+    timeout: float,
 ) -> Report:
     """Do and record the pairing's only run; `timeout`: s to wait for a process that has it."""
     said: list[str] = []
@@ -104,7 +111,9 @@ def attempt_run(
     try:
         pairing = _whole(pairing, corpus)
         assert pairing.ready
-        worker = Worker(pairing, pairing.ready, parent, site.place(), said.append, outcome)
+        worker = Worker(
+            pairing, pairing.ready, parent, site.place(), said.append, outcome
+        )
         (run,) = pairing.ready.runs
         done = worker.attempt(run, fresh, timeout)
     except Exception as error:
@@ -123,7 +132,9 @@ def extract_feature(site: Site, feature: Feature, corpus: Corpus) -> Report:
     return Report()
 
 
-def do_work(site: Site, pairing: Pairing, corpus: Corpus, work: Callable[..., None]) -> Report:
+def do_work(
+    site: Site, pairing: Pairing, corpus: Corpus, work: Callable[..., None]
+) -> Report:
     """Call `work(pairing, place=..., say=...)`."""
     said: list[str] = []
     try:

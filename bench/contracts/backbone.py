@@ -40,7 +40,9 @@ class Setup:
     multilabel: bool
     language: str  # ISO 639-1, of the task
     mode: Mode
-    scale: Scale  # tiny: same architecture, tiny sizes, random weights, nothing downloaded
+    scale: (
+        Scale  # tiny: same architecture, tiny sizes, random weights, nothing downloaded
+    )
     weights: (
         str | None
     )  # the user's: a hub id, a path, or "random"; None: the backbone's own checkpoint
@@ -81,7 +83,8 @@ class Backbone(Plugin, ABC):
     pretrained: ClassVar[bool] = (
         True  # False: there is nothing to pre-train, so random weights need no footnote
     )
-    # a frozen dataclass of `bench.options.option` fields; `founding` in it names those of its release
+    # a frozen dataclass of `bench.options.option` fields; `founding` in it names those it was
+    # released with
     Options: ClassVar[type] = NoOptions
 
     def refuses(self, setup: Setup) -> str | None:

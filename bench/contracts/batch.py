@@ -31,7 +31,8 @@ class Padded(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Padded":
         return Padded(
-            self.values.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True)
+            self.values.to(device, non_blocking=True),
+            self.lengths.to(device, non_blocking=True),
         )
 
 
@@ -41,4 +42,6 @@ Inputs = Mapping[str, Padded]  # one entry per feature that the backbone reads
 def pad(arrays: Sequence[Tensor]) -> Padded:
     """Arrays of shape (frames_i, *dims) as one batch."""
     lengths = torch.tensor([len(a) for a in arrays])
-    return Padded(torch.nn.utils.rnn.pad_sequence(list(arrays), batch_first=True), lengths)
+    return Padded(
+        torch.nn.utils.rnn.pad_sequence(list(arrays), batch_first=True), lengths
+    )

@@ -41,8 +41,10 @@ class Feature(ABC):
     pooled: ClassVar[bool] = False
 
     @abstractmethod
-    def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
-        """The feature of each waveform. A clip's result does not depend on the others in the call."""
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: "torch.device"
+    ) -> "list[Array]":
+        """The feature of each waveform. A clip's result does not depend on the others in a call."""
 
     @property
     def title(self) -> str:
@@ -76,7 +78,9 @@ class Feature(ABC):
 def _plain(value: Any) -> Any:
     if isinstance(value, Weights):
         return {"weights": value.digest}
-    if isinstance(value, Feature):  # one feature of another: its name and version count, too
+    if isinstance(
+        value, Feature
+    ):  # one feature of another: its name and version count, too
         return {"feature": value.fingerprint}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]

@@ -60,7 +60,9 @@ def download(hub_id: str, revision: str, patterns: Sequence[str], cache: str) ->
 
     commit(hub_id, revision)  # a hub out of reach is noticed here, before any retry
     with contact(constants.ENDPOINT):
-        snapshot_download(hub_id, revision=revision, allow_patterns=list(patterns), cache_dir=cache)
+        snapshot_download(
+            hub_id, revision=revision, allow_patterns=list(patterns), cache_dir=cache
+        )
 
 
 @contextmanager
@@ -116,7 +118,9 @@ def within(limit: float, ask: Callable[[], Any]) -> Any:
     if "error" in outcome:
         raise outcome["error"]
     if "result" not in outcome:
-        raise TimeoutError(f"no answer within {limit:g} s (HF_HUB_ETAG_TIMEOUT sets another limit)")
+        raise TimeoutError(
+            f"no answer within {limit:g} s (HF_HUB_ETAG_TIMEOUT sets another limit)"
+        )
     return outcome["result"]
 
 

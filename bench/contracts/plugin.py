@@ -10,7 +10,9 @@ class Plugin:
     """A backbone or a task under the name that the user typed."""
 
     variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line: how it differs
-    source: str = ""  # set by the harness on what is passed as an object: its code's digest
+    source: str = (
+        ""  # set by the harness on what is passed as an object: its code's digest
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name  # with its variant: `feature-fusion:released`, `demo:pitch`

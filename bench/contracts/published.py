@@ -63,7 +63,9 @@ class _Table:
     where: str = option("", "table, section or page of the source")
     protocol: str = option("", "a protocol of the task, or a few words")
     test_part: str = option("", "key of [test_parts]; empty where unknown")
-    unit: Literal["percent", "fraction"] = option("percent", "how the figures are printed")
+    unit: Literal["percent", "fraction"] = option(
+        "percent", "how the figures are printed"
+    )
     checked: bool = option(True, "false: read in a secondary source")
     columns: Mapping[str, Any] = field(default_factory=dict)
     note: str = option("", "the note of rows that have none of their own")
@@ -116,7 +118,9 @@ def _test_part(values: Any, where: str) -> ClipCounts:
     part = build(_TestPart, values, where)
     for label, count in part.classes.items():
         whole = isinstance(count, int) and count >= 0
-        _require(whole, f"must be a whole number, not {count!r}", where, f"classes.{label}")
+        _require(
+            whole, f"must be a whole number, not {count!r}", where, f"classes.{label}"
+        )
     total = sum(part.classes.values())
     complete = total in (0, part.clips)
     _require(complete, f"add up to {total}, not {part.clips}", where, "classes")
@@ -181,14 +185,19 @@ def _figures(row: _Row, table: _Table, where: str) -> tuple[Figure, ...]:
 def _fraction(text: Any, unit: str, where: str, key: str) -> float:
     """`73.30` percent as 0.733, exactly the number that is written so."""
     _require(
-        isinstance(text, str), f'must be the printed text, as in "73.30", not {text!r}', where, key
+        isinstance(text, str),
+        f'must be the printed text, as in "73.30", not {text!r}',
+        where,
+        key,
     )
     try:
         fraction = Decimal(text) / UNITS[unit]
     except InvalidOperation:
         fraction = Decimal("nan")
     inside = fraction.is_finite() and 0 <= fraction <= 1
-    _require(inside, f"must be a number from 0 to {UNITS[unit]}, not {text!r}", where, key)
+    _require(
+        inside, f"must be a number from 0 to {UNITS[unit]}, not {text!r}", where, key
+    )
     return float(fraction)
 
 

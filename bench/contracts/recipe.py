@@ -33,35 +33,60 @@ class Recipe:
 
     epochs: int = option(20, "passes over the training part at most", low=1)
     epoch_share: float = option(
-        1.0, "share of the training batches that one epoch passes over", low=0.01, high=1
+        1.0,
+        "share of the training batches that one epoch passes over",
+        low=0.01,
+        high=1,
     )
-    batch_size: int = option(16, "clips per optimiser step and accumulation part", low=1)
-    accumulate: int = option(1, "batches whose gradients are summed into one step", low=1)
+    batch_size: int = option(
+        16, "clips per optimiser step and accumulation part", low=1
+    )
+    accumulate: int = option(
+        1, "batches whose gradients are summed into one step", low=1
+    )
     learning_rate: float = option(3e-5, "peak learning rate", low=0)
-    weight_decay: float = option(0.01, "decoupled weight decay (Adam: L2 penalty)", low=0)
+    weight_decay: float = option(
+        0.01, "decoupled weight decay (Adam: L2 penalty)", low=0
+    )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "optimiser")
     schedule: Literal["constant", "linear", "cosine", "exponential"] = option(
         "linear", "learning rate after the warm-up"
     )
     decay: float = option(
-        0.95, "exponential schedule: factor of the learning rate from epoch to epoch", low=0, high=1
+        0.95,
+        "exponential schedule: factor of the learning rate from epoch to epoch",
+        low=0,
+        high=1,
     )
     warmup: float = option(
-        0.1, "share of all steps over which the learning rate rises from 0", low=0, high=1
+        0.1,
+        "share of all steps over which the learning rate rises from 0",
+        low=0,
+        high=1,
     )
     clip_norm: float = option(
-        1.0, "gradient norm above which gradients are scaled down; 0 switches it off", low=0
+        1.0,
+        "gradient norm above which gradients are scaled down; 0 switches it off",
+        low=0,
     )
-    class_weights: Literal["none", "balanced"] = option("none", "weight of each class in the loss")
-    label_smoothing: float = option(0.0, "label smoothing of the cross-entropy", low=0, high=0.99)
+    class_weights: Literal["none", "balanced"] = option(
+        "none", "weight of each class in the loss"
+    )
+    label_smoothing: float = option(
+        0.0, "label smoothing of the cross-entropy", low=0, high=0.99
+    )
     patience: int = option(
-        5, "epochs without a better validation score before training stops; 0: never", low=0
+        5,
+        "epochs without a better validation score before training stops; 0: never",
+        low=0,
     )
     monitor: Literal["UA", "WA", "F1 macro", "F1 weighted", "loss", "last"] = option(
-        "UA", "validation score that chooses the epoch; last: none, the last epoch is kept"
+        "UA",
+        "validation score that chooses the epoch; last: none, the last epoch is kept",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
-        "auto", "number format of the forward pass; auto: bf16 on a GPU that has it, else fp32"
+        "auto",
+        "number format of the forward pass; auto: bf16 on a GPU that has it, else fp32",
     )
 
 

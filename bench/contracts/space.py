@@ -56,12 +56,22 @@ def fine_tuning(recipe: Recipe) -> Space:
     luck with it alone moves results by many points.
     """
     return {
-        "learning_rate": Range(recipe.learning_rate / 10, recipe.learning_rate * 10, log=True),
-        "weight_decay": Range(1e-4, 0.3, log=True) if recipe.weight_decay else Range(0.0, 0.1),
+        "learning_rate": Range(
+            recipe.learning_rate / 10, recipe.learning_rate * 10, log=True
+        ),
+        "weight_decay": Range(1e-4, 0.3, log=True)
+        if recipe.weight_decay
+        else Range(0.0, 0.1),
         "warmup": Range(0.0, 0.3),
         "batch_size": Choice(
             tuple(
-                sorted({max(1, recipe.batch_size // 2), recipe.batch_size, recipe.batch_size * 2})
+                sorted(
+                    {
+                        max(1, recipe.batch_size // 2),
+                        recipe.batch_size,
+                        recipe.batch_size * 2,
+                    }
+                )
             )
         ),
         "class_weights": Choice(("none", "balanced")),
@@ -74,14 +84,18 @@ def probing(recipe: Recipe) -> Space:
     size for all trials, so that they train side by side.
     """
     return {
-        "learning_rate": Range(recipe.learning_rate / 30, recipe.learning_rate * 10, log=True),
+        "learning_rate": Range(
+            recipe.learning_rate / 30, recipe.learning_rate * 10, log=True
+        ),
         "weight_decay": Range(1e-3, 3.0, log=True),
         "class_weights": Choice(("none", "balanced")),
         "label_smoothing": Range(0.0, 0.2),
     }
 
 
-def check(stored: Mapping[str, Any], backbones: Collection[str], options: Collection[str]) -> None:
+def check(
+    stored: Mapping[str, Any], backbones: Collection[str], options: Collection[str]
+) -> None:
     """Raise UsageError for every name in `[space]` that means nothing; `options`: the backbones'
     and the recipe's.
     """
@@ -95,7 +109,9 @@ def check(stored: Mapping[str, Any], backbones: Collection[str], options: Collec
         key for table in tables.values() for key in table
     ]
     problems += [
-        f"unknown option {key}{suggest(key, options)}" for key in keys if key not in options
+        f"unknown option {key}{suggest(key, options)}"
+        for key in keys
+        if key not in options
     ]
     if problems:
         raise UsageError(f"[space] in bench.toml: {'; '.join(problems)}")
@@ -111,12 +127,16 @@ def changed(
     UsageError.
     """
     known = {
-        f.name: (type(kind), f) for kind in (Recipe(), options) for f in dataclasses.fields(kind)
+        f.name: (type(kind), f)
+        for kind in (Recipe(), options)
+        for f in dataclasses.fields(kind)
     }
     entries = {name: raw for name, raw in stored.items() if not _is_table(raw)}
     for name in backbone:
         entries |= stored.get(name, {})
-    result = {name: domain for name, domain in space.items() if entries.get(name) is not False}
+    result = {
+        name: domain for name, domain in space.items() if entries.get(name) is not False
+    }
     for name, raw in entries.items():
         if name in known and raw is not False:
             result[name] = _domain(name, raw, *known[name])
@@ -128,7 +148,9 @@ def _is_table(raw: Any) -> bool:
     return isinstance(raw, Mapping) and not {"low", "high"} & set(raw)
 
 
-def _domain(name: str, raw: Any, owner: type, about: dataclasses.Field[Any]) -> Range | Choice:
+def _domain(
+    name: str, raw: Any, owner: type, about: dataclasses.Field[Any]
+) -> Range | Choice:
     """A range or a choice, each value checked as `--set` would check it. Raises UsageError."""
     where = f"[space] {name} in bench.toml"
 

@@ -47,9 +47,8 @@ class Protocol:
     split: Split
     speaker_disjoint: bool
     audio_disjoint: bool
-    shared_test: bool = (
-        False  # every fold has the same test part; else every clip is tested once at most
-    )
+    # every fold has the same test part; else every clip is tested once at most
+    shared_test: bool = False
     source: str = ""  # paper, table or repository that defined it
     notes: tuple[str, ...] = ()  # caveats that every table made with it must carry
 
@@ -61,7 +60,9 @@ class Figure:
     column: str
     text: str
     value: float  # the same as a fraction, 0 to 1
-    score: str = ""  # our name for it, "WA"; empty where it is not read as one of our scores
+    score: str = (
+        ""  # our name for it, "WA"; empty where it is not read as one of our scores
+    )
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,17 @@ class Expected:
     hours: float | None = None
 
     def differences(self, clips: Sequence[Clip]) -> tuple[str, ...]:
-        """What is more or less in `clips` than in a complete copy, as caveats; empty if nothing is."""
+        """What `clips` have more or less than a complete copy, as caveats; empty if nothing."""
         uses = Counter(label for clip in clips for label in clip.labels)
         pairs = {
             "clips": (len(clips), self.clips),
             **{f"clips of {k}": (uses[k], n) for k, n in self.labels.items()},
         }
         if self.speakers is not None:
-            pairs["speakers"] = len({clip.speaker for clip in clips if clip.speaker}), self.speakers
+            pairs["speakers"] = (
+                len({clip.speaker for clip in clips if clip.speaker}),
+                self.speakers,
+            )
         said = [
             f"{found:,} {what} instead of {meant:,}"
             for what, (found, meant) in pairs.items()
@@ -128,12 +132,16 @@ class Task(Plugin, ABC):
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     url: ClassVar[str] = ""
-    obtain: ClassVar[str] = ""  # how to get the corpus: completes the error about its absence
+    obtain: ClassVar[str] = (
+        ""  # how to get the corpus: completes the error about its absence
+    )
     expected: Expected | None = None
     published: tuple[Published, ...] = ()
     positive: str | None = None  # the class a binary task is about
     multilabel: bool = False
-    private: bool = False  # no path, file name or manifest text of it leaves the process
+    private: bool = (
+        False  # no path, file name or manifest text of it leaves the process
+    )
     default_protocol: str  # speaker-disjoint wherever speakers are known
     notes: tuple[
         str, ...

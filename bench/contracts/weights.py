@@ -27,7 +27,9 @@ class Checkpoint:
     """Pre-trained weights on the hub, pinned."""
 
     hub_id: str
-    revision: str | None  # the hub's commit; None: whatever `main` is, recorded with the run
+    revision: (
+        str | None
+    )  # the hub's commit; None: whatever `main` is, recorded with the run
     licence: str
     parameters: int  # of the whole checkpoint
 
@@ -82,7 +84,9 @@ def resolve(given: str | None, checkpoint: Checkpoint | None) -> Weights:
             f"id of the form ORGANISATION/NAME; give an existing file or folder with --weights "
             f"BACKBONE=PATH."
         )
-    pinned = checkpoint.revision if checkpoint and checkpoint.hub_id == match["id"] else None
+    pinned = (
+        checkpoint.revision if checkpoint and checkpoint.hub_id == match["id"] else None
+    )
     return _hub(match["id"], match["revision"] or pinned)
 
 

@@ -34,8 +34,20 @@ _UNKNOWN = 2**62  # frames; from here on the decoder does not know the length
 # samples; without an index the decoder's count is a guess that may be one frame too high
 _MP3_FRAME = 1152
 # subtypes in which seeking hits the sample
-_EXACT = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
-_opening = threading.Lock()  # the library's text for a failed open is one global variable
+_EXACT = {
+    "PCM_S8",
+    "PCM_U8",
+    "PCM_16",
+    "PCM_24",
+    "PCM_32",
+    "FLOAT",
+    "DOUBLE",
+    "ULAW",
+    "ALAW",
+}
+_opening = (
+    threading.Lock()
+)  # the library's text for a failed open is one global variable
 
 
 class AudioError(BenchError):
@@ -61,6 +73,7 @@ def decode(recording: Recording) -> "Waveform":
     samples, rate = _read(recording)
     if not np.isfinite(samples).all():
         raise AudioError("non-finite samples")
+
     if rate != SAMPLE_RATE:
         samples = soxr.resample(samples, rate, SAMPLE_RATE)
     if not len(samples):
@@ -172,7 +185,9 @@ def _segment(recording: Recording, frames: int, rate: int) -> tuple[int, int]:
     ordered = 0 <= start < end
     inside = start < length and end <= length + SLACK
     if not (ordered and inside):
-        raise AudioError(f"segment {start:.2f}-{end:.2f} s is not within the file's {length:.2f} s")
+        raise AudioError(
+            f"segment {start:.2f}-{end:.2f} s is not within the file's {length:.2f} s"
+        )
     first = round(start * rate)
     last = round(end * rate)
     return first, min(last, frames)

@@ -93,7 +93,10 @@ class Cache:
         if not absent or not self.remote:
             return absent
         remote_names = self.remote.names(f"features/{fingerprint}")
-        names = {content: self._name(self._feature(fingerprint, content)) for content in absent}
+        names = {
+            content: self._name(self._feature(fingerprint, content))
+            for content in absent
+        }
         if not fetch:
             return [content for content in absent if names[content] not in remote_names]
         offered = remote_names.intersection(names.values())
@@ -162,7 +165,9 @@ class Cache:
         kinds = self._kinds()
         chosen = list(kinds)
         if kind is not None:
-            chosen = [name for name in kinds if name == kind or name.startswith(f"{kind}/")]
+            chosen = [
+                name for name in kinds if name == kind or name.startswith(f"{kind}/")
+            ]
             if not chosen and kind not in _KINDS:
                 available = ", ".join(kinds) or "nothing"
                 raise UsageError(

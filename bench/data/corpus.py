@@ -31,7 +31,9 @@ class Corpus:
 
     task: Task
     clips: tuple[Clip, ...]
-    content: Mapping[str, str] = field(repr=False)  # clip id -> hash of its decoded samples
+    content: Mapping[str, str] = field(
+        repr=False
+    )  # clip id -> hash of its decoded samples
     seconds: Mapping[str, float] = field(repr=False)  # clip id -> duration
     # unreadable clips that the user chose to skip, and why they are unreadable
     missing: tuple[tuple[Clip, str], ...] = ()
@@ -119,10 +121,14 @@ def load(task: Task, root: Path | None, cache: Cache, skip_bad: bool = False) ->
     )
 
 
-def _decode_all(task: Task, clips: Sequence[Clip], cache: Cache) -> list[Decoded | AudioError]:
+def _decode_all(
+    task: Task, clips: Sequence[Clip], cache: Cache
+) -> list[Decoded | AudioError]:
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda clip: _decode(clip, cache), clips)
-        return list(display.track(results, f"audio of {task.name}", len(clips), "clips"))
+        return list(
+            display.track(results, f"audio of {task.name}", len(clips), "clips")
+        )
 
 
 def _decode(clip: Clip, cache: Cache) -> Decoded | AudioError:
@@ -143,7 +149,12 @@ def _decode(clip: Clip, cache: Cache) -> Decoded | AudioError:
 def _check_clips(task: Task, clips: Sequence[Clip]) -> None:
     """Raise CorpusError for no clips, ids that are not unique, and labels that do not fit."""
     if not clips:
-        raise _error(task, "there are no clips", [], "see its documentation for what it must hold")
+        raise _error(
+            task,
+            "there are no clips",
+            [],
+            "see its documentation for what it must hold",
+        )
     uses = Counter(clip.id for clip in clips)
     repeated = [_name(task, clip) for clip in clips if uses[clip.id] > 1]
     if repeated:
@@ -153,7 +164,9 @@ def _check_clips(task: Task, clips: Sequence[Clip]) -> None:
     if names:
         problem = f"{len(names)} labels cannot be part of the names of what is recorded"
         raise _error(task, problem, [] if task.private else names, "rename them")
-    mislabelled = [_with_labels(task, clip) for clip in clips if not _labels_fit(task, clip)]
+    mislabelled = [
+        _with_labels(task, clip) for clip in clips if not _labels_fit(task, clip)
+    ]
     if mislabelled:
         problem = f"{len(mislabelled)} clips are not labelled as the task asks"
         labels = ", ".join(task.labels)

@@ -175,8 +175,12 @@ def _lines(card: Card) -> Iterator[str]:
 
 def _facts(card: Card) -> dict[str, str]:
     expected = card.expected or Expected(clips=0)
-    speakers = f"{card.speakers:,}{_of(expected.speakers)}" if card.speakers else "unknown"
-    rates = [f"{rate:,} Hz ({count:,} files)" for rate, count in sorted(card.rates.items())]
+    speakers = (
+        f"{card.speakers:,}{_of(expected.speakers)}" if card.speakers else "unknown"
+    )
+    rates = [
+        f"{rate:,} Hz ({count:,} files)" for rate, count in sorted(card.rates.items())
+    ]
     missing = [f"{count:,} clips ({reason})" for reason, count in card.missing.items()]
     return {
         "clips": f"{card.clips:,}{_of(expected.clips)}",

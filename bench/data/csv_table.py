@@ -71,7 +71,11 @@ def parse_rows(
 
 
 def cell_number(
-    values: Mapping[str, str], column: str, kind: str, low: float = 0.0, high: float = math.inf
+    values: Mapping[str, str],
+    column: str,
+    kind: str,
+    low: float = 0.0,
+    high: float = math.inf,
 ) -> float | None:
     """The finite number in a cell, from `low` to `high`; None for an empty or absent one.
 
@@ -105,7 +109,9 @@ def _lines(path: Path, title: str) -> list[list[str]]:
             delimiter = max(DELIMITERS, key=header.count)
             return list(csv.reader(file, delimiter=delimiter))
     except UnicodeDecodeError:
-        raise CorpusError(f"{title} is not in UTF-8: save it in that encoding") from None
+        raise CorpusError(
+            f"{title} is not in UTF-8: save it in that encoding"
+        ) from None
     except csv.Error as error:
         raise CorpusError(f"{title} is not a CSV or TSV file: {error}") from None
     except OSError as error:

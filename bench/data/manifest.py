@@ -12,7 +12,12 @@ from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
 from bench.options import stem
 from bench.scoring.names import LABEL_LENGTH, is_too_long
 from bench.scoring.predictions import is_reserved
-from bench.splits.protocols import predefined, speaker_kfold, stratified_kfold, without_copies
+from bench.splits.protocols import (
+    predefined,
+    speaker_kfold,
+    stratified_kfold,
+    without_copies,
+)
 
 SHOWN = 30  # characters of a label that is too long
 LEAST_SPEAKERS = 3  # one each for training, validation and test
@@ -48,7 +53,9 @@ class ManifestTask(Task):
         several = any(len(row.labels) > 1 for row in self.manifest.rows)
         self.multilabel = companion.multilabel or several
         self.languages = _languages(self.manifest)
-        self.default_protocol = _default_protocol(companion.protocol, list(self.protocols()))
+        self.default_protocol = _default_protocol(
+            companion.protocol, list(self.protocols())
+        )
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row; paths are relative to the manifest, whatever `root`."""
@@ -76,7 +83,10 @@ class ManifestTask(Task):
 
 
 def make_clips(
-    manifest: Manifest, called: Mapping[str, str], private: bool, multilabel: bool = False
+    manifest: Manifest,
+    called: Mapping[str, str],
+    private: bool,
+    multilabel: bool = False,
 ) -> list[Clip]:
     """The clips of a manifest; `called` maps the texts of its labels to the names of classes.
 

@@ -6,14 +6,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.data.csv_table import CellError, cell_number, parse_rows, read_table, unusable
+from bench.data.csv_table import (
+    CellError,
+    cell_number,
+    parse_rows,
+    read_table,
+    unusable,
+)
 from bench.errors import CorpusError, UsageError
 from bench.options import build, option
 
 COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
 REQUIRED = ("path", "label")
 SEPARATOR = "|"  # between the labels of a clip
-PARTS = {"train": "train", "valid": "valid", "validation": "valid", "dev": "valid", "test": "test"}
+PARTS = {
+    "train": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+}
 
 
 @dataclass(frozen=True)
@@ -21,10 +33,12 @@ class Companion:
     """The settings of a manifest in `<manifest>.toml`, its companion."""
 
     name: str = option(
-        "", "the task's name in tables; default: the file's, or a hash of it where private"
+        "",
+        "the task's name in tables; default: the file's, or a hash of it where private",
     )
     private: bool = option(
-        False, "whether paths, speakers and label texts are replaced by hashes and numbers"
+        False,
+        "whether paths, speakers and label texts are replaced by hashes and numbers",
     )
     labels: tuple[str, ...] = option((), "the labels, in table order")
     positive: str = option("", "the class that a binary task is about")
@@ -75,7 +89,9 @@ def read(path: Path, private: bool = False) -> Manifest:
     private = private or companion.private
     title = "the manifest" if private else f"the manifest {path}"
     table = read_table(path, title, private, REQUIRED, COLUMNS)
-    rows, faults = parse_rows(table, lambda number, values: _row(number, values, companion.map))
+    rows, faults = parse_rows(
+        table, lambda number, values: _row(number, values, companion.map)
+    )
     faults += _repeated(rows)
     faults += _partly_filled(rows)
     if faults:
@@ -121,7 +137,9 @@ def _companion_file(path: Path) -> Path | None:
     candidates = (replaced, appended)
     files = [candidate for candidate in candidates if candidate.is_file()]
     if len(files) > 1:
-        raise UsageError("the manifest has two companions, with its suffix and without: keep one")
+        raise UsageError(
+            "the manifest has two companions, with its suffix and without: keep one"
+        )
     return files[0] if files else None
 
 
@@ -130,7 +148,9 @@ def _toml(file: Path, private: bool) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         reason = "" if private else f": {error}"  # the error may quote the file
-        raise UsageError(f"the manifest's companion is not valid TOML{reason}") from error
+        raise UsageError(
+            f"the manifest's companion is not valid TOML{reason}"
+        ) from error
 
 
 def _row(number: int, values: Mapping[str, str], meaning: Mapping[str, str]) -> Row:
@@ -140,7 +160,9 @@ def _row(number: int, values: Mapping[str, str], meaning: Mapping[str, str]) -> 
     start, end = _times(values)
     texts = [text.strip() for text in values["label"].split(SEPARATOR)]
     labels = [meaning.get(text, text) for text in texts if text]
-    others = {name: text for name, text in values.items() if name not in COLUMNS and text}
+    others = {
+        name: text for name, text in values.items() if name not in COLUMNS and text
+    }
     return Row(
         number=number,
         path=values["path"],

@@ -76,7 +76,9 @@ class Remote:
         try:
             system, root = fsspec.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
-            raise UsageError(f"the cache {self.url} cannot be used: {one_line(error)}") from error
+            raise UsageError(
+                f"the cache {self.url} cannot be used: {one_line(error)}"
+            ) from error
         return system, root.rstrip("/")
 
     @cached_property
@@ -90,7 +92,10 @@ class Remote:
         unfinished = folder / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
         target = folder / name
-        with tempfile.TemporaryDirectory(dir=unfinished) as temporary, self._answering():
+        with (
+            tempfile.TemporaryDirectory(dir=unfinished) as temporary,
+            self._answering(),
+        ):
             part = Path(temporary) / "part"
             try:
                 self._system.get_file(f"{self._root}/{name}", str(part))
@@ -119,7 +124,9 @@ class Remote:
             raise
         except Exception as error:  # each file system raises its own
             reason = one_line(error, 300)
-            raise BenchError(f"the shared cache {self.url} does not answer: {reason}") from error
+            raise BenchError(
+                f"the shared cache {self.url} does not answer: {reason}"
+            ) from error
 
 
 def _in_parallel(do: Callable[[str], None], names: Iterable[str]) -> None:

@@ -117,7 +117,9 @@ def _mp3_fault(data: bytes, decoded: int) -> str | None:
         return _shortfall(present * samples, promised * samples, first.rate)
     present = whole * first.samples
     if broken:
-        return f"truncated: the last frame breaks off after {present / first.rate:.2f} s"
+        return (
+            f"truncated: the last frame breaks off after {present / first.rate:.2f} s"
+        )
     # without an index the decoder guesses the length from the first frame's bit rate, and stops
     # there
     if abs(present - decoded) > 2 * first.samples:

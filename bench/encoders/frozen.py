@@ -24,7 +24,9 @@ def frozen_network(load: Callable[..., Any]) -> "_lru_cache_wrapper[Any]":
         import torch
 
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(SEED)  # torch.manual_seed seeds the GPU's, too
+            torch.default_generator.manual_seed(
+                SEED
+            )  # torch.manual_seed seeds the GPU's, too
             return load(*arguments).requires_grad_(False)
 
     kept = lru_cache(maxsize=1)(seeded)

@@ -55,7 +55,9 @@ def load_config(weights: Weights) -> Any:
     except Exception as error:
         raise _unusable(weights, folder, first_sentence(error)) from error
     if own_code:
-        reason = "its config.json asks for code of its own (auto_map), which is never run"
+        reason = (
+            "its config.json asks for code of its own (auto_map), which is never run"
+        )
         raise _unusable(weights, folder, reason)
     return config
 
@@ -97,7 +99,9 @@ def load_pretrained(
     wrong = _unloaded(info, may_miss)
     if wrong:
         kind = type(model).__name__
-        reason = f"{len(wrong)} parameters of {kind} are not in it, {wrong[0]} among them"
+        reason = (
+            f"{len(wrong)} parameters of {kind} are not in it, {wrong[0]} among them"
+        )
         raise _unusable(weights, folder, reason)
     return model
 
@@ -137,7 +141,11 @@ def _quiet() -> Iterator[None]:
 
 def _unloaded(info: dict[str, Any], may_miss: Collection[str]) -> list[str]:
     """The parameters that the files do not hold, else those that they hold in another shape."""
-    missing = [name for name in info["missing_keys"] if not any(part in name for part in may_miss)]
+    missing = [
+        name
+        for name in info["missing_keys"]
+        if not any(part in name for part in may_miss)
+    ]
     return sorted(missing or map(str, info["mismatched_keys"]))
 
 
@@ -145,7 +153,9 @@ def _cached(weights: Weights) -> Path | None:
     from huggingface_hub import constants
 
     repository = f"models--{weights.source.replace('/', '--')}"
-    folder = Path(constants.HF_HUB_CACHE) / repository / "snapshots" / str(weights.revision)
+    folder = (
+        Path(constants.HF_HUB_CACHE) / repository / "snapshots" / str(weights.revision)
+    )
     return folder if _is_complete(folder) else None
 
 
@@ -158,7 +168,9 @@ def _is_complete(folder: Path) -> bool:
         if index.is_file():
             shards = json.loads(index.read_text("utf-8"))["weight_map"].values()
             return all((folder / shard).is_file() for shard in set(shards))
-    return (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file()
+    return (folder / "model.safetensors").is_file() or (
+        folder / "pytorch_model.bin"
+    ).is_file()
 
 
 def _download(weights: Weights) -> Path:
@@ -169,7 +181,9 @@ def _download(weights: Weights) -> Path:
     for weight_files in (_SAFETENSORS, _PICKLED):
         patterns = ["*.json", *weight_files]
         try:
-            hub_client.download(weights.source, revision, patterns, constants.HF_HUB_CACHE)
+            hub_client.download(
+                weights.source, revision, patterns, constants.HF_HUB_CACHE
+            )
         except Exception as error:
             raise WeightsError(absent(weights.source, revision, error)) from error
         folder = _cached(weights)

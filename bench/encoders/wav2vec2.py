@@ -76,7 +76,9 @@ class Architecture:
         )
 
 
-LARGE = Architecture("wav2vec2", layers=24, width=1024, heads=16, norm="layer", conv_bias=True)
+LARGE = Architecture(
+    "wav2vec2", layers=24, width=1024, heads=16, norm="layer", conv_bias=True
+)
 
 # What `--weights NAME=random` builds, by the hub id of the checkpoint with these sizes.
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -163,7 +165,9 @@ class _Frozen(Feature):
     architecture: Architecture | None = None
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
-    def _inputs(self, waveforms: "Sequence[Waveform]", device: torch.device) -> Iterator[Tensor]:
+    def _inputs(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> Iterator[Tensor]:
         """Each clip by itself: (1, samples), normalised if the checkpoint was trained so.
 
         A clip too short for one frame (25 ms) is continued with silence.
@@ -212,7 +216,9 @@ class ConvFrontEnd(_Frozen):
         return super()._normalised
 
     @torch.inference_mode()
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         network = front_end(self.weights, self.architecture).to(device)
         arrays = []
         for samples in self._inputs(waveforms, device):
@@ -232,7 +238,9 @@ class EncoderStates(_Frozen):
     """What each transformer layer reads, and the output: (frames, layers + 1, width)."""
 
     @torch.inference_mode()
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         network = frozen(self.weights, self.architecture).to(device)
         arrays = []
         for samples in self._inputs(waveforms, device):
@@ -264,7 +272,9 @@ def _states(network: Any, samples: Tensor) -> Tensor:
     # the last hidden state lacks the final layer norm in some networks and versions of
     # transformers; the output never does
     before = result.hidden_states[:-1]
-    states = torch.cat([*before, result.last_hidden_state])  # (layers + 1, frames, width)
+    states = torch.cat(
+        [*before, result.last_hidden_state]
+    )  # (layers + 1, frames, width)
     return states.transpose(0, 1)
 
 

@@ -82,7 +82,9 @@ class PaddedLogMel(Feature):
     mels: int = 80
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         clips = [cut(waveform, self.max_seconds) for waveform in waveforms]
         return [self._one(clip, device) for clip in clips]
 
@@ -121,7 +123,9 @@ class OwnFrames(Feature):
 
     max_seconds: float = 0.0  # 0: the whole clip
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         counts = own_frames(waveforms, self.max_seconds).tolist()
         return [np.full((1, 1), count, np.float32) for count in counts]
 
@@ -149,7 +153,9 @@ class _Frozen(Feature):
             network = create("encoder", self.dims)
         return sum(parameter.numel() for parameter in network.parameters())
 
-    def _layers(self, waveforms: "Sequence[Waveform]", device: torch.device) -> Iterator[Padded]:
+    def _layers(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> Iterator[Padded]:
         feature = log_mel(self.dims.mels, self.padding, self.max_seconds)
         arrays = feature.extract(waveforms, device)
         mels = [torch.from_numpy(array) for array in arrays]
@@ -163,7 +169,9 @@ class WhisperStates(_Frozen):
     """The encoder's output, padding of the window included: (positions, dim), 50 a second."""
 
     @torch.inference_mode()
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         states = _last(self._layers(waveforms, device))
         counts = states.lengths.tolist()
         arrays = []
@@ -180,7 +188,9 @@ class WhisperMeans(_Frozen):
     pooled: ClassVar[bool] = True
 
     @torch.inference_mode()
-    def extract(self, waveforms: "Sequence[Waveform]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: torch.device
+    ) -> "list[Array]":
         frames = own_frames(waveforms, self.max_seconds)
         own = positions(frames).to(device)
         means = []
@@ -208,7 +218,9 @@ def _convolved(encoder: Any, mel: Padded) -> Tensor:
     """What the first layer reads: (batch, positions, dim)."""
     channels = mel.values.transpose(1, 2)
     hidden = F.gelu(encoder.conv1(channels))
-    hidden = hidden * mel.mask[:, None]  # the second convolution must see the clip's end as an end
+    hidden = (
+        hidden * mel.mask[:, None]
+    )  # the second convolution must see the clip's end as an end
     hidden = F.gelu(encoder.conv2(hidden))
     hidden = hidden.transpose(1, 2)
     places = encoder.embed_positions.weight[: hidden.shape[1]]

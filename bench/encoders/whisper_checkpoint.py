@@ -47,10 +47,20 @@ SIZES: Mapping[str, Dims] = {
     "small": Dims(mels=80, width=768, heads=12, encoder_layers=12, decoder_layers=12),
     "medium": Dims(mels=80, width=1024, heads=16, encoder_layers=24, decoder_layers=24),
     "large-v3": Dims(
-        mels=128, width=1280, heads=20, encoder_layers=32, decoder_layers=32, vocabulary=51_866
+        mels=128,
+        width=1280,
+        heads=20,
+        encoder_layers=32,
+        decoder_layers=32,
+        vocabulary=51_866,
     ),
     "large-v3-turbo": Dims(
-        mels=128, width=1280, heads=20, encoder_layers=32, decoder_layers=4, vocabulary=51_866
+        mels=128,
+        width=1280,
+        heads=20,
+        encoder_layers=32,
+        decoder_layers=4,
+        vocabulary=51_866,
     ),
 }
 
@@ -58,7 +68,12 @@ SIZES: Mapping[str, Dims] = {
 def tiny(size: str) -> Dims:
     """The architecture of `size` at sizes that train in seconds."""
     return replace(
-        SIZES[size], width=48, heads=4, encoder_layers=2, decoder_layers=2, vocabulary=64
+        SIZES[size],
+        width=48,
+        heads=4,
+        encoder_layers=2,
+        decoder_layers=2,
+        vocabulary=64,
     )
 
 
@@ -138,7 +153,11 @@ def configuration(dims: Dims) -> Any:
 def _kind(part: Part) -> Any:
     from transformers.models.whisper import modeling_whisper
 
-    return modeling_whisper.WhisperEncoder if part == "encoder" else modeling_whisper.WhisperDecoder
+    return (
+        modeling_whisper.WhisperEncoder
+        if part == "encoder"
+        else modeling_whisper.WhisperDecoder
+    )
 
 
 def _load_pretrained(part: Part, weights: Weights) -> Any:
@@ -199,11 +218,15 @@ def _openai_checkpoint(weights: Weights) -> Mapping[str, Any]:
     path = _openai_file(weights)
     try:
         mapped = zipfile.is_zipfile(path)  # files of torch before 1.6 cannot be
-        checkpoint = torch.load(path, map_location="cpu", mmap=mapped, weights_only=True)
+        checkpoint = torch.load(
+            path, map_location="cpu", mmap=mapped, weights_only=True
+        )
         is_whisper = {"dims", "model_state_dict"} <= set(checkpoint)
     except Exception as error:  # unpickling raises whatever the file makes it raise
         reason = first_sentence(error)
-        raise WeightsError(f"{path} cannot be read as a PyTorch checkpoint: {reason}.") from error
+        raise WeightsError(
+            f"{path} cannot be read as a PyTorch checkpoint: {reason}."
+        ) from error
     if not is_whisper:
         raise WeightsError(
             f"{path} is not a checkpoint of the openai-whisper package (it has no dims and "

@@ -129,7 +129,9 @@ def _missing(
     return [owners[content] for content in lacking]
 
 
-def _batches(ids: Sequence[str], corpus: Corpus, device: torch.device) -> Iterator[list[str]]:
+def _batches(
+    ids: Sequence[str], corpus: Corpus, device: torch.device
+) -> Iterator[list[str]]:
     """Clips to compute together: of similar length, the longest first, so that memory runs out at
     once or never.
     """
@@ -158,7 +160,11 @@ def _is_full(batch: Sequence[str], corpus: Corpus) -> bool:
 
 
 def _compute(
-    feature: Feature, ids: Sequence[str], corpus: Corpus, cache: Cache, device: torch.device
+    feature: Feature,
+    ids: Sequence[str],
+    corpus: Corpus,
+    cache: Cache,
+    device: torch.device,
 ) -> "list[Array]":
     waveforms: list[Waveform] = []
     for clip_id in ids:
@@ -177,7 +183,9 @@ def _compute(
 
 def _check(array: "Array", feature: Feature, clip: str) -> None:
     if not array.size:
-        raise BenchError(f"the feature {feature.title} has no frames for {clip}: leave it out")
+        raise BenchError(
+            f"the feature {feature.title} has no frames for {clip}: leave it out"
+        )
     is_finite = np.isfinite(array)
     if is_finite.all():
         return

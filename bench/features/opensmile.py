@@ -33,7 +33,9 @@ Level = Literal["lld", "functionals"]
 
 # s; a shorter clip is continued with silence, since openSMILE gives no number below two frames
 SHORTEST = 0.2
-LARGEST = 1.0 - 2**-15  # sample; openSMILE computes with 16 bits, which wrap around above it
+LARGEST = (
+    1.0 - 2**-15
+)  # sample; openSMILE computes with 16 bits, which wrap around above it
 FUNCTIONALS = {"IS10": 1582, "ComParE_2016": 6373, "eGeMAPSv02": 88}
 DESCRIPTORS = {"IS10": 76, "ComParE_2016": 130, "eGeMAPSv02": 25}
 
@@ -98,7 +100,9 @@ class Smile(Feature):
             return FUNCTIONALS[self.feature_set]
         return DESCRIPTORS[self.feature_set]
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: "torch.device"
+    ) -> "list[Array]":
         obstacle = missing()
         if obstacle:
             raise UsageError(obstacle)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
 
 Extractor = Literal["yin", "swift", "pyin", "praat"]
-Contour = tuple[NDArray[np.floating], NDArray[np.bool_]]  # F0 in Hz and voicing, (frames,) each
+Contour = tuple[
+    NDArray[np.floating], NDArray[np.bool_]
+]  # F0 in Hz and voicing, (frames,) each
 
 SECONDS_PER_FRAME = HOP / SAMPLE_RATE
 # samples; a shorter clip is continued with silence, so that all extractors accept it
@@ -57,7 +59,13 @@ class Pitch(Feature):
         UsageError: The extractor is not installed.
     """
 
-    founding: ClassVar[tuple[str, ...]] = ("extractor", "log", "unvoiced", "low", "high")
+    founding: ClassVar[tuple[str, ...]] = (
+        "extractor",
+        "log",
+        "unvoiced",
+        "low",
+        "high",
+    )
 
     extractor: Extractor = "yin"
     log: bool = True
@@ -74,7 +82,9 @@ class Pitch(Feature):
         _, distribution, _ = _PACKAGES[self.extractor]
         return digest([fields, _version(distribution)])
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: "torch.device"
+    ) -> "list[Array]":
         return [self.track(samples) for samples in waveforms]
 
     def track(self, samples: "Waveform") -> "Array":
@@ -123,7 +133,9 @@ def missing(extractor: Extractor) -> str:
     return f"the pitch extractor {extractor} needs {distribution}: {advice}"
 
 
-def on_axis(track: "Array", times: NDArray[np.floating], hop: float = SECONDS_PER_FRAME) -> "Array":
+def on_axis(
+    track: "Array", times: NDArray[np.floating], hop: float = SECONDS_PER_FRAME
+) -> "Array":
     """A track at other times (in seconds), by linear interpolation: (times, k).
 
     track: (frames, k), frame n centred on n * hop seconds. The first and last frame are held beyond
@@ -140,7 +152,9 @@ def on_axis(track: "Array", times: NDArray[np.floating], hop: float = SECONDS_PE
     return joined.astype(np.float32)
 
 
-def bridged(values: NDArray[np.floating], voiced: NDArray[np.bool_]) -> NDArray[np.floating]:
+def bridged(
+    values: NDArray[np.floating], voiced: NDArray[np.bool_]
+) -> NDArray[np.floating]:
     """The values with straight lines over unvoiced stretches; 0 if nothing is voiced.
 
     The first and last voiced value are held to the ends.
@@ -215,7 +229,9 @@ def _swift_network() -> Any:
     return SwiftF0(threads=1, spin=False)
 
 
-def _at_frames(f0: NDArray[np.floating], times: NDArray[np.floating], frames: int) -> Contour:
+def _at_frames(
+    f0: NDArray[np.floating], times: NDArray[np.floating], frames: int
+) -> Contour:
     """The contour at our frames, from F0 (0 where unvoiced) at other times.
 
     F0 is interpolated between voiced values; a frame is voiced if the value nearest to it is.

@@ -23,7 +23,9 @@ LOWEST = 50.0  # Hz
 HIGHEST = 400.0  # Hz
 WINDOW = 400  # samples, 25 ms
 HOP = 160  # samples, 10 ms
-RATE = 4000.0  # Hz, the rate to which the clip is reduced, and at which lags are counted
+RATE = (
+    4000.0  # Hz, the rate to which the clip is reduced, and at which lags are counted
+)
 STEP = 4  # samples of the clip per sample at that rate
 CUTOFF = 1000.0  # Hz, of the low-pass filter before it
 FINENESS = 0.005  # relative difference between neighbouring lags of the search

@@ -52,14 +52,21 @@ class PitchSignal(Feature):
       each frame in Hz, which is not F0, stretched over the samples. `pitch` is not used.
     """
 
-    founding: ClassVar[tuple[str, ...]] = ("variant", "pitch", "normalise", "max_seconds")
+    founding: ClassVar[tuple[str, ...]] = (
+        "variant",
+        "pitch",
+        "normalise",
+        "max_seconds",
+    )
 
     variant: Variant = "paper"
     pitch: Pitch = PITCH
     normalise: bool = False
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
-    def extract(self, waveforms: "Sequence[Waveform]", device: "torch.device") -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Waveform]", device: "torch.device"
+    ) -> "list[Array]":
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Waveform") -> "Array":

@@ -38,7 +38,9 @@ FLOOR = 1e-3
 BLOCK = 4096  # frames processed at once: 40 MB
 
 
-def yin(samples: "Waveform", low: float, high: float) -> tuple[Floats, NDArray[np.bool_]]:
+def yin(
+    samples: "Waveform", low: float, high: float
+) -> tuple[Floats, NDArray[np.bool_]]:
     """F0 in Hz (0 where unvoiced) and voicing, (1 + samples // 160,) each.
 
     Frame k is centred on sample 160 * k; F0 lies between `low` and `high` Hz.

@@ -35,9 +35,13 @@ class Waveform(Feature):
     founding: ClassVar[tuple[str, ...]] = ("normalise", "max_seconds")
 
     normalise: bool = False
-    max_seconds: float = 0.0  # longer clips are cut, before they are normalised; 0: never
+    max_seconds: float = (
+        0.0  # longer clips are cut, before they are normalised; 0: never
+    )
 
-    def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Samples]", device: torch.device
+    ) -> "list[Array]":
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
@@ -61,7 +65,9 @@ class LogMel(Feature):
     pad_seconds: float = 0.0  # the clip is padded or cut to this length; 0: its own
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
-    def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Samples]", device: torch.device
+    ) -> "list[Array]":
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
@@ -80,7 +86,15 @@ class LogMelSpectrogram(Feature):
     log(x + epsilon) with the machine epsilon of float32.
     """
 
-    founding: ClassVar[tuple[str, ...]] = ("n_fft", "window", "hop", "mels", "low", "high", "htk")
+    founding: ClassVar[tuple[str, ...]] = (
+        "n_fft",
+        "window",
+        "hop",
+        "mels",
+        "low",
+        "high",
+        "htk",
+    )
 
     n_fft: int = 1024
     window: int = WINDOW  # samples, Hann
@@ -90,7 +104,9 @@ class LogMelSpectrogram(Feature):
     high: float = 7800.0  # Hz
     htk: bool = True  # HTK's mel scale instead of Slaney's
 
-    def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Samples]", device: torch.device
+    ) -> "list[Array]":
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
@@ -128,7 +144,9 @@ class Mfcc(Feature):
     deltas: int = 2  # orders of derivatives
     max_seconds: float = 0.0  # longer clips are cut; 0: never
 
-    def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Samples]", device: torch.device
+    ) -> "list[Array]":
         return [self._one(samples) for samples in waveforms]
 
     def _one(self, samples: "Samples") -> "Array":
@@ -175,7 +193,9 @@ class Statistics(Feature):
     def parameters(self) -> int:
         return self.of.parameters
 
-    def extract(self, waveforms: "Sequence[Samples]", device: torch.device) -> "list[Array]":
+    def extract(
+        self, waveforms: "Sequence[Samples]", device: torch.device
+    ) -> "list[Array]":
         arrays = self.of.extract(waveforms, device)
         return [self._one(array) for array in arrays]
 

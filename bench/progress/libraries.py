@@ -32,7 +32,9 @@ def silenced() -> Iterator[None]:
 def logged() -> Iterator[None]:
     """Write the log records of all libraries, from INFO on, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
     level = logging.root.level
     logging.root.addHandler(handler)
     logging.root.setLevel(logging.INFO)

@@ -72,7 +72,9 @@ class Status:
     subject: str = ""  # the run under way
     runs_left: int = 0  # with the one under way
     run_seconds: list[float] = field(default_factory=list)  # of the runs that are done
-    steps: list[Step] = field(default_factory=list)  # an inner one follows its outer one
+    steps: list[Step] = field(
+        default_factory=list
+    )  # an inner one follows its outer one
 
     @property
     def step(self) -> Step | None:

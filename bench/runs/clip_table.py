@@ -57,7 +57,11 @@ def _clips(predictions: Predictions) -> Iterator[tuple[object, ...]]:
     for row, clip in enumerate(predictions.clips):
         truth = zip(predictions.labels, predictions.truth[row], strict=True)
         true_labels = [label for label, is_true in truth if is_true]
-        cells: list[object] = [clip, predictions.speakers[row], SEPARATOR.join(true_labels)]
+        cells: list[object] = [
+            clip,
+            predictions.speakers[row],
+            SEPARATOR.join(true_labels),
+        ]
         cells += predictions.probabilities[row].tolist()
         if predictions.thresholds is not None:
             cells += predictions.thresholds[row].tolist()

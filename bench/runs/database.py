@@ -81,7 +81,9 @@ def _other_addresses(database: sqlite3.Connection, artifacts: str) -> Sequence[s
     return [
         address
         for address in addresses
-        if address.startswith("file:") and address.endswith(ARTIFACTS) and address != artifacts
+        if address.startswith("file:")
+        and address.endswith(ARTIFACTS)
+        and address != artifacts
     ]
 
 
@@ -112,7 +114,9 @@ def _rows(path: Path, table: str) -> int:
 
 def _query(path: Path, query: str) -> list[tuple[Any, ...]]:
     """The rows of a query; none if there is no such table."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    ) as database:
         try:
             return database.execute(query).fetchall()
         except sqlite3.OperationalError as error:

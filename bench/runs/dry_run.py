@@ -47,7 +47,9 @@ COLUMNS: dict[str, Callable[[Planned], object]] = {
 DISPENSABLE = ("mode", "protocol", "runs", "recorded")  # the least needed column first
 
 
-def planned(pairings: "Iterable[Pairing]", store: "Store", cache: "Cache") -> list[Planned]:
+def planned(
+    pairings: "Iterable[Pairing]", store: "Store", cache: "Cache"
+) -> list[Planned]:
     """What would become of each pairing."""
     return [_planned(pairing, store, cache) for pairing in pairings]
 
@@ -60,7 +62,11 @@ def show_plan(plan: Sequence[Planned], width: int | None = None) -> str:
     """
     width = width or terminal.width()
     lines = _table(plan, width)
-    reasons = [(f"{p.backbone} on {p.task}", f"{p.state}: {p.reason}") for p in plan if p.reason]
+    reasons = [
+        (f"{p.backbone} on {p.task}", f"{p.state}: {p.reason}")
+        for p in plan
+        if p.reason
+    ]
     if reasons:
         lines.append("")
     for reason in shared(reasons):
@@ -116,7 +122,9 @@ def _planned(pairing: "Pairing", store: "Store", cache: "Cache") -> Planned:
     return replace(plan, state=_cost(pairing, ready, store, cache, plan.to_run))
 
 
-def _cost(pairing: "Pairing", ready: "Ready", store: "Store", cache: "Cache", to_run: int) -> str:
+def _cost(
+    pairing: "Pairing", ready: "Ready", store: "Store", cache: "Cache", to_run: int
+) -> str:
     """The likely cost of the runs that are left, from recorded runs of the same kind."""
     if not to_run:
         return "nothing"

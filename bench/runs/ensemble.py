@@ -1,8 +1,10 @@
 """The saved networks of a pairing, whose predictions for new audio are averaged."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.contracts.backbone import Backbone, Setup
 from bench.errors import and_more
@@ -45,6 +47,18 @@ class Networks:
 
     def _build(self, folder: Path) -> Saved:
         return rebuild(folder, self.weights, self.own_backbone)
+
+
+@contextmanager
+def opened(
+    runs: Iterable[RunRecord],
+    weights: Mapping[str, str],
+    own_backbone: Backbone | None = None,
+) -> Iterator[Networks]:
+    """The saved networks of runs, whose copies last as long as the context."""
+    with TemporaryDirectory() as folder:
+        copies = fetch(runs, Path(folder))
+        yield Networks(copies, weights, own_backbone)
 
 
 def fetch(runs: Iterable[RunRecord], folder: Path) -> list[Path]:

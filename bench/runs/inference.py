@@ -91,7 +91,8 @@ def audio_files(paths: Iterable[Path]) -> list[Path]:
         )
         if path.is_dir() and not inside:
             raise UsageError(
-                f"there is no audio in {path}: it is looked for by its suffix, {', '.join(SUFFIXES)}"
+                f"there is no audio in {path}: files with these suffixes are audio: "
+                f"{', '.join(SUFFIXES)}"
             )
         found += inside if path.is_dir() else [path]
     return list(dict.fromkeys(found))
@@ -116,7 +117,9 @@ def predict_audio(
     return Found(setup.labels, setup.multilabel, tuple(rows), tuple(failed))
 
 
-def cuts(seconds: float, window: float | None, hop: float | None) -> list[tuple[float, float]]:
+def cuts(
+    seconds: float, window: float | None, hop: float | None
+) -> list[tuple[float, float]]:
     """Start and end of each window of a recording, s. All are equally long, so the last begins
     early enough to be.
 
@@ -149,7 +152,7 @@ def table(found: Found, format: Literal["csv", "json"]) -> str:
 
 
 def records(found: Found) -> list[dict[str, object]]:
-    """The lines of `table`: `file`, `start`, `end` (s), `predicted`, and each class's probability."""
+    """The lines of `table`: `file`, `start`, `end` (s), `predicted`, each class's probability."""
     return [_record(found, row) for row in found.rows]
 
 
@@ -167,7 +170,10 @@ def _record(found: Found, row: Row) -> dict[str, object]:
 
 
 def _windows(
-    files: Iterable[Path], window: float | None, hop: float | None, failed: list[tuple[str, str]]
+    files: Iterable[Path],
+    window: float | None,
+    hop: float | None,
+    failed: list[tuple[str, str]],
 ) -> Iterator[_Window]:
     for file in files:
         try:
@@ -177,7 +183,10 @@ def _windows(
             continue
         for start, end in cuts(len(samples) / SAMPLE_RATE, window, hop):
             yield _Window(
-                file, start, end, samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+                file,
+                start,
+                end,
+                samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)],
             )
 
 
@@ -195,7 +204,9 @@ def _predict(
         for saved in networks:
             usable, reasons = _extractable(saved, corpus, cache, device)
             bad.update(reasons)
-            for name, each in _probabilities(saved, usable, corpus, cache, device).items():
+            for name, each in _probabilities(
+                saved, usable, corpus, cache, device
+            ).items():
                 found[name].append(each)
     failed += bad.items()
     for window in windows:
@@ -205,7 +216,11 @@ def _predict(
 
 
 def _probabilities(
-    saved: Saved, clips: Sequence[Clip], corpus: Corpus, cache: Cache, device: torch.device
+    saved: Saved,
+    clips: Sequence[Clip],
+    corpus: Corpus,
+    cache: Cache,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """Clip -> one network's probability of each class."""
     if not clips:
@@ -224,15 +239,20 @@ def _number_format(asked: str, device: torch.device) -> torch.autocast:
     """The number format in which the run predicted its own test clips, where the device has it."""
     used = precision(asked, device)
     return torch.autocast(
-        device.type, torch.float16 if used == "fp16" else torch.bfloat16, enabled=used != "fp32"
+        device.type,
+        torch.float16 if used == "fp16" else torch.bfloat16,
+        enabled=used != "fp32",
     )
 
 
 def _corpus(windows: Sequence[_Window], cache: Cache) -> tuple[Corpus, Cache]:
     content = {
-        w.name: cache.put_waveform(f"{number:08d}", w.samples) for number, w in enumerate(windows)
+        w.name: cache.put_waveform(f"{number:08d}", w.samples)
+        for number, w in enumerate(windows)
     }
-    clips = tuple(Clip(w.name, Recording(w.file, start=w.start, end=w.end), ()) for w in windows)
+    clips = tuple(
+        Clip(w.name, Recording(w.file, start=w.start, end=w.end), ()) for w in windows
+    )
     return Corpus(
         _Unlabelled("audio"), clips, content, {w.name: w.end - w.start for w in windows}
     ), cache
@@ -250,16 +270,24 @@ def _extractable(
     reasons = {clip.id: reason for clip in corpus.clips if (reason := every([clip]))}
     if len(reasons) == len(corpus.clips) > 1 and len(set(reasons.values())) == 1:
         raise BenchError(next(iter(reasons.values())))  # not the audio's fault
-    return [clip for clip in corpus.clips if clip.id not in reasons], list(reasons.items())
+    return [clip for clip in corpus.clips if clip.id not in reasons], list(
+        reasons.items()
+    )
 
 
 def _extract(
-    saved: Saved, corpus: Corpus, cache: Cache, device: torch.device, clips: Sequence[Clip]
+    saved: Saved,
+    corpus: Corpus,
+    cache: Cache,
+    device: torch.device,
+    clips: Sequence[Clip],
 ) -> str:
     """Why the features of some clips cannot be computed; empty if they are."""
     try:
         for feature in saved.features.values():
-            extracted = extract(feature, corpus, cache, device, [clip.id for clip in clips])
+            extracted = extract(
+                feature, corpus, cache, device, [clip.id for clip in clips]
+            )
             for clip in clips:
                 extracted.array(clip.id)
     except BenchError as error:

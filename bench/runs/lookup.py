@@ -37,11 +37,15 @@ class Where:
         if self.backbones and pairing.backbone not in self.backbones:
             return False
         wanted = {"mode": self.mode, "protocol": self.protocol, "scale": self.scale}
-        return all(value in (None, getattr(pairing, name)) for name, value in wanted.items())
+        return all(
+            value in (None, getattr(pairing, name)) for name, value in wanted.items()
+        )
 
     def records(self, store: "Store") -> list[PairingRecord]:
         """The pairings that are meant, oldest first."""
-        return [record for record in store.records(self.task_names) if self.includes(record)]
+        return [
+            record for record in store.records(self.task_names) if self.includes(record)
+        ]
 
 
 EVERYWHERE = Where()
@@ -64,12 +68,14 @@ def find(store: "Store", name: str, where: Where = EVERYWHERE) -> Recorded:
     if not found:
         known = list(dict.fromkeys(called(p) for p in records if any(_done(p))))
         raise UsageError(
-            f"no finished run has an id or a fingerprint that starts with {name}, nor is that the backbone@task of "
-            f"one{suggest(name, known)}; recorded in {store.name} are {', '.join(known[:_NAMED]) or 'none'}"
+            f"no finished run has an id or a fingerprint that starts with {name}, nor is that the "
+            f"backbone@task of one{suggest(name, known)}; recorded in {store.name} are "
+            f"{', '.join(known[:_NAMED]) or 'none'}"
         )
     if len(found) > 1:
         raise UsageError(
-            f"{name} means {len(found)} pairings: name one by its id, {and_more(map(_described, found), _NAMED)}"
+            f"{name} means {len(found)} pairings: name one by its id, "
+            f"{and_more(map(_described, found), _NAMED)}"
         )
     return found[0]
 
@@ -87,8 +93,12 @@ def with_networks(recorded: Recorded, name: str) -> list[RunRecord]:
         raise UsageError(
             f"no network was saved with {name}: repeat its `bench run` with --save-weights"
         )
+
     if len(saved) > 1 and not _means_pairing(recorded.pairing, name):
-        choices = [f"{run.fingerprint[:SHORT]} (fold {run.fold}, seed {run.seed})" for run in saved]
+        choices = [
+            f"{run.fingerprint[:SHORT]} (fold {run.fold}, seed {run.seed})"
+            for run in saved
+        ]
         listed = and_more(choices, _NAMED)
         raise UsageError(
             f"{name} means {len(saved)} networks: name one by its fingerprint, {listed}"
@@ -101,7 +111,9 @@ def _meant(pairing: PairingRecord, name: str) -> tuple[RunRecord, ...]:
     if _means_pairing(pairing, name):
         return tuple(done)
     return tuple(
-        run for run in done if name and (run.id == name or run.fingerprint.startswith(name))
+        run
+        for run in done
+        if name and (run.id == name or run.fingerprint.startswith(name))
     )
 
 
@@ -122,7 +134,13 @@ def called(pairing: PairingRecord) -> str:
 
 def described(pairing: PairingRecord) -> str:
     """A pairing with all that tells it from others: `byol-s@ravdess, finetune, speaker, full`."""
-    facts = [called(pairing), pairing.mode, pairing.protocol, pairing.scale, pairing.weights]
+    facts = [
+        called(pairing),
+        pairing.mode,
+        pairing.protocol,
+        pairing.scale,
+        pairing.weights,
+    ]
     facts += [f"{key}={value}" for key, value in pairing.settings.items()]
     facts.append(pairing.recipe)
     return ", ".join(filter(None, facts))

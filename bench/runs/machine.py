@@ -25,12 +25,23 @@ def code_version() -> str:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return __version__
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--exclude",
+        "*",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:  # no git on this machine
         return __version__
-    return f"{__version__}+{done.stdout.strip()}" if done.returncode == 0 else __version__
+    return (
+        f"{__version__}+{done.stdout.strip()}" if done.returncode == 0 else __version__
+    )
 
 
 def hardware(device: "torch.device") -> str:

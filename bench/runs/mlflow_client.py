@@ -40,7 +40,11 @@ __all__ = [
 ]
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-CALLERS = (400, 404, 409)  # HTTP statuses that are about the request, not about the store
+CALLERS = (
+    400,
+    404,
+    409,
+)  # HTTP statuses that are about the request, not about the store
 UNKNOWN = 401  # the store does not know the user
 FORBIDDEN = 403  # the user may not do this
 
@@ -50,7 +54,7 @@ class StoreError(BenchError):
 
 
 class Client:
-    """`MlflowClient` whose methods raise StoreError if the store itself fails, after its retries."""
+    """`MlflowClient` whose methods raise StoreError if the store itself fails after retries."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri

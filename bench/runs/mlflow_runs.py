@@ -30,10 +30,14 @@ SAME_NAME = 100  # experiments that may have had a task's name before they were 
 PARENT = "mlflow.parentRunId"  # the tag that makes a run the child of another
 FINISHED = "attributes.status = 'FINISHED'"
 PAGE = 1000  # runs, or metrics, of one request
-TEXT_LENGTH = 4000  # characters of a tag; MLflow cuts longer ones at 8,000 without a word
+TEXT_LENGTH = (
+    4000  # characters of a tag; MLflow cuts longer ones at 8,000 without a word
+)
 NAME_LENGTH = 250  # characters of a run's name; databases refuse longer ones
 FILE = "file:"  # begins a tag whose value did not fit: the rest is the name of its artifact
-PREDICTIONS = "predictions.parquet"  # the artifact of a run that everything is computed from
+PREDICTIONS = (
+    "predictions.parquet"  # the artifact of a run that everything is computed from
+)
 NETWORK = "network"  # the artifact folder of a saved network
 SEARCH = "search.json"  # the artifact that sums up a search
 
@@ -68,7 +72,9 @@ class MlflowRuns:
         """All runs of an experiment that match a query."""
         token = None
         while True:
-            page = self.client.search_runs([experiment], query, max_results=PAGE, page_token=token)
+            page = self.client.search_runs(
+                [experiment], query, max_results=PAGE, page_token=token
+            )
             yield from page
             token = page.token
             if not token:
@@ -101,8 +107,12 @@ class MlflowRuns:
 
     def tag(self, run: str, tags: Mapping[str, str]) -> None:
         """Set tags, whose names get the prefix. A text that is too long ends in `…`."""
-        texts = {PREFIX + name: shortened(text, TEXT_LENGTH) for name, text in tags.items()}
-        self.client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items()])
+        texts = {
+            PREFIX + name: shortened(text, TEXT_LENGTH) for name, text in tags.items()
+        }
+        self.client.log_batch(
+            run, tags=[RunTag(name, text) for name, text in texts.items()]
+        )
 
     def as_tags(self, run: str, values: Mapping[str, Any]) -> dict[str, str]:
         """Values as tags of a run, in JSON. One that does not fit becomes an artifact."""
@@ -177,7 +187,9 @@ class MlflowRuns:
         names = [task, *(f"{task} ({number})" for number in range(2, SAME_NAME))]
         for name in names:
             try:
-                created = self.client.create_experiment(name, self.artifacts, {TASK: task})
+                created = self.client.create_experiment(
+                    name, self.artifacts, {TASK: task}
+                )
                 return str(created)
             except MlflowException:
                 by_another = self._find(task)  # another process, in the meantime
@@ -185,7 +197,9 @@ class MlflowRuns:
                     return self._opened(by_another, task)
                 if not self.client.get_experiment_by_name(name):
                     raise
-        raise StoreError(f"{len(names)} experiments are called {task}: rename some in MLflow")
+        raise StoreError(
+            f"{len(names)} experiments are called {task}: rename some in MLflow"
+        )
 
 
 def _task(experiment: Experiment) -> str:
@@ -203,13 +217,19 @@ def _precedence(experiment: Experiment) -> tuple[bool, int]:
 
 def tagged(**tags: str) -> str:
     """A query for runs with these tags."""
-    return " and ".join(f"tags.`{PREFIX}{name}` = '{value}'" for name, value in tags.items())
+    return " and ".join(
+        f"tags.`{PREFIX}{name}` = '{value}'" for name, value in tags.items()
+    )
 
 
 def tags_of(run: Run) -> dict[str, str]:
     """The tags that the harness has set, without their prefix."""
     tags = run.data.tags
-    return {name.removeprefix(PREFIX): tags[name] for name in tags if name.startswith(PREFIX)}
+    return {
+        name.removeprefix(PREFIX): tags[name]
+        for name in tags
+        if name.startswith(PREFIX)
+    }
 
 
 def shortened(text: str, length: int) -> str:
@@ -225,4 +245,6 @@ def age(run: Run) -> tuple[int, str]:
 def metrics(values: Mapping[str, float], step: int = 0) -> list[Metric]:
     """Numbers as MLflow's metrics of this moment."""
     now = int(time.time() * 1000)  # ms
-    return [Metric(metric_name(name), value, now, step) for name, value in values.items()]
+    return [
+        Metric(metric_name(name), value, now, step) for name, value in values.items()
+    ]

@@ -63,19 +63,25 @@ class Pairing:
     ready: Ready | None = None  # None where it is skipped or failed
 
 
-def fingerprint(pairing: Pairing, system: System, fold: Fold, seed: int, study: str = "") -> str:
+def fingerprint(
+    pairing: Pairing, system: System, fold: Fold, seed: int, study: str = ""
+) -> str:
     """32 hex digits over all that the run's predictions depend on.
 
     `study` is the search that chose its recipe.
     """
     ready = pairing.ready
     assert ready
-    common = common_content(pairing.backbone, pairing.task, ready.division, ready.weights, system)
+    common = common_content(
+        pairing.backbone, pairing.task, ready.division, ready.weights, system
+    )
     return run_fingerprint(common, ready.division.hashes[fold.name], seed, study)
 
 
-def run_fingerprint(common: Mapping[str, Any], fold: str, seed: int, study: str = "") -> str:
-    """32 hex digits over what runs of a pairing have in common, the hash of a fold, and the rest."""
+def run_fingerprint(
+    common: Mapping[str, Any], fold: str, seed: int, study: str = ""
+) -> str:
+    """32 hex digits over what runs of a pairing have in common, a fold's hash, and the rest."""
     content = {**common, "fold": fold, "seed": seed}
     if study:
         content["study"] = study

@@ -88,7 +88,9 @@ def _pairing(
     return _ready(settings, asked, backbone, task, division, weights, system)
 
 
-def _asked(settings: Settings, backbone: Backbone, task: Task, setup: Setup) -> PairingRecord:
+def _asked(
+    settings: Settings, backbone: Backbone, task: Task, setup: Setup
+) -> PairingRecord:
     """The record of a pairing as far as the user's settings say it."""
     changed = {name: str(value) for name, value in chosen(settings, backbone).items()}
     usual = {**vars(backbone.recipe(setup)), **vars(backbone.options())}
@@ -110,7 +112,9 @@ def _asked(settings: Settings, backbone: Backbone, task: Task, setup: Setup) -> 
 def _asked_content(asked: PairingRecord) -> dict[str, Any]:
     """What the key of a pairing that cannot run is computed over."""
     left_out = ("runs", "notes", "seeds")
-    return {name: value for name, value in content(asked).items() if name not in left_out}
+    return {
+        name: value for name, value in content(asked).items() if name not in left_out
+    }
 
 
 def _ready(

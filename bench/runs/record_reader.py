@@ -99,7 +99,9 @@ class RecordReader:
             raise
         except Exception as error:  # JSON and dataclasses raise many kinds
             name = run.info.run_id
-            display.say(f"the search {name} cannot be read, and does not count: {_reason(error)}")
+            display.say(
+                f"the search {name} cannot be read, and does not count: {_reason(error)}"
+            )
             return None
 
     def _parents(self, experiment: str) -> dict[str, list[Run]]:
@@ -115,7 +117,9 @@ class RecordReader:
         self, experiment: str, parents: Mapping[str, Sequence[Run]]
     ) -> dict[str, list[Run]]:
         """The ended runs of the pairings, oldest first, by the key of their parents."""
-        keys = {parent.info.run_id: key for key, same in parents.items() for parent in same}
+        keys = {
+            parent.info.run_id: key for key, same in parents.items() for parent in same
+        }
         children: dict[str, list[Run]] = {}
         for run in sorted(self.runs.search(experiment, tagged(kind="run")), key=age):
             key = keys.get(run.data.tags.get(PARENT))
@@ -161,7 +165,9 @@ class RecordReader:
             except StoreError:
                 raise
             except Exception as error:  # of JSON, of the file system, of MLflow
-                faults.append(f"the tag {PREFIX}{RECORD}{name} is damaged ({_reason(error)})")
+                faults.append(
+                    f"the tag {PREFIX}{RECORD}{name} is damaged ({_reason(error)})"
+                )
         return fields, faults
 
     def _field(self, parent: Run, text: str, kind: Any) -> Any:
@@ -205,7 +211,9 @@ class RecordReader:
             return tuple(map(str, self.runs.value(run, tags.get("notes", "[]"))))
         except StoreError:
             raise
-        except Exception as error:  # as in `_fields`; the run's scores do not depend on them
+        except (
+            Exception
+        ) as error:  # as in `_fields`; the run's scores do not depend on them
             return (f"notes of a run cannot be read ({_reason(error)})",)
 
     def _network(self, run: str, folder: Path) -> Path:
@@ -223,8 +231,12 @@ class RecordReader:
         except (FileNotFoundError, HTTPError, MlflowException) as error:
             store = without_password(self.runs.client.uri)
             raise LostError(f"{store} has lost the artifacts of run {name}") from error
-        except Exception as error:  # Arrow's own, and all that noise in a file can lead to
-            raise LostError(f"run {name}: {PREDICTIONS} is damaged ({_reason(error)})") from error
+        except (
+            Exception
+        ) as error:  # Arrow's own, and all that noise in a file can lead to
+            raise LostError(
+                f"run {name}: {PREDICTIONS} is damaged ({_reason(error)})"
+            ) from error
 
     def _can_be_read(self, run: Run) -> bool:
         try:
@@ -273,7 +285,9 @@ def _required() -> frozenset[str]:
     """The fields that every record has."""
     missing = dataclasses.MISSING
     fields = dataclasses.fields(PairingRecord)
-    return frozenset(f.name for f in fields if f.default is f.default_factory is missing)
+    return frozenset(
+        f.name for f in fields if f.default is f.default_factory is missing
+    )
 
 
 def _unreadable(reason: str, run: Run) -> RunRecord:

@@ -66,13 +66,14 @@ class PairingRecord:
     mode: str
     protocol: str
     scale: str
-    weights: str = (
-        ""  # what the user named instead of the backbone's own checkpoint, "random" included
-    )
+    # what the user named instead of the backbone's own checkpoint, "random" included
+    weights: str = ""
     settings: Mapping[str, str] = field(
         default_factory=dict
     )  # recipe and options that differ from the default
-    recipe: str = ""  # "tuned (30 trials)" where a search chose it; empty: the backbone's own
+    recipe: str = (
+        ""  # "tuned (30 trials)" where a search chose it; empty: the backbone's own
+    )
     labels: tuple[str, ...] = ()
     positive: str | None = None
     multilabel: bool = False

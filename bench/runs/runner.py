@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from bench.runs.run_log import RunLog
 
 
-def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) -> Outcome:
+def execute(
+    pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say
+) -> Outcome:
     """Run what is not recorded. A run that fails is recorded with its reason and never stops the
     others.
     """
@@ -32,7 +34,9 @@ def execute(pairings: Sequence[Pairing], place: Place, fresh: bool, say: Say) ->
     # by task, as the command found it: asking again for each pairing would be slow
     known: dict[str, set[str]] = {}
     numbers = {pairing.key: number for number, pairing in enumerate(pairings, start=1)}
-    display.expect(sum(len(pairing.ready.runs) for pairing in pairings if pairing.ready))
+    display.expect(
+        sum(len(pairing.ready.runs) for pairing in pairings if pairing.ready)
+    )
     for worker in workers(pairings, place, say, outcome):
         task = worker.pairing.task.name
         if task not in known:
@@ -75,7 +79,13 @@ class Worker:
     """Does and records the runs of one pairing on this machine."""
 
     def __init__(
-        self, pairing: Pairing, ready: Ready, parent: str, place: Place, say: Say, outcome: Outcome
+        self,
+        pairing: Pairing,
+        ready: Ready,
+        parent: str,
+        place: Place,
+        say: Say,
+        outcome: Outcome,
     ) -> None:
         self.pairing = pairing
         self.ready = ready
@@ -84,10 +94,12 @@ class Worker:
         self.say = say
         self.outcome = outcome
         clips = {clip for run in ready.runs for part in run.parts for clip in part}
-        self.material = Material(ready.division.corpus, place.cache, place.device, clips)
+        self.material = Material(
+            ready.division.corpus, place.cache, place.device, clips
+        )
 
     def run_all(self, recorded: set[str], fresh: bool, where: str) -> None:
-        """Do the runs that are not recorded yet. `where`: which pairing this is, for the display."""
+        """Do the runs that are not recorded yet. `where`: which pairing it is, for the display."""
         waiting = [run for run in self.ready.runs if run.fingerprint not in recorded]
         already = len(self.ready.runs) - len(waiting)
         self.outcome.already += already
@@ -126,13 +138,17 @@ class Worker:
         where = f"{_title(self.pairing)}, {run.fold.name}, seed {run.seed}"
         try:
             with display.run(where):
-                summary = train_and_record(run, self.pairing, self.material, self.place, log)
+                summary = train_and_record(
+                    run, self.pairing, self.material, self.place, log
+                )
         except KeyboardInterrupt:
             log.abandon()
             raise
         except StoreError:  # no failure of the run, which the next command starts again
             raise
-        except Exception as error:  # whatever a plugin's code raises must not stop the grid
+        except (
+            Exception
+        ) as error:  # whatever a plugin's code raises must not stop the grid
             reason, trace = explain(error, self.pairing.task.private)
             log.fail(reason, trace)
             self.outcome.failed += 1
@@ -147,7 +163,9 @@ class Worker:
 
         store = self.place.store
         read = _readable(store.runs_of(self.parent))
-        whole = [read[run.fingerprint] for run in self.ready.runs if run.fingerprint in read]
+        whole = [
+            read[run.fingerprint] for run in self.ready.runs if run.fingerprint in read
+        ]
         totals = scores(concatenate(whole)) if whole else {}
         complete = len(whole) == len(self.ready.runs)
         store.close_pairing(self.parent, totals, failed=not complete)

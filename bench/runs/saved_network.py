@@ -43,7 +43,9 @@ class Saved:
     precision: str  # fp32, bf16 or fp16
 
 
-def save(network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, folder: Path) -> None:
+def save(
+    network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, folder: Path
+) -> None:
     """Write both files. Of a private task they hold no path."""
     from safetensors.torch import save_file
 
@@ -53,7 +55,9 @@ def save(network: "nn.Module", pairing: Pairing, run: Run, batch_size: int, fold
     }
     save_file(state, folder / STATE)
     about = _about(pairing, run, batch_size)
-    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8")
+    (folder / ABOUT).write_text(
+        json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8"
+    )
 
 
 def rebuild(
@@ -80,7 +84,9 @@ def rebuild(
     setup = _setup(backbone, about["setup"], weights)
     _check_weights(backbone, setup, about)
     features = backbone.features(setup)
-    if {name: feature.fingerprint for name, feature in features.items()} != about["features"]:
+    if {name: feature.fingerprint for name, feature in features.items()} != about[
+        "features"
+    ]:
         raise NetworkError(
             f"the features that {about['backbone']} reads have changed since the run: {AGAIN}"
         )
@@ -91,7 +97,9 @@ def rebuild(
         raise NetworkError(
             f"the saved weights do not fit {about['backbone']} as it is now: {AGAIN}"
         ) from error
-    return Saved(setup, features, network.eval(), about["batch_size"], about["precision"])
+    return Saved(
+        setup, features, network.eval(), about["batch_size"], about["precision"]
+    )
 
 
 def _registered(about: "Mapping[str, Any]") -> Backbone:
@@ -121,7 +129,9 @@ def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:
         "backbone_version": backbone.version,
         "setup": setup,
         "weights_digest": pairing.ready.weights.digest,
-        "features": {name: feature.fingerprint for name, feature in system.features.items()},
+        "features": {
+            name: feature.fingerprint for name, feature in system.features.items()
+        },
         "batch_size": batch_size,
         "precision": system.recipe.precision,
     }
@@ -134,15 +144,24 @@ def _portable(weights: str | None, private: bool) -> str | None:
     return path.name if private else str(path.absolute())
 
 
-def _setup(backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[str, str]") -> Setup:
+def _setup(
+    backbone: Backbone, stored: "Mapping[str, Any]", weights: "Mapping[str, str]"
+) -> Setup:
     given = setting(weights, backbone)
     if given is None:
         given = stored["weights"]
     options = change(
-        backbone.options(), stored["options"], f"options of {backbone.name} at the time of the run"
+        backbone.options(),
+        stored["options"],
+        f"options of {backbone.name} at the time of the run",
     )
     return Setup(
-        **{**stored, "labels": tuple(stored["labels"]), "weights": given, "options": options}
+        **{
+            **stored,
+            "labels": tuple(stored["labels"]),
+            "weights": given,
+            "options": options,
+        }
     )
 
 
@@ -159,7 +178,9 @@ def _check_code(backbone: Backbone, about: "Mapping[str, Any]") -> None:
         )
 
 
-def _check_weights(backbone: Backbone, setup: Setup, about: "Mapping[str, Any]") -> None:
+def _check_weights(
+    backbone: Backbone, setup: Setup, about: "Mapping[str, Any]"
+) -> None:
     name = backbone.name
     advice = f"name those of the run with --weights {name}=PATH_OR_HUB_ID"
     try:

@@ -45,7 +45,9 @@ class StudyRecord:
     pruned: int = 0
     failed: int = 0
     seconds: float = 0.0  # of all trials together
-    default: float | None = None  # the score of the default recipe, if it lies in the space
+    default: float | None = (
+        None  # the score of the default recipe, if it lies in the space
+    )
     best: TrialRecord | None = None
     importances: Mapping[str, float] | None = None  # None until the study has ended
 

@@ -33,7 +33,9 @@ def select(settings: Settings, own: Selection | None = None) -> Selection:
     check_options(settings, selection.backbones)
     task_names = [name for task in selection.tasks for name in task.names]
     _check_names("--data", settings.data, task_names, "task")
-    backbone_names = [name for backbone in selection.backbones for name in backbone.names]
+    backbone_names = [
+        name for backbone in selection.backbones for name in backbone.names
+    ]
     _check_names("--weights", settings.weights, backbone_names, "backbone")
     for backbone in selection.backbones:
         for task in selection.tasks:
@@ -60,7 +62,9 @@ def _registered(names: Iterable[str], own: Iterable[Backbone | Task]) -> list[st
     return [name for name in names if name not in own_names]
 
 
-def _check_names(flag: str, given: Mapping[str, object], known: Sequence[str], kind: Kind) -> None:
+def _check_names(
+    flag: str, given: Mapping[str, object], known: Sequence[str], kind: Kind
+) -> None:
     every = {*known, *registry.entries(kind)}
     wrong = [name for name in given if name not in every and stem(name) not in every]
     if wrong:

@@ -14,7 +14,14 @@ from filelock import FileLock
 
 from bench.errors import UsageError, without_password
 from bench.runs.database import Layout, alembic_head, ensure, readdress
-from bench.runs.mlflow_client import Client, Param, Run, StoreError, impatient, unanswered
+from bench.runs.mlflow_client import (
+    Client,
+    Param,
+    Run,
+    StoreError,
+    impatient,
+    unanswered,
+)
 from bench.runs.mlflow_runs import (
     FINISHED,
     NAME_LENGTH,
@@ -33,7 +40,9 @@ from bench.runs.run_log import RunLog
 from bench.runs.search_record import SearchRecord
 
 PARAMETER_LENGTH = 6000  # characters; MLflow's limit of a parameter's value
-PARAMETERS = "parameters.json"  # the artifact of a run with a longer parameter: all of them
+PARAMETERS = (
+    "parameters.json"  # the artifact of a run with a longer parameter: all of them
+)
 
 
 class Store:
@@ -52,7 +61,8 @@ class Store:
             results.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"the folder {results} cannot be used: {error.strerror}; name another with --results"
+                f"the folder {results} cannot be used: {error.strerror}; name another with "
+                "--results"
             ) from error
         is_own = self.uri == own
         self.artifacts = (results / "artifacts").resolve().as_uri() if is_own else None
@@ -108,7 +118,9 @@ class Store:
         self.runs.tag(parent, {**state, **own})
         return parent
 
-    def close_pairing(self, parent: str, totals: Mapping[str, float], failed: bool) -> None:
+    def close_pairing(
+        self, parent: str, totals: Mapping[str, float], failed: bool
+    ) -> None:
         """Scores of the pairing as a whole, for those who look at MLflow's own pages."""
         self.client.log_batch(parent, metrics=metrics(totals))
         self.client.set_terminated(parent, "FAILED" if failed else "FINISHED")
@@ -133,7 +145,12 @@ class Store:
         name = shortened(f"{fold}, seed {seed}", NAME_LENGTH)
         child = self.client.create_run(experiment, run_name=name, tags={PARENT: parent})
         run = child.info.run_id
-        own = {"kind": kind, "fingerprint": fingerprint, "fold": fold, "seed": str(seed)}
+        own = {
+            "kind": kind,
+            "fingerprint": fingerprint,
+            "fold": fold,
+            "seed": str(seed),
+        }
         self.runs.tag(run, {**own, **tags})
         self._log_parameters(run, parameters)
         return RunLog(self.runs, run, earlier)
@@ -147,7 +164,9 @@ class Store:
         self.runs.tag(search, {"pairing": pairing})
         return search
 
-    def keep_search(self, search: str, record: SearchRecord, plots: Path | None = None) -> None:
+    def keep_search(
+        self, search: str, record: SearchRecord, plots: Path | None = None
+    ) -> None:
         """Save the state of a search; with its plots, the search is complete."""
         self.client.log_dict(search, record.to_json(), SEARCH)
         if plots:

@@ -19,7 +19,9 @@ from bench.fingerprint import content
 from bench.options import change
 from bench.settings import Settings
 
-Precision = Callable[[str], str]  # what a recipe asks for -> what the device at hand gives
+Precision = Callable[
+    [str], str
+]  # what a recipe asks for -> what the device at hand gives
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class System:
                 setup.scale,
             ],
             "options": content(setup.options),
-            "features": {name: feature.fingerprint for name, feature in self.features.items()},
+            "features": {
+                name: feature.fingerprint for name, feature in self.features.items()
+            },
             "recipe": content(self.recipe),
         }
 
@@ -64,8 +68,10 @@ def setup_of(settings: Settings, backbone: Backbone, task: Task) -> Setup:
     )
 
 
-def recipe_of(settings: Settings, backbone: Backbone, setup: Setup, precision: Precision) -> Recipe:
-    """The backbone's recipe with the user's changes, its precision resolved for the device at hand."""
+def recipe_of(
+    settings: Settings, backbone: Backbone, setup: Setup, precision: Precision
+) -> Recipe:
+    """The backbone's recipe with the user's changes and the precision of the device."""
     names = [f.name for f in dataclasses.fields(Recipe)]
     values = {k: v for k, v in chosen(settings, backbone).items() if k in names}
     usual = backbone.recipe(setup)
@@ -81,9 +87,15 @@ def recipe_of(settings: Settings, backbone: Backbone, setup: Setup, precision: P
 
 def chosen(settings: Settings, backbone: Backbone) -> dict[str, Any]:
     """What `--set` says that concerns this backbone: `key`, overridden by `backbone.key`."""
-    names = {f.name for kind in (Recipe, backbone.Options) for f in dataclasses.fields(kind)}
+    names = {
+        f.name for kind in (Recipe, backbone.Options) for f in dataclasses.fields(kind)
+    }
     general = {k: v for k, v in settings.set.items() if k in names}
-    own = {k.rpartition(".")[2]: v for k, v in settings.set.items() if _owner(k) in backbone.names}
+    own = {
+        k.rpartition(".")[2]: v
+        for k, v in settings.set.items()
+        if _owner(k) in backbone.names
+    }
     return {**general, **own}
 
 
@@ -128,7 +140,9 @@ def check_options(settings: Settings, backbones: Sequence[Backbone]) -> None:
         name = key.rpartition(".")[2]
         allowed = [*recipe, *own.get(owner, [name])] if owner else every
         if owner and owner not in known:
-            problems.append(f"{key}: no backbone is called {owner}{suggest(owner, known)}")
+            problems.append(
+                f"{key}: no backbone is called {owner}{suggest(owner, known)}"
+            )
         elif name not in allowed:
             problems.append(f"{key}{suggest(name, sorted(every))}")
     available = sorted(every)

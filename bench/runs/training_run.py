@@ -127,7 +127,9 @@ def _record(
         notes.append(f"batch lowered {lowered} after running out of memory")
     save: Callable[[Path], None] | None = None
     if save_weights:
-        save = partial(saved_network.save, result.network, pairing, run, state.batch_size)
+        save = partial(
+            saved_network.save, result.network, pairing, run, state.batch_size
+        )
     found = scores(result.predictions)
     log.finish(result.predictions, found, _measure(result, run.system), notes, save)
     return found

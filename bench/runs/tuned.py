@@ -58,7 +58,9 @@ def _folds_without(systems: Mapping[str, System], ready: Ready) -> Iterable[str]
     return [fold for fold in folds if fold not in systems]
 
 
-def _tuned_run(pairing: Pairing, run: Run, systems: Mapping[str, System], study: str) -> Run:
+def _tuned_run(
+    pairing: Pairing, run: Run, systems: Mapping[str, System], study: str
+) -> Run:
     system = systems.get(run.fold.name) or systems[""]
     mark = fingerprint(pairing, system, run.fold, run.seed, study)
     return Run(run.fold, run.seed, system, mark)
@@ -66,4 +68,6 @@ def _tuned_run(pairing: Pairing, run: Run, systems: Mapping[str, System], study:
 
 def _tuned_record(record: PairingRecord, found: Tuned) -> PairingRecord:
     recipe = f"tuned ({found.trials} trials)"
-    return dataclasses.replace(record, recipe=recipe, notes=(*record.notes, *found.notes))
+    return dataclasses.replace(
+        record, recipe=recipe, notes=(*record.notes, *found.notes)
+    )

@@ -51,7 +51,11 @@ class Material:
     """What trainings read: features of some clips of a corpus, each computed at its first use."""
 
     def __init__(
-        self, corpus: "Corpus", cache: "Cache", device: "torch.device", clips: Collection[str]
+        self,
+        corpus: "Corpus",
+        cache: "Cache",
+        device: "torch.device",
+        clips: Collection[str],
     ) -> None:
         self.corpus = corpus
         self.cache = cache
@@ -64,7 +68,9 @@ class Material:
         from bench.encoders.frozen import release
         from bench.training.batching import Examples
 
-        features = {name: self._feature(feature) for name, feature in system.features.items()}
+        features = {
+            name: self._feature(feature) for name, feature in system.features.items()
+        }
         release()  # what extracted them makes room for the network to be trained
         setup = system.setup
         return Examples(
@@ -79,7 +85,9 @@ class Material:
 
         key = feature.fingerprint
         if key not in self._extracted:
-            extracted = extract(feature, self.corpus, self.cache, self.device, self.clips)
+            extracted = extract(
+                feature, self.corpus, self.cache, self.device, self.clips
+            )
             self._extracted[key] = extracted
         return self._extracted[key]
 
@@ -97,7 +105,10 @@ def explain(error: Exception, private: bool) -> tuple[str, str]:
     if isinstance(error, BenchError):
         return str(error), ""
     if private:
-        return f"{type(error).__name__} (no details are kept, since the task is private)", ""
+        return (
+            f"{type(error).__name__} (no details are kept, since the task is private)",
+            "",
+        )
     message = one_line(error)
     sentence = f"{type(error).__name__}: {message}"
     return sentence[:REASON_CHARACTERS], traceback.format_exc()

@@ -37,7 +37,10 @@ def ua_interval(
 
 
 def ua_difference_interval(
-    one: Sequence[Predictions], other: Sequence[Predictions], draws: int = 2000, seed: int = 0
+    one: Sequence[Predictions],
+    other: Sequence[Predictions],
+    draws: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """(low, high): 95 % percentile interval of the UA of `one` minus the UA of `other`.
 
@@ -48,7 +51,9 @@ def ua_difference_interval(
     """
     has_both = bool(one and other)
     if not has_both or not _same_clips(one[0], other[0]):
-        raise ValueError("a difference needs predictions of the same clips on both sides")
+        raise ValueError(
+            "a difference needs predictions of the same clips on both sides"
+        )
     drawn_one = _drawn_ua(one, draws, seed)
     drawn_other = _drawn_ua(other, draws, seed)
     difference = drawn_one - drawn_other
@@ -73,7 +78,9 @@ def _drawn_ua(
     first = predictions_by_seed[0]
     units = _units(first)
     strata = _strata(first, units)
-    by_seed = [_counts_by_unit(predictions, units) for predictions in predictions_by_seed]
+    by_seed = [
+        _counts_by_unit(predictions, units) for predictions in predictions_by_seed
+    ]
     counts = np.stack(by_seed, axis=1)
 
     drawn: list[NDArray[np.float64]] = []
@@ -170,7 +177,9 @@ def _counts_by_unit(predictions: Predictions, units: dict[str, int]) -> Counts:
     return counts
 
 
-def _draw(strata: list[NDArray[np.intp]], draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _draw(
+    strata: list[NDArray[np.intp]], draws: int, seed: int
+) -> Iterator[NDArray[np.int64]]:
     """How often each draw holds each unit, (draws, units), CHUNK draws at a time.
 
     From each stratum, as many units are drawn as it has.

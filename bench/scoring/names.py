@@ -2,7 +2,9 @@
 
 import re
 
-LABEL_LENGTH = 200  # characters of an escaped label; MLflow's names of metrics may have 250
+LABEL_LENGTH = (
+    200  # characters of an escaped label; MLflow's names of metrics may have 250
+)
 ALLOWED = "_-. "  # besides letters and digits of any script
 ESCAPE = re.compile(r"_x([0-9A-F]+)_")
 

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-COLUMNS = ("clip", "speaker", "truth")  # of the Parquet file, before those of the classes
+COLUMNS = (
+    "clip",
+    "speaker",
+    "truth",
+)  # of the Parquet file, before those of the classes
 METADATA = b"ser-bench"  # key of the file's own metadata
 SEPARATOR = "|"  # between the true labels of a clip
 THRESHOLD = "threshold of "  # prefix of a label: the column of its thresholds
@@ -126,7 +130,9 @@ class Predictions:
         if not reserved:
             return
         names = ", ".join(reserved)
-        raise ValueError(f"labels that cannot be columns of a prediction table: {names}")
+        raise ValueError(
+            f"labels that cannot be columns of a prediction table: {names}"
+        )
 
     def _check_shapes(self) -> None:
         clips = len(self.clips)

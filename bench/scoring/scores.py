@@ -25,7 +25,9 @@ from bench.scoring.predictions import Predictions
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
-THRESHOLD = 0.5  # of a class's probability, in a multi-label task without thresholds of its own
+THRESHOLD = (
+    0.5  # of a class's probability, in a multi-label task without thresholds of its own
+)
 
 
 def scores(predictions: Predictions) -> dict[str, float]:
@@ -252,7 +254,9 @@ def _check_agreement(predictions: Predictions) -> None:
         content = (speaker, truth.tobytes())
         first_content = known.setdefault(clip, content)
         if content != first_content:
-            raise ValueError(f"clip {clip} has another speaker or another truth in another part")
+            raise ValueError(
+                f"clip {clip} has another speaker or another truth in another part"
+            )
 
 
 def _check_not_empty(predictions: Predictions) -> None:

@@ -43,7 +43,9 @@ def notes(validation: Predictions) -> list[str]:
     if not absent:
         return [CHOSEN]
     names = ", ".join(absent)
-    without = f"no validation clip of {names}: predicted from a probability of {THRESHOLD} on"
+    without = (
+        f"no validation clip of {names}: predicted from a probability of {THRESHOLD} on"
+    )
     return [CHOSEN, without]
 
 

@@ -48,14 +48,18 @@ def plots(study: optuna.Study, folder: Path, title: str, score: str) -> list[Pat
     return files
 
 
-def _figure(plot: Callable[..., Any], study: optuna.Study, title: str, score: str) -> Any:
+def _figure(
+    plot: Callable[..., Any], study: optuna.Study, title: str, score: str
+) -> Any:
     with warnings.catch_warnings():
         # about axes along which all trials are the same
         warnings.simplefilter("ignore", UserWarning)
         axes = plot(study, target_name=score)
     first = axes.ravel()[0] if hasattr(axes, "ravel") else axes
     figure = first.get_figure()
-    values = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    values = {
+        name for trial in study.get_trials(deepcopy=False) for name in trial.params
+    }
     figure.suptitle(title, fontsize=9)
     figure.set_size_inches(max(8.0, 1.6 * len(values)), 5.0)
     return figure

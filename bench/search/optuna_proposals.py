@@ -16,7 +16,9 @@ from optuna.trial import FrozenTrial
 
 from bench.contracts.space import Choice, Range
 
-STARTUP = 10  # random trials before the sampler learns; the pruner judges after half as many
+STARTUP = (
+    10  # random trials before the sampler learns; the pruner judges after half as many
+)
 
 
 class NumberedSampler(BaseSampler):
@@ -40,7 +42,10 @@ class NumberedSampler(BaseSampler):
         return self.inner.infer_relative_search_space(study, trial)
 
     def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
         return self.inner.sample_relative(study, trial, search_space)
 
@@ -51,7 +56,9 @@ class NumberedSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+        return self.inner.sample_independent(
+            study, trial, param_name, param_distribution
+        )
 
     def _seeded(self, number: int) -> BaseSampler:
         hashed = hashlib.sha256(f"{self.seed} {number}".encode()).digest()

@@ -15,7 +15,11 @@ from typing import Any
 import optuna
 import sqlalchemy.exc
 from filelock import FileLock
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.storages import (
+    RDBStorage,
+    RetryHeartbeatStaleTrialCallback,
+    fail_stale_trials,
+)
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts.space import Space
@@ -32,8 +36,12 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 warnings.filterwarnings("ignore", message="Heartbeat of storage", module="optuna")
 
 BEAT = 5  # s between a worker's heartbeats
-GRACE = 20  # s without one after which a worker counts as dead and its trial is repeated
-NAMELESS = 60  # s after which a trial without values counts as left by a worker that died
+GRACE = (
+    20  # s without one after which a worker counts as dead and its trial is repeated
+)
+NAMELESS = (
+    60  # s after which a trial without values counts as left by a worker that died
+)
 SQLITE_WAIT = 60  # s that one worker waits for another's write
 
 # user attributes of a trial
@@ -64,14 +72,21 @@ class Study:
     """
 
     def __init__(
-        self, url: str, name: str, space: Space, first: Mapping[str, Any], tuning: Tuning
+        self,
+        url: str,
+        name: str,
+        space: Space,
+        first: Mapping[str, Any],
+        tuning: Tuning,
     ) -> None:
         self.space = {name: distribution(domain) for name, domain in space.items()}
         self.budget = tuning.trials
         try:
             self.storage = _storage(url)
             self.study = self._open(name, first, tuning)
-        except Exception as error:  # SQLAlchemy and each database driver raise their own
+        except (
+            Exception
+        ) as error:  # SQLAlchemy and each database driver raise their own
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             database = without_password(url)
             message = f"the database of searches {database} does not answer: {text}"
@@ -133,7 +148,9 @@ class Study:
             ended.set()
             thread.join()
 
-    def _open(self, name: str, first: Mapping[str, Any], tuning: Tuning) -> optuna.Study:
+    def _open(
+        self, name: str, first: Mapping[str, Any], tuning: Tuning
+    ) -> optuna.Study:
         common: dict[str, Any] = {
             "study_name": name,
             "storage": self.storage,

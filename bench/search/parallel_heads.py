@@ -30,7 +30,9 @@ from bench.training.prediction import as_predictions
 
 Make = Callable[[], nn.Module]
 
-HELD = 2**30  # bytes of a part that the device holds at once; a larger one is read by batches
+HELD = (
+    2**30
+)  # bytes of a part that the device holds at once; a larger one is read by batches
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,18 @@ def train_heads(
         network = make().to(device)
         torch.manual_seed(seed)
         calibrate(network, training, batch_size, device)
-        heads = [_Head(recipes[i], TrainingState(batch_size, accumulate)) for i in members]
+        heads = [
+            _Head(recipes[i], TrainingState(batch_size, accumulate)) for i in members
+        ]
         _Group(network, heads, training_part, validation_part, seed).run()
         for i, head in zip(members, heads, strict=True):
             scores[i] = head.score()
     return [scores[i] for i in range(len(recipes))]
 
 
-def _groups(recipes: Sequence[Recipe], clips: int) -> dict[tuple[int, int, float], list[int]]:
+def _groups(
+    recipes: Sequence[Recipe], clips: int
+) -> dict[tuple[int, int, float], list[int]]:
     """Batch size, accumulation and share of an epoch -> the recipes that have them."""
     groups: dict[tuple[int, int, float], list[int]] = {}
     for position, recipe in enumerate(recipes):
@@ -157,7 +163,12 @@ class _Group:
     """Heads that train on the same batches, epoch by epoch; each leaves once it has finished."""
 
     def __init__(
-        self, network: nn.Module, heads: list[_Head], training: _Part, validation: _Part, seed: int
+        self,
+        network: nn.Module,
+        heads: list[_Head],
+        training: _Part,
+        validation: _Part,
+        seed: int,
     ) -> None:
         self.heads = heads
         self.training = training
@@ -167,7 +178,9 @@ class _Group:
         self.batch_size = first.state.batch_size
         self.accumulate = first.state.accumulate
         lengths = training.examples.lengths
-        self.order = LengthBatches(lengths, self.batch_size, seed, first.recipe.epoch_share)
+        self.order = LengthBatches(
+            lengths, self.batch_size, seed, first.recipe.epoch_share
+        )
         self.stack = StackedHeads(network, len(heads))
 
     def run(self) -> None:
@@ -177,7 +190,9 @@ class _Group:
                 return
             self._keep(rows)
             self.order.epoch = self.heads[0].state.epoch
-            torch.manual_seed(self.seed * 1_000_003 + self.order.epoch + 1)  # as in training
+            torch.manual_seed(
+                self.seed * 1_000_003 + self.order.epoch + 1
+            )  # as in training
             losses = self._epoch()
             probabilities = self._probabilities()
             for head, loss, own in zip(self.heads, losses, probabilities, strict=True):
@@ -188,7 +203,9 @@ class _Group:
         recipes = [head.recipe for head in self.heads]
         epoch_steps = math.ceil(len(self.order) / self.accumulate)
         self.stack.keep(rows, recipes, epoch_steps)
-        self.losses = stacked_losses(recipes, self.training.examples, self.training.device)
+        self.losses = stacked_losses(
+            recipes, self.training.examples, self.training.device
+        )
 
     def _note(self, head: _Head, loss: float, probabilities: Tensor) -> None:
         """Score a head's epoch on the validation part."""
@@ -202,7 +219,9 @@ class _Group:
         """Each head's mean loss per clip over one pass."""
         self.stack.network.train()
         clips = 0
-        sums = torch.zeros(len(self.heads), dtype=torch.float64, device=self.training.device)
+        sums = torch.zeros(
+            len(self.heads), dtype=torch.float64, device=self.training.device
+        )
         for number, batch in enumerate(self.training.batches(self.order), start=1):
             logits = self.stack(batch.inputs).float()
             losses = self.losses(logits, batch.targets)

@@ -10,7 +10,13 @@ from bench.runs.search_record import STATES, SearchRecord, StudyRecord
 from bench.terminal import display_width, wrapped
 from bench.terminal import width as terminal_width
 
-SPARE = ("time", "ended", "gain", "protocol", "mode")  # columns to drop first when narrow
+SPARE = (
+    "time",
+    "ended",
+    "gain",
+    "protocol",
+    "mode",
+)  # columns to drop first when narrow
 
 
 def show_searches(searches: Sequence[SearchRecord], width: int | None = None) -> str:
@@ -48,7 +54,9 @@ def _row(search: SearchRecord, study: StudyRecord) -> dict[str, str]:
         "protocol": search.protocol,
         "fold": study.fold or "all",
         "trials": f"{study.ended} of {search.trials}",
-        "ended": ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+        "ended": ", ".join(
+            f"{count} {state}" for state, count in counts.items() if count
+        ),
         "time": f"{study.seconds:.0f} s",
         "default": _figure(study.default),
         "best": _figure(best),

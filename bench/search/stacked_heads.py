@@ -31,14 +31,18 @@ class StackedHeads:
         self.network = network
         self.steps = 0
         named = network.named_parameters()
-        trained = {name: weight.detach() for name, weight in named if weight.requires_grad}
+        trained = {
+            name: weight.detach() for name, weight in named if weight.requires_grad
+        }
         self.shapes = {name: weight.shape for name, weight in trained.items()}
         flat = torch.cat([weight.flatten() for weight in trained.values()])
         self.weights = flat.repeat(heads, 1)
         self.momentum = torch.zeros_like(self.weights)
         self.squares = torch.zeros_like(self.weights)
 
-    def keep(self, rows: Sequence[int], recipes: Sequence[Recipe], epoch_steps: int) -> None:
+    def keep(
+        self, rows: Sequence[int], recipes: Sequence[Recipe], epoch_steps: int
+    ) -> None:
         """Continue with these rows alone, each trained by its recipe."""
         self.weights = self.weights.detach()[rows].requires_grad_()
         self.momentum = self.momentum[rows]
@@ -137,7 +141,9 @@ def _binary(weights: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
     return losses.mean((1, 2))
 
 
-def _categorical(weights: Tensor, smoothing: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+def _categorical(
+    weights: Tensor, smoothing: Tensor, logits: Tensor, targets: Tensor
+) -> Tensor:
     """Cross-entropy, the mean over clips weighted by class."""
     classes = targets.shape[1]
     smooth = (1 - smoothing) * targets + smoothing / classes

@@ -68,7 +68,9 @@ class Trials:
         self.search = search
         self.parent = parent
         self.seed = seed
-        self.material = Material(ready.division.corpus, place.cache, place.device, _clips(parts))
+        self.material = Material(
+            ready.division.corpus, place.cache, place.device, _clips(parts)
+        )
 
     @property
     def objective(self) -> str:
@@ -88,7 +90,9 @@ class Trials:
             if not isinstance(self._network(system), MeanClassifier):
                 return False
         training = self.material.examples(system, self.parts[0].folds[0].train)
-        return parallel_heads.supports(lambda: self._network(system), training, self.place.device)
+        return parallel_heads.supports(
+            lambda: self._network(system), training, self.place.device
+        )
 
     def run(self, trials: Sequence[Trial], part: Part) -> None:
         """End every trial: complete, pruned, or failed for a reason that lies in its own values.
@@ -108,7 +112,9 @@ class Trials:
                 log.abandon()
             raise
 
-    def _side_by_side(self, trials: Sequence[Trial], part: Part, logs: Sequence[RunLog]) -> None:
+    def _side_by_side(
+        self, trials: Sequence[Trial], part: Part, logs: Sequence[RunLog]
+    ) -> None:
         systems = [self._system(trial) for trial in trials]
         recipes = [system.recipe for system in systems]
         make = partial(self._network, systems[0])
@@ -124,7 +130,9 @@ class Trials:
         for trial, log, own_heads in zip(trials, logs, heads_by_trial, strict=True):
             self._record_heads(trial, log, own_heads)
 
-    def _record_heads(self, trial: Trial, log: RunLog, heads: Sequence[HeadScore]) -> None:
+    def _record_heads(
+        self, trial: Trial, log: RunLog, heads: Sequence[HeadScore]
+    ) -> None:
         """Record a trial by the heads that were trained for it, one per fold."""
         history: list[Scores] = []
         for head in heads:
@@ -157,7 +165,12 @@ class Trials:
             self._complete(trial, log, scores)
 
     def _train(
-        self, trial: Trial, system: System, fold: Fold, before: Sequence[Scores], log: RunLog
+        self,
+        trial: Trial,
+        system: System,
+        fold: Fold,
+        before: Sequence[Scores],
+        log: RunLog,
     ) -> Scores:
         """Validation scores of the best epoch on one fold; `before`: those of earlier folds."""
         earlier_epochs = len(before) * system.recipe.epochs
@@ -177,7 +190,9 @@ class Trials:
             job.checkpoint.unlink(missing_ok=True)
         return trained.history[trained.best_epoch - 1]
 
-    def _job(self, trial: Trial, system: System, fold: Fold, report: Report) -> TrainingJob:
+    def _job(
+        self, trial: Trial, system: System, fold: Fold, report: Report
+    ) -> TrainingJob:
         name = f"{self._fingerprint(trial, fold.name)}.pt"
         training = self.material.examples(system, fold.train)
         validation = self.material.examples(system, fold.valid)
@@ -211,7 +226,11 @@ class Trials:
     def _log(self, trial: Trial, part: Part) -> RunLog:
         record = self.pairing.record
         system = self._system(trial)
-        parameters = {**flat(system.recipe), **flat(system.setup.options), "seed": self.seed}
+        parameters = {
+            **flat(system.recipe),
+            **flat(system.setup.options),
+            "seed": self.seed,
+        }
         tags = {
             "backbone": record.backbone,
             "task": record.task,

@@ -27,11 +27,15 @@ from bench.search.optuna_study import Study, StudyError, best_trial, own_databas
 from bench.search.trials import Part, Trials
 from bench.settings import Settings, Tuning
 
-AT_ONCE = 10  # trials that train side by side; the sampler learns from each ten for the next
+AT_ONCE = (
+    10  # trials that train side by side; the sampler learns from each ten for the next
+)
 POLL = 1.0  # s between checks whether other workers have finished
 
 
-def tune(pairing: Pairing, settings: Settings, tuning: Tuning, place: Place, say: Say) -> None:
+def tune(
+    pairing: Pairing, settings: Settings, tuning: Tuning, place: Place, say: Say
+) -> None:
     """Run the search of a pairing to its end and record it; other processes may share the work.
 
     Raises:
@@ -73,7 +77,12 @@ class _Search:
 
     @classmethod
     def open(
-        cls, pairing: Pairing, settings: Settings, tuning: Tuning, place: Place, say: Say
+        cls,
+        pairing: Pairing,
+        settings: Settings,
+        tuning: Tuning,
+        place: Place,
+        say: Say,
     ) -> "_Search":
         """The search of a pairing, with its parent run in the store."""
         ready = pairing.ready
@@ -98,7 +107,9 @@ class _Search:
             parts=parts,
             name=name,
             parent=parent,
-            trials=Trials(pairing, ready, parts, space, place, name, parent, tuning.seed),
+            trials=Trials(
+                pairing, ready, parts, space, place, name, parent, tuning.seed
+            ),
         )
 
     @property
@@ -159,7 +170,9 @@ class _Search:
         try:
             winner = best_trial(trials)
         except StudyError as error:
-            raise StudyError(f"{self.label}: {error}; narrow [space] in bench.toml") from error
+            raise StudyError(
+                f"{self.label}: {error}; narrow [space] in bench.toml"
+            ) from error
         score = f"validation {self.trials.objective} {winner.score:.3f}"
         default = self.studies[-1].default
         if default is not None:
@@ -211,7 +224,9 @@ class _Search:
 
     def _note(self, choices: Mapping[str, Mapping[str, Any]]) -> str:
         """The footnote of a table that shows tuned rows."""
-        score = f"best of {self.tuning.trials} trials by validation {self.trials.objective}"
+        score = (
+            f"best of {self.tuning.trials} trials by validation {self.trials.objective}"
+        )
         if self.nested:
             return f"tuned: each fold by the {score} on its own training and validation part"
         names = [fold.name for fold in self.parts[0].folds]

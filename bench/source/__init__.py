@@ -1,1 +1,1 @@
-"""Fingerprints of code that belongs to no installed package: a notebook, a script, their modules."""
+"""Fingerprints of code that belongs to no installed package: notebooks, scripts, modules."""

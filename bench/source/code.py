@@ -37,7 +37,10 @@ def is_users(value: type | FunctionType | ModuleType) -> bool:
     module = value.__name__ if isinstance(value, ModuleType) else value.__module__
     if module == "__main__" or module not in sys.modules:
         return True
-    methods = [member for member in vars(value).values() if isinstance(member, FunctionType)]
+
+    methods = [
+        member for member in vars(value).values() if isinstance(member, FunctionType)
+    ]
     return any(map(is_users, methods))  # whatever module a class without a file claims
 
 
@@ -52,7 +55,7 @@ def text_of(function: FunctionType) -> str:
         text = textwrap.dedent(inspect.getsource(code))
     except (OSError, TypeError):
         raise UsageError(
-            f"the source of {function.__qualname__} cannot be read, so that a change of it would go "
+            f"the source of {function.__qualname__} cannot be read, so that a change would go "
             "unnoticed: define it in a file, or in a notebook's cell without a magic command"
         ) from None
     whole = "".join(linecache.getlines(code.co_filename, function.__globals__))
@@ -73,7 +76,9 @@ def reads(function: FunctionType) -> dict[str, Any]:
             module = _users_module(name)
             if module:
                 found[f"import {name}"] = module
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+    for name, cell in zip(
+        function.__code__.co_freevars, function.__closure__ or (), strict=True
+    ):
         try:
             found[name] = cell.cell_contents
         except ValueError:  # not yet assigned
@@ -84,7 +89,9 @@ def reads(function: FunctionType) -> dict[str, Any]:
 def _file(value: type | FunctionType | ModuleType) -> str | None:
     if isinstance(value, FunctionType):
         return value.__code__.co_filename
-    module = value if isinstance(value, ModuleType) else sys.modules.get(value.__module__)
+    module = (
+        value if isinstance(value, ModuleType) else sys.modules.get(value.__module__)
+    )
     return getattr(module, "__file__", None)
 
 
@@ -95,7 +102,9 @@ def _is_users_file(file: str) -> bool:
     path = Path(file).resolve()
     if any(name in path.parts for name in INSTALLED):
         return False
-    return not any(path.is_relative_to(folder) for folder in (STANDARD_LIBRARY, *OUR_PACKAGES))
+    return not any(
+        path.is_relative_to(folder) for folder in (STANDARD_LIBRARY, *OUR_PACKAGES)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -123,8 +132,12 @@ def _instructions(code: CodeType) -> str:
     """
     parts = [f"{code.co_qualname} {code.co_firstlineno}"]
     for each in _nested(code):
-        constants = [value for value in each.co_consts if not isinstance(value, CodeType)]
-        parts.append(f"{each.co_code.hex()} {constants!r} {each.co_names!r} {each.co_freevars!r}")
+        constants = [
+            value for value in each.co_consts if not isinstance(value, CodeType)
+        ]
+        parts.append(
+            f"{each.co_code.hex()} {constants!r} {each.co_names!r} {each.co_freevars!r}"
+        )
     return "\n".join(parts)
 
 

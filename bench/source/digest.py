@@ -24,7 +24,7 @@ from bench.fingerprint import digest
 from bench.source.code import is_users, reads, text_of
 
 Code = type | FunctionType | ModuleType
-# Members of a class that say nothing about its behaviour, or that Python adds when it is first used.
+# Members of a class that say nothing about its behaviour, or that Python adds at first use.
 UNIMPORTANT = {
     "__abstractmethods__",
     "__annotate_func__",
@@ -39,7 +39,9 @@ UNIMPORTANT = {
     "__weakref__",
     "_abc_impl",
 }
-GENERATED = "<string>"  # the file of the methods that dataclasses and named tuples write
+GENERATED = (
+    "<string>"  # the file of the methods that dataclasses and named tuples write
+)
 
 
 def source_digest(value: object) -> str:
@@ -90,7 +92,7 @@ class _Graph:
             raise
         except Exception as error:  # pickling raises whatever the value's class likes
             raise UsageError(
-                f"{name} is a {type(value).__name__} that cannot be pickled, so that a change of it "
+                f"{name} is a {type(value).__name__} that cannot be pickled, so a change of it "
                 f"would go unnoticed: make it inside the method that needs it ({one_line(error)})"
             ) from error
         return hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -103,7 +105,9 @@ class _Graph:
         self._names[id(code)] = name
         self._met.append(code)
         if is_users(code):
-            self.code[name] = None  # holds the name's place, for code that refers to itself
+            self.code[name] = (
+                None  # holds the name's place, for code that refers to itself
+            )
             self.code[name] = self._description(code, name)
         return name
 
@@ -129,7 +133,8 @@ class _Graph:
             "text": text_of(function),
             "defaults": self.describe(defaults, f"a default of {name}"),
             "reads": {
-                key: self.describe(value, f"{key}, which {name} reads,") for key, value in outside
+                key: self.describe(value, f"{key}, which {name} reads,")
+                for key, value in outside
             },
         }
 
@@ -160,7 +165,9 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, set | frozenset):
-            return "set", sorted(self.graph.describe(item, "an item of a set") for item in value)
+            return "set", sorted(
+                self.graph.describe(item, "an item of a set") for item in value
+            )
         name = self.graph.name(value) if isinstance(value, Code) else ""
         inside = _inside(value)
         if inside is None:
@@ -179,7 +186,9 @@ def _inside(value: Any) -> Any:
         return value.__func__
     if isinstance(value, MappingProxyType):
         return dict(value)
-    if callable(value) and hasattr(value, "__wrapped__"):  # a function with a cache, for example
+    if callable(value) and hasattr(
+        value, "__wrapped__"
+    ):  # a function with a cache, for example
         return value.__wrapped__
     return None
 

@@ -11,7 +11,10 @@ from bench.contracts.task import Fold, Protocol
 from bench.errors import CorpusError
 from bench.splits.sampling import PARTS, named, speakers_of
 
-EVALUATED = {"valid": "validation", "test": "test"}  # the parts that need every class for their UA
+EVALUATED = {
+    "valid": "validation",
+    "test": "test",
+}  # the parts that need every class for their UA
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,17 @@ class _Division:
 
     folds: Sequence[Fold]
     clips: Mapping[str, Clip]  # by id
-    speakers: Mapping[str, str]  # by clip id; a clip without a speaker counts as a speaker
+    speakers: Mapping[
+        str, str
+    ]  # by clip id; a clip without a speaker counts as a speaker
     content: Mapping[str, str]  # clip id -> hash of its samples
 
 
 def check(
-    folds: Sequence[Fold], clips: Sequence[Clip], protocol: Protocol, content: Mapping[str, str]
+    folds: Sequence[Fold],
+    clips: Sequence[Clip],
+    protocol: Protocol,
+    content: Mapping[str, str],
 ) -> tuple[str, ...]:
     """What tables must report about these folds beyond the promises of the protocol.
 
@@ -75,7 +83,9 @@ def _check_parts(fold: Fold, by_id: Mapping[str, Clip]) -> None:
     identity = {clip: clip for clip in by_id}
     _check_disjoint(fold, by_id, identity, "are the same")
     if len(set(every)) < len(every):
-        raise CorpusError(f"fold {fold.name} holds a clip twice in one part: fix the protocol")
+        raise CorpusError(
+            f"fold {fold.name} holds a clip twice in one part: fix the protocol"
+        )
 
 
 def _check_classes(fold: Fold, by_id: Mapping[str, Clip]) -> None:
@@ -125,6 +135,7 @@ def _findings(division: _Division, protocol: Protocol) -> Iterator[str]:
         yield from _speaker_findings(division)
     if not protocol.audio_disjoint:
         yield from _copy_findings(division)
+
     yield from _unused(division)
     if len(division.folds) > 1 and not protocol.shared_test:
         yield from _untested(division)

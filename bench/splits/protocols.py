@@ -171,7 +171,9 @@ def split_hash(folds: Sequence[Fold]) -> str:
 
 
 def _by_speaker(
-    clips: Sequence[Clip], groups: Mapping[str, Collection[str]], never_tested: Collection[str] = ()
+    clips: Sequence[Clip],
+    groups: Mapping[str, Collection[str]],
+    never_tested: Collection[str] = (),
 ) -> list[Fold]:
     """One fold per group of test speakers, its validation speakers chosen among the others."""
     folds = []
@@ -221,7 +223,9 @@ def _without_copies(fold: Fold, content: Mapping[str, str]) -> Fold:
     )
 
 
-def _fold(name: str, train: Iterable[Clip], valid: Iterable[Clip], test: Iterable[Clip]) -> Fold:
+def _fold(
+    name: str, train: Iterable[Clip], valid: Iterable[Clip], test: Iterable[Clip]
+) -> Fold:
     return Fold(
         name,
         _ids(train),
@@ -242,7 +246,9 @@ def _without_speakers(clips: Iterable[Clip], speakers: Collection[str]) -> list[
     return [clip for clip in clips if clip.speaker not in speakers]
 
 
-def _divide(clips: Iterable[Clip], ids: Collection[str]) -> tuple[list[Clip], list[Clip]]:
+def _divide(
+    clips: Iterable[Clip], ids: Collection[str]
+) -> tuple[list[Clip], list[Clip]]:
     """The clips whose id is not in `ids`, and those whose id is."""
     others = []
     chosen = []

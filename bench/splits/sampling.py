@@ -86,7 +86,9 @@ def random_groups(clips: Sequence[Clip], k: int) -> list[set[str]]:
     return [{clips[i].id for i in tested} for _, tested in parts]
 
 
-def random_share(clips: Sequence[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+def random_share(
+    clips: Sequence[Clip], share: float, seed: int
+) -> tuple[list[Clip], list[Clip]]:
     """The rest, and a stratified random share, as scikit-learn's `train_test_split` draws it."""
     from sklearn.model_selection import train_test_split
 
@@ -142,7 +144,9 @@ def _total(counts: Iterable[Counter[str]]) -> Counter[str]:
     return total
 
 
-def _unevenness(taken: Counter[str], totals: Counter[str], share: float) -> tuple[int, float]:
+def _unevenness(
+    taken: Counter[str], totals: Counter[str], share: float
+) -> tuple[int, float]:
     """How many classes are missing or taken whole, and how far the classes are from `share`."""
     shares = [taken[stratum] / total for stratum, total in totals.items()]
     extremes = [one for one in shares if one in (0, 1)]

@@ -60,7 +60,10 @@ def shortfall(
 
 
 def notes(
-    pairing: PairingRecord, done: Sequence[RunRecord], clips: Iterable[str], later_failure: str
+    pairing: PairingRecord,
+    done: Sequence[RunRecord],
+    clips: Iterable[str],
+    later_failure: str,
 ) -> tuple[str, ...]:
     """The footnotes of a row; `clips` are those of all folds of one seed."""
     every = [

@@ -16,24 +16,10 @@ from bench.scoring.intervals import ua_difference_interval, ua_interval
 from bench.scoring.predictions import Predictions
 from bench.scoring.scores import concatenate, scores
 from bench.tables import caveats
-from bench.tables.row import AVERAGES, Row
+from bench.tables.row import AVERAGES, TAKEN_OVER, Row
 
 DRAWS = 2000  # of the bootstrap behind the intervals of UA
 DRAW_SEED = 0
-TAKEN_OVER = (  # fields that a row takes over from its pairing
-    "task",
-    "backbone",
-    "protocol",
-    "mode",
-    "scale",
-    "weights",
-    "settings",
-    "recipe",
-    "labels",
-    "folds_expected",
-    "clips_missing",
-)
-
 Tested = dict[int, dict[str, Predictions]]  # seed -> fold -> predictions
 
 
@@ -62,7 +48,9 @@ class _Order:
     def __init__(self, measured: Sequence[Row]) -> None:
         self.tasks: list[str] = []
         self._tables: list[tuple[str, str]] = []
-        self._best: dict[object, float] = {}  # the highest UA of a default row and its tuned one
+        self._best: dict[
+            object, float
+        ] = {}  # the highest UA of a default row and its tuned one
         for row in measured:
             table = (row.task, row.protocol)
             if row.task not in self.tasks:
@@ -187,7 +175,9 @@ def _done(pairing: PairingRecord) -> set[str]:
 @dataclass(frozen=True)
 class _Measured:
     row: Row
-    pooled: list[Predictions] = field(default_factory=list)  # of all folds, one per seed
+    pooled: list[Predictions] = field(
+        default_factory=list
+    )  # of all folds, one per seed
 
 
 def _measured(newest: _Newest) -> _Measured:

@@ -107,7 +107,9 @@ class RowColumn(Column[Row]):
 
     group: Group = "score"
     about: Selection = list
-    title: Callable[[Row], str] | None = None  # in place of a column where all these rows agree
+    title: Callable[[Row], str] | None = (
+        None  # in place of a column where all these rows agree
+    )
     marked: bool = False  # followed by the numbers of the row's footnotes
 
     def differs(self, rows: Iterable[Row]) -> bool:
@@ -201,9 +203,21 @@ COLUMNS: tuple[RowColumn, ...] = (
     ),
     RowColumn(BY_FOLD, _by_fold, spare=1, group="cost", about=scored),
     RowColumn("folds", _folds, spare=5, group="cost", about=scored),
-    RowColumn("params", lambda row: row.parameters, quantity, spare=2, group="cost", about=scored),
     RowColumn(
-        TRAIN_TIME, lambda row: row.train_seconds, duration, spare=3, group="cost", about=scored
+        "params",
+        lambda row: row.parameters,
+        quantity,
+        spare=2,
+        group="cost",
+        about=scored,
+    ),
+    RowColumn(
+        TRAIN_TIME,
+        lambda row: row.train_seconds,
+        duration,
+        spare=3,
+        group="cost",
+        about=scored,
     ),
     RowColumn("status", _status, number=False, group="status", marked=True),
 )

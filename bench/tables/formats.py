@@ -41,14 +41,21 @@ def render(
 
 
 def draw(
-    tables: Sequence[Table], format: Format, colour: bool = False, width: int | None = None
+    tables: Sequence[Table],
+    format: Format,
+    colour: bool = False,
+    width: int | None = None,
 ) -> str:
     """Tables for people, one below the other: any format but csv and json."""
     if format == "text":
         columns = width or terminal.width()
         drawn = [text.draw(table, columns, colour) for table in tables]
     else:
-        one = {"markdown": markup.markdown, "latex": markup.latex, "html": markup.as_html}[format]
+        one = {
+            "markdown": markup.markdown,
+            "latex": markup.latex,
+            "html": markup.as_html,
+        }[format]
         drawn = [one(table) for table in tables]
     return "\n".join(drawn).rstrip("\n")
 

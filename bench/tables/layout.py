@@ -44,7 +44,9 @@ def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
     shown = columns(rows)
     competing = _competing(rows)
     best = _best(shown, competing)
-    body = tuple(_cells(row, shown, best if row in competing else {}, notes) for row in rows)
+    body = tuple(
+        _cells(row, shown, best if row in competing else {}, notes) for row in rows
+    )
     under = protocol if protocol == OTHER else f"protocol {protocol}"
     title = " · ".join([task, under, *titles(rows)])
     return Table(
@@ -105,6 +107,7 @@ def _notes(row: Row) -> list[str]:
         remarks = filter(None, row.notes)
         sentence = "; ".join([published, *remarks])
         return [sentence]
+
     notes = list(row.notes)
     if row.reason:
         notes.insert(0, f"{row.status}: {row.reason}")
@@ -184,7 +187,13 @@ def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
             any(row.gain is not None for row in rows),
             f"{GAIN}: UA gained over the default recipe, and its 95 % interval over speakers",
         ),
-        (any(row.fold_sd for row in rows), f"{BY_FOLD}: mean ± standard deviation over folds"),
-        (any(row.train_seconds for row in rows), f"{TRAIN_TIME}: of all runs of a row together"),
+        (
+            any(row.fold_sd for row in rows),
+            f"{BY_FOLD}: mean ± standard deviation over folds",
+        ),
+        (
+            any(row.train_seconds for row in rows),
+            f"{TRAIN_TIME}: of all runs of a row together",
+        ),
     ]
     return tuple(sentence for applies, sentence in entries if applies)

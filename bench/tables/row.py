@@ -10,6 +10,21 @@ from bench.runs.records import Status
 AVERAGES = ("UA", "WA", "F1 macro", "F1 weighted")  # of a row, and of each of its folds
 
 
+TAKEN_OVER = (  # fields that a row takes over from its pairing
+    "task",
+    "backbone",
+    "protocol",
+    "mode",
+    "scale",
+    "weights",
+    "settings",
+    "recipe",
+    "labels",
+    "folds_expected",
+    "clips_missing",
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """A measured pairing or a published figure. Scores are fractions (0 to 1), missing where they
@@ -37,9 +52,15 @@ class Row:
     scores: Mapping[str, float] = field(default_factory=dict)
     interval: tuple[float, float] | None = None  # of UA, 95 %
     gain: float | None = None  # of a tuned row: its UA minus that of the default recipe
-    gain_interval: tuple[float, float] | None = None  # 95 %, both on the same draws of speakers
-    fold_mean: Mapping[str, float] = field(default_factory=dict)  # of AVERAGES, over folds
-    fold_sd: Mapping[str, float] = field(default_factory=dict)  # n - 1; empty with a single fold
+    gain_interval: tuple[float, float] | None = (
+        None  # 95 %, both on the same draws of speakers
+    )
+    fold_mean: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of AVERAGES, over folds
+    fold_sd: Mapping[str, float] = field(
+        default_factory=dict
+    )  # n - 1; empty with a single fold
     parameters: int = 0
     trainable_parameters: int = 0
     train_seconds: float = 0.0  # of all its runs together
@@ -84,7 +105,17 @@ class Row:
         return self.source == "measured"
 
 
-ABOUT = ("task", "backbone", "label", "mode", "protocol", "scale", "source", "status", "reason")
+ABOUT = (
+    "task",
+    "backbone",
+    "label",
+    "mode",
+    "protocol",
+    "scale",
+    "source",
+    "status",
+    "reason",
+)
 COUNTS = ("folds", "folds_expected", "seeds", "clips", "clips_missing")
 COSTS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
 

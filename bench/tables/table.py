@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-Line = TypeVar("Line")  # what a line of a table shows: a row of a comparison, or something else
+Line = TypeVar(
+    "Line"
+)  # what a line of a table shows: a row of a comparison, or something else
 
 
 @dataclass(frozen=True)

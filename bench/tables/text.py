@@ -202,7 +202,9 @@ def _header(column: Column[Any]) -> list[str]:
     return wrap(column.header, HEADER)
 
 
-def _line(cells: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequence[int]) -> str:
+def _line(
+    cells: Sequence[Cell], columns: Sequence[Column[Any]], widths: Sequence[int]
+) -> str:
     drawn = []
     for cell, column, width in zip(cells, columns, widths, strict=True):
         blank = " " * (width - display_width(cell.text))

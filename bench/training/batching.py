@@ -167,7 +167,9 @@ def in_groups(items: list[int], size: int) -> list[list[int]]:
     return groups
 
 
-def data_loader(examples: Examples, order: Iterable[list[int]], device: torch.device) -> Any:
+def data_loader(
+    examples: Examples, order: Iterable[list[int]], device: torch.device
+) -> Any:
     """Batches of the clips in `order`, read by processes of their own beside a GPU."""
     workers = 0
     if device.type == "cuda":

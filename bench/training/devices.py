@@ -28,7 +28,9 @@ def choose(name: str) -> torch.device:
             f"there is no device called {name}: use auto, cpu, cuda, cuda:1 or mps"
         ) from None
     if not _is_present(device):
-        raise UsageError(f"this machine has no device {name}: `bench doctor` lists what it has")
+        raise UsageError(
+            f"this machine has no device {name}: `bench doctor` lists what it has"
+        )
     return device
 
 

@@ -15,7 +15,9 @@ from bench.scoring.scores import scores
 from bench.training.batching import Examples
 from bench.training.objective import log_loss
 
-Report = Callable[[int, Mapping[str, float]], None]  # epoch from 1, its loss and validation scores
+Report = Callable[
+    [int, Mapping[str, float]], None
+]  # epoch from 1, its loss and validation scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +53,14 @@ class TrainingState:
     batch_size: int
     accumulate: int
     epoch: int = 0  # epochs completed
-    best_score: tuple[float, float] = (-math.inf, -math.inf)  # the monitored score, minus the loss
+    best_score: tuple[float, float] = (
+        -math.inf,
+        -math.inf,
+    )  # the monitored score, minus the loss
     best_epoch: int = 0
-    best: dict[str, Tensor] = field(default_factory=dict)  # the network after its best epoch
+    best: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # the network after its best epoch
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -83,7 +90,9 @@ class TrainingState:
         self.best_epoch = self.epoch
         return True
 
-    def _ranked_by(self, validated: Mapping[str, float], recipe: Recipe) -> tuple[float, float]:
+    def _ranked_by(
+        self, validated: Mapping[str, float], recipe: Recipe
+    ) -> tuple[float, float]:
         """The monitored score, then minus the loss: with few speakers many epochs tie, and the
         more certain one is the better.
         """

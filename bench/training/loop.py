@@ -30,7 +30,12 @@ from bench.training.objective import (
     make_optimizer,
     per_part,
 )
-from bench.training.prediction import DIVERGED_ADVICE, TrainingError, halve_batch, predict
+from bench.training.prediction import (
+    DIVERGED_ADVICE,
+    TrainingError,
+    halve_batch,
+    predict,
+)
 
 CHECKPOINT_SECONDS = 10  # a training that takes less is faster to repeat than to save
 
@@ -73,7 +78,9 @@ def calibrate(
     network: nn.Module, training: Examples, batch_size: int, device: torch.device
 ) -> None:
     """Pass the training part's inputs to the network's `calibrate` method, if it has one."""
-    method: Callable[[Iterator[Inputs]], None] | None = getattr(network, "calibrate", None)
+    method: Callable[[Iterator[Inputs]], None] | None = getattr(
+        network, "calibrate", None
+    )
     if method is None:
         return
 
@@ -163,6 +170,7 @@ class _Loop:
         clips = 0
         share = 1 / len(self.order)
         last_score = self._last_score()
+
         for number, batch in enumerate(self.loader, start=1):
             loss = self._step(batch, number)
             size = len(batch.targets)
@@ -272,7 +280,10 @@ def _inputs_in_order(job: TrainingJob, part: Examples) -> Iterator[Inputs]:
 
 
 def _validate(
-    job: TrainingJob, network: nn.Module, state: TrainingState, trained: Mapping[str, float]
+    job: TrainingJob,
+    network: nn.Module,
+    state: TrainingState,
+    trained: Mapping[str, float],
 ) -> None:
     """Score an epoch on the validation part; keep its weights if they are the best so far."""
     predictions = predict(

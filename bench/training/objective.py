@@ -17,7 +17,9 @@ from bench.training.batching import Examples
 SGD_MOMENTUM = 0.9
 SMALLEST_PROBABILITY = 1e-12  # keeps the logarithm finite
 
-Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, targets), both (batch, classes) -> scalar
+Loss = Callable[
+    [Tensor, Tensor], Tensor
+]  # (logits, targets), both (batch, classes) -> scalar
 
 
 def make_accelerator(recipe: Recipe, device: torch.device, accumulate: int) -> Any:
@@ -138,6 +140,7 @@ def log_loss(predictions: Predictions) -> float:
     if predictions.multilabel:
         loss = F.binary_cross_entropy(probabilities, truth.double())
         return loss.item()
+
     of_true_class = probabilities[truth]
     mean = of_true_class.log().mean()
     return -mean.item()

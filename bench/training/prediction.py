@@ -67,7 +67,9 @@ def halve_batch(batch_size: int, error: RuntimeError) -> int:
         raise error
     if batch_size == 1:
         advice = "use a smaller backbone, --set max_seconds=10, or a larger device"
-        raise TrainingError(f"memory ran out at a batch of one clip: {advice}") from error
+        raise TrainingError(
+            f"memory ran out at a batch of one clip: {advice}"
+        ) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return batch_size // 2
@@ -97,4 +99,6 @@ def _check_finite(values: Tensor, examples: Examples) -> None:
     failed = [clip.id for clip, is_finite in rows if not is_finite]
     names = ", ".join(failed)
     shown = names[:NAMES_LIMIT]
-    raise TrainingError(f"the network's output is not finite for clips {shown}: {DIVERGED_ADVICE}")
+    raise TrainingError(
+        f"the network's output is not finite for clips {shown}: {DIVERGED_ADVICE}"
+    )

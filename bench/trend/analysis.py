@@ -9,7 +9,15 @@ from typing import Literal
 import numpy as np
 
 from bench.trend.calls import ALL, Call
-from bench.trend.groups import Comparison, Interval, Values, compare, holm, interval, spearman
+from bench.trend.groups import (
+    Comparison,
+    Interval,
+    Values,
+    compare,
+    holm,
+    interval,
+    spearman,
+)
 from bench.trend.measures import ecr, nss
 
 Measure = Literal["NSS", "ECR"]
@@ -111,7 +119,9 @@ class Analysis:
         return members
 
 
-def analyse(calls: Sequence[Call], minutes: float = 30.0, binarised: bool = False) -> Analysis:
+def analyse(
+    calls: Sequence[Call], minutes: float = 30.0, binarised: bool = False
+) -> Analysis:
     """Every figure of `bench trend` about calls whose segments all have a probability.
 
     The first stage holds the segments that begin within the first `minutes` of their call; it is
@@ -137,7 +147,9 @@ def analyse(calls: Sequence[Call], minutes: float = 30.0, binarised: bool = Fals
         relations += _relations(bare, stage, measure)
     summaries = []
     for group in bare.groups:
-        summaries += [_summary(bare, group, stage, measure) for stage, measure in questions]
+        summaries += [
+            _summary(bare, group, stage, measure) for stage, measure in questions
+        ]
     return replace(
         bare,
         summaries=tuple(summaries),

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bench.data.csv_table import CellError, cell_number, parse_rows, read_table, unusable
+from bench.data.csv_table import (
+    CellError,
+    cell_number,
+    parse_rows,
+    read_table,
+    unusable,
+)
 from bench.errors import CorpusError
 
 COLUMNS = ("call", "segment", "start", "end", "order", "group", "scale")
@@ -55,7 +61,9 @@ def read(path: Path, private: bool = False, column: str | None = None) -> list[C
             f"{title} has neither start nor order: give each segment's seconds, or its place"
         )
     probability = required[1] if column else None
-    rows, faults = parse_rows(table, lambda number, values: _row(number, values, probability))
+    rows, faults = parse_rows(
+        table, lambda number, values: _row(number, values, probability)
+    )
     if not faults:
         faults += _between(rows, table.columns)
     if faults:
@@ -121,7 +129,9 @@ def _between(rows: Sequence[_Row], columns: Sequence[str]) -> list[str]:
     return faults
 
 
-def _gaps(column: str, rows: Sequence[_Row], values: Sequence[float | None]) -> list[str]:
+def _gaps(
+    column: str, rows: Sequence[_Row], values: Sequence[float | None]
+) -> list[str]:
     """The first row without a value in a column that all rows need."""
     empty = values.count(None)
     if not empty:

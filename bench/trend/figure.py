@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 ACROSS = 3  # panels in a row; and calls of each group, where none are named
 PANEL = (3.4, 2.0)  # inches: width, height
 LABELS = 0.6  # inches below the panels
-COLOURS = ("#c0392b", "#2471a3", "#7d6608", "#6c3483", "#117a65", "#873600")  # of groups, in turn
+COLOURS = (
+    "#c0392b",
+    "#2471a3",
+    "#7d6608",
+    "#6c3483",
+    "#117a65",
+    "#873600",
+)  # of groups, in turn
 CHOSEN = (
     "of each group, the calls nearest to the quarter, the half and three quarters of its ECRs "
     "(full call)"
@@ -54,7 +61,9 @@ def trend_figure(trend: Trend, path: Path, show: Sequence[str] = ()) -> str:
         complaints = _save(figure, path)
     said = f"{path}: {'the calls that were named' if show else CHOSEN}"
     if any("missing from font" in complaint for complaint in complaints):
-        said += f"; boxes stand for characters that no font here has: install {FONTS[1]}"
+        said += (
+            f"; boxes stand for characters that no font here has: install {FONTS[1]}"
+        )
     return said
 
 

@@ -16,7 +16,9 @@ Interval = tuple[float, float]
 
 LEVEL = 0.95
 DRAWS = 5000  # of the bootstrap, as in Wang et al.'s Table VII
-PERMUTATIONS = 9999  # with the observed one a round 10,000; all of them where there are fewer
+PERMUTATIONS = (
+    9999  # with the observed one a round 10,000; all of them where there are fewer
+)
 SEED = 0
 MIN_CALLS = 5  # for an interval: of fewer, a draw too often repeats one call
 CHUNK = 500  # draws at a time: bounds memory
@@ -252,7 +254,9 @@ def _absolute_t(x: Values, y: Values, axis: int) -> Values:
 def _divided(part: Values, whole: Values) -> Values:
     """part / whole; for a whole of 0, infinity with the part's sign, and 0 for 0 / 0."""
     size = np.abs(part)
-    zero = whole <= 1e-12 * np.maximum(1.0, size)  # a deviation of equal values is not always 0
+    zero = whole <= 1e-12 * np.maximum(
+        1.0, size
+    )  # a deviation of equal values is not always 0
     ratio: Values = np.divide(part, whole, out=np.zeros_like(part), where=~zero)
     infinite = zero & (size > 1e-12)
     return np.where(infinite, np.copysign(inf, part), ratio)

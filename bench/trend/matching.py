@@ -11,7 +11,9 @@ from bench.errors import CorpusError, and_more
 from bench.trend.calls import Call, Segment
 from bench.trend.source import Tested
 
-Matches = Mapping[int, str | None]  # row of a segment -> the run's clip, None if it has none
+Matches = Mapping[
+    int, str | None
+]  # row of a segment -> the run's clip, None if it has none
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def score(calls: Sequence[Call], run: Tested, skip_missing: bool = False) -> Sco
     return _counted(calls, kept, len(idle))
 
 
-def complete(calls: Sequence[Call], skip_missing: bool = False, private: bool = False) -> Scored:
+def complete(
+    calls: Sequence[Call], skip_missing: bool = False, private: bool = False
+) -> Scored:
     """The calls of a table of probabilities; of a `private` one under pseudonyms.
 
     Raises:

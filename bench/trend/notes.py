@@ -40,13 +40,17 @@ def under_tests(analysis: Analysis) -> list[str]:
     said = []
     if absent:
         comparisons = many(absent, "comparison")
-        said.append(f"{comparisons} left out: a group has fewer than two calls with the measure")
+        said.append(
+            f"{comparisons} left out: a group has fewer than two calls with the measure"
+        )
     if not analysis.contrasts:
         return said
     if _undefined(analysis):
         said.append("–: not defined for calls that are all alike")
     said.append(_correction(pairs, questions))
-    said.append("calls are treated as independent, which several calls by one caller are not")
+    said.append(
+        "calls are treated as independent, which several calls by one caller are not"
+    )
     return said
 
 
@@ -58,7 +62,9 @@ def under_relations(analysis: Analysis) -> list[str]:
     if without:
         said.append(f"{many(without, 'call')} without a scale score left out")
     if len(analysis.groups) > 1:
-        said.append("over all calls, a correlation may only reflect the difference between groups")
+        said.append(
+            "over all calls, a correlation may only reflect the difference between groups"
+        )
     return said
 
 

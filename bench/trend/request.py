@@ -14,8 +14,12 @@ class Request:
 
     run: str | None = None  # as `bench.runs.lookup.find` takes it
     calls: Path | None = None  # the table of calls that goes with it
-    probabilities: Path | None = None  # a table of calls with probabilities, in place of both
-    label: str | None = None  # the class to count; None: the task's positive, else `negative`
+    probabilities: Path | None = (
+        None  # a table of calls with probabilities, in place of both
+    )
+    label: str | None = (
+        None  # the class to count; None: the task's positive, else `negative`
+    )
     minutes: float = 30.0  # of the first stage
     binarised: bool = False  # ECR of decisions
     skip_missing: bool = False
@@ -35,7 +39,9 @@ class Request:
         self._check_figure()
         for path in filter(None, [self.calls, self.probabilities]):
             if not path.is_file():
-                raise UsageError(f"no table of calls at {path}: give the path of a CSV or TSV file")
+                raise UsageError(
+                    f"no table of calls at {path}: give the path of a CSV or TSV file"
+                )
         for path in filter(None, [self.figure, self.segments]):
             folder = path.parent
             if not folder.is_dir():
@@ -45,9 +51,13 @@ class Request:
 
     def _check_source(self) -> None:
         if self.probabilities and (self.run or self.calls):
-            raise UsageError("--probabilities stands alone: it takes the place of RUN and --calls")
+            raise UsageError(
+                "--probabilities stands alone: it takes the place of RUN and --calls"
+            )
         if not self.probabilities and not (self.run and self.calls):
-            raise UsageError("a trend needs RUN with --calls FILE, or --probabilities FILE alone")
+            raise UsageError(
+                "a trend needs RUN with --calls FILE, or --probabilities FILE alone"
+            )
 
     def _check_figure(self) -> None:
         if self.show and not self.figure:

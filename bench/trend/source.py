@@ -15,7 +15,9 @@ from bench.scoring.predictions import Predictions
 if TYPE_CHECKING:
     from bench.tables.row import Row
 
-NEGATIVE = "negative"  # the class that is counted, where neither task nor user names another
+NEGATIVE = (
+    "negative"  # the class that is counted, where neither task nor user names another
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Tested:
 
     title: str  # the pairing, as tables call it
     label: str
-    probability: Mapping[str, float]  # clip -> mean over the runs that were tested on it
+    probability: Mapping[
+        str, float
+    ]  # clip -> mean over the runs that were tested on it
     truth: Mapping[str, bool]
     recall: float  # of the label, over all test clips; a fraction
     private: bool
@@ -139,7 +143,9 @@ def _folds_and_seeds(runs: Iterable[RunRecord]) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class _Clips:
-    probabilities: dict[str, list[float]] = field(default_factory=dict)  # one of each run
+    probabilities: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # one of each run
     truth: dict[str, bool] = field(default_factory=dict)
 
     def means(self) -> dict[str, float]:
@@ -157,7 +163,9 @@ def _by_clip(runs: Iterable[RunRecord], label: str) -> _Clips:
         place = predictions.labels.index(label)
         probabilities = predictions.probabilities[:, place]
         truths = predictions.truth[:, place]
-        for clip, probability, truth in zip(predictions.clips, probabilities, truths, strict=True):
+        for clip, probability, truth in zip(
+            predictions.clips, probabilities, truths, strict=True
+        ):
             clips.probabilities.setdefault(clip, []).append(float(probability))
             clips.truth[clip] = bool(truth)
     return clips

@@ -16,7 +16,10 @@ DIGITS = {"NSS": 1, "ECR": 3}  # of a measure's mean
 
 
 def render(
-    trend: Trend, format: Format = "text", colour: bool = False, width: int | None = None
+    trend: Trend,
+    format: Format = "text",
+    colour: bool = False,
+    width: int | None = None,
 ) -> str:
     """The tables; as CSV one line per row of a table; as JSON with every call and segment, too.
 
@@ -105,7 +108,9 @@ MEASURES: tuple[Column[_Both], ...] = (
     Column("group", lambda line: line.nss.group, number=False, elastic=True),
     Column("stage", lambda line: line.nss.stage, number=False),
     Column("calls", lambda line: line.nss.calls),
-    Column("segments per call", lambda line: line.nss.segments, "{:.1f}".format, spare=1),
+    Column(
+        "segments per call", lambda line: line.nss.segments, "{:.1f}".format, spare=1
+    ),
     Column("NSS [95 %]", lambda line: _mean(line.nss)),
     Column("ECR [95 %]", lambda line: _mean(line.ecr)),
 )
@@ -175,6 +180,7 @@ def _tests(analysis: Analysis) -> Table:
     else:
         title = "tests · every pair of groups"
         columns = PAIR + TESTS
+
     footnotes = notes.under_tests(analysis)
     return _table(title, columns, analysis.contrasts, footnotes, TESTS_LEGEND)
 
@@ -194,7 +200,9 @@ RELATIONS: tuple[Column[Relation], ...] = (
 def _relations(analysis: Analysis) -> Table:
     title = "correlation with the scale score"
     footnotes = notes.under_relations(analysis)
-    legend = ("rho: Spearman's rank correlation, with the interval of Bonett and Wright",)
+    legend = (
+        "rho: Spearman's rank correlation, with the interval of Bonett and Wright",
+    )
     return _table(title, RELATIONS, analysis.relations, footnotes, legend)
 
 

@@ -44,14 +44,20 @@ def logmels(*frames: int) -> list[Tensor]:
 def noise(*seconds: float) -> list[np.ndarray]:
     random = np.random.default_rng(0)
     return [
-        0.1 * random.standard_normal(round(s * SAMPLE_RATE)).astype(np.float32) for s in seconds
+        0.1 * random.standard_normal(round(s * SAMPLE_RATE)).astype(np.float32)
+        for s in seconds
     ]
 
 
 def setup(
-    mode: Any = "finetune", scale: Any = "tiny", weights: str | None = None, **options: Any
+    mode: Any = "finetune",
+    scale: Any = "tiny",
+    weights: str | None = None,
+    **options: Any,
 ) -> Setup:
-    return Setup(("a", "b", "c"), False, "en", mode, scale, weights, "", ByolOptions(**options))
+    return Setup(
+        ("a", "b", "c"), False, "en", mode, scale, weights, "", ByolOptions(**options)
+    )
 
 
 @pytest.mark.parametrize("mode", ["finetune", "probe"])
@@ -65,11 +71,15 @@ def test_one_clip_without_masks_is_the_plain_network() -> None:
     values = network.features[0](clip.T[None, None])
     for layer in list(network.features)[1:]:
         plain = (
-            nn.BatchNorm2d.forward if isinstance(layer, MaskedBatchNorm) else type(layer).forward
+            nn.BatchNorm2d.forward
+            if isinstance(layer, MaskedBatchNorm)
+            else type(layer).forward
         )
         values = plain(layer, values)
     assert values.shape == (1, 4, 64 // 8, 61 // 8)
-    frames = network.fc(values.permute(0, 3, 2, 1).reshape(1, 61 // 8, -1))  # (time, mel x channel)
+    frames = network.fc(
+        values.permute(0, 3, 2, 1).reshape(1, 61 // 8, -1)
+    )  # (time, mel x channel)
     expected = frames.amax(1) + frames.mean(1)
     torch.testing.assert_close(network(pad([clip])), expected)
 
@@ -78,7 +88,9 @@ def test_a_clip_gives_the_same_embedding_alone_and_in_a_batch() -> None:
     network, clips = small(), logmels(*FRAMES)
     together = network(pad(clips))
     for clip, embedding in zip(clips, together, strict=True):
-        torch.testing.assert_close(network(pad([clip]))[0], embedding, atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            network(pad([clip]))[0], embedding, atol=1e-5, rtol=0
+        )
 
 
 def test_what_stands_in_the_padding_does_not_matter() -> None:
@@ -116,13 +128,18 @@ def test_batch_norm_learns_from_own_frames_alone() -> None:
     weights = torch.randn_like(found)
     (gradient,) = torch.autograd.grad((found * weights).sum(), values)
     joined_weights = torch.cat([weights[0], weights[1, ..., :3]], -1)
-    (expected_gradient,) = torch.autograd.grad((plain(joined)[0] * joined_weights).sum(), values)
+    (expected_gradient,) = torch.autograd.grad(
+        (plain(joined)[0] * joined_weights).sum(), values
+    )
     torch.testing.assert_close(gradient, expected_gradient)
 
 
 @pytest.mark.parametrize("norm", ["clip", "audioset"])
 def test_embeddings_do_not_depend_on_the_other_clips(norm: Any) -> None:
-    feature, clips = ByolEmbedding(RANDOM, ByolInput(norm), 4, 16), noise(0.5, 0.05, 1.3)
+    feature, clips = (
+        ByolEmbedding(RANDOM, ByolInput(norm), 4, 16),
+        noise(0.5, 0.05, 1.3),
+    )
     together = feature.extract(clips, CPU)
     for clip, array in zip(clips, together, strict=True):
         assert (array.shape, array.dtype) == ((1, 1, 16), np.float32)
@@ -145,7 +162,9 @@ def test_clip_norm_does_not_hear_the_recording_level() -> None:
 @pytest.mark.parametrize("norm", ["clip", "audioset"])
 def test_silence_has_an_embedding(norm: Any) -> None:
     assert np.isfinite(
-        ByolEmbedding(RANDOM, ByolInput(norm), 4, 16).extract([np.zeros(8000, np.float32)], CPU)[0]
+        ByolEmbedding(RANDOM, ByolInput(norm), 4, 16).extract(
+            [np.zeros(8000, np.float32)], CPU
+        )[0]
     ).all()
 
 
@@ -168,7 +187,10 @@ def test_fingerprint_follows_weights_and_norm() -> None:
         ByolEmbedding(RANDOM, dim=16),
     ]
     assert len({feature.fingerprint for feature in variants}) == 4
-    assert variants[1].fingerprint == ByolEmbedding(Weights("elsewhere.pth", "digest")).fingerprint
+    assert (
+        variants[1].fingerprint
+        == ByolEmbedding(Weights("elsewhere.pth", "digest")).fingerprint
+    )
 
 
 @pytest.mark.parametrize("level", [0.001, 1.0])
@@ -182,7 +204,9 @@ def test_log_mels_are_standardised_by_the_clip(level: float) -> None:
 def test_fine_tuning_starts_from_standardised_embeddings() -> None:
     network: Any = ByolS("byol-s").network(setup(dropout=0.0))
     clips = logmels(30, 17, 22, 40, 35)
-    before = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+    before = {
+        name: tensor.clone() for name, tensor in network.encoder.state_dict().items()
+    }
     with torch.no_grad():
         network.calibrate([{"logmel": pad(clips[:2])}, {"logmel": pad(clips[2:])}])
         embeddings = network.standardise(network.encoder.eval()(pad(clips)))
@@ -190,7 +214,10 @@ def test_fine_tuning_starts_from_standardised_embeddings() -> None:
     assert alive.sum() > 10
     torch.testing.assert_close(embeddings.mean(0), torch.zeros(64), atol=1e-4, rtol=0)
     torch.testing.assert_close(
-        embeddings.std(0, correction=0)[alive], torch.ones(int(alive.sum())), atol=1e-2, rtol=0
+        embeddings.std(0, correction=0)[alive],
+        torch.ones(int(alive.sum())),
+        atol=1e-2,
+        rtol=0,
     )
     torch.testing.assert_close(network.encoder.state_dict(), before)
 
@@ -199,7 +226,9 @@ def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     torch.save(AudioNTT(channels=4, dim=16).state_dict(), tmp_path / "small.pth")
     (tmp_path / "text.pth").write_text("no weights", encoding="utf-8")
     for name in ("small.pth", "text.pth"):
-        with pytest.raises(WeightsError, match=f"{name} does not hold the weights of BYOL-S"):
+        with pytest.raises(
+            WeightsError, match=f"{name} does not hold the weights of BYOL-S"
+        ):
             load(resolve(str(tmp_path / name), None))
 
 
@@ -207,9 +236,14 @@ def test_released_weights_load_whole(byol_s_weights: Path) -> None:
     weights = resolve(str(byol_s_weights), None)
     assert weights.digest.startswith("449f5d0dc6b6")
     network, state = load(weights), torch.load(byol_s_weights, weights_only=True)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert all(
+        torch.equal(tensor, state[name])
+        for name, tensor in network.state_dict().items()
+    )
     assert (
-        ByolEmbedding(weights).parameters == sum(w.numel() for w in network.parameters()) == 600_192
+        ByolEmbedding(weights).parameters
+        == sum(w.numel() for w in network.parameters())
+        == 600_192
     )
 
 
@@ -228,11 +262,17 @@ def test_real_speech_one_voice_is_nearer_to_itself(
     import soundfile
     import soxr
 
-    names = [f"Actor_{a:02}/03-01-01-01-0{s}-01-{a:02}.wav" for a in (1, 2) for s in (1, 2)]
+    names = [
+        f"Actor_{a:02}/03-01-01-01-0{s}-01-{a:02}.wav" for a in (1, 2) for s in (1, 2)
+    ]
     clips = []
     for name in names:
-        samples, rate = soundfile.read(ravdess_root / name, dtype="float32", always_2d=True)
-        clips.append(soxr.resample(samples.mean(1), rate, SAMPLE_RATE).astype(np.float32))
+        samples, rate = soundfile.read(
+            ravdess_root / name, dtype="float32", always_2d=True
+        )
+        clips.append(
+            soxr.resample(samples.mean(1), rate, SAMPLE_RATE).astype(np.float32)
+        )
     feature = ByolEmbedding(resolve(str(byol_s_weights), None))
     a1, a2, b1, b2 = (e[0, 0] for e in feature.extract(clips, CPU))
     assert max(np.linalg.norm(a1 - a2), np.linalg.norm(b1 - b2)) < min(

@@ -28,11 +28,17 @@ class Notebook(NamedTuple):
 
 NOTEBOOKS = (
     Notebook(
-        "wav2vec2:released", "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn", 1e-4, 4, 1
+        "wav2vec2:released",
+        "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",
+        1e-4,
+        4,
+        1,
     ),
     Notebook("hubert:released", "facebook/hubert-base-ls960", 1e-5, 2, 0.5),
     Notebook("whisper-small:released", "openai/whisper-small", 1e-4, 16, 3),
-    Notebook("whisper-small-zh:released", "Jingmiao/whisper-small-chinese_base", 1e-4, 16, 3),
+    Notebook(
+        "whisper-small-zh:released", "Jingmiao/whisper-small-chinese_base", 1e-4, 16, 3
+    ),
     Notebook("whisper-medium:released", "openai/whisper-medium", 1e-4, 16, 3),
     Notebook("whisper-large-v3:released", "openai/whisper-large-v3", 1e-4, 4, 1),
 )
@@ -45,7 +51,14 @@ def pairing(name: str, task: Task) -> tuple[Any, Setup]:
     language = task.languages[0]
     labels = task.labels
     return backbone, Setup(
-        labels, task.multilabel, language, "finetune", "full", None, backbone.variant, options
+        labels,
+        task.multilabel,
+        language,
+        "finetune",
+        "full",
+        None,
+        backbone.variant,
+        options,
     )
 
 
@@ -75,7 +88,11 @@ def test_the_binary_recipe_is_the_notebook_s(notebook: Notebook) -> None:
 def test_the_multilabel_recipe_is_the_notebook_s(notebook: Notebook) -> None:
     backbone, setup = pairing(notebook.backbone, FINE)
     recipe = backbone.recipe(setup)
-    assert (recipe.learning_rate, recipe.batch_size, recipe.accumulate) == (1e-4, notebook.batch, 2)
+    assert (recipe.learning_rate, recipe.batch_size, recipe.accumulate) == (
+        1e-4,
+        notebook.batch,
+        2,
+    )
     assert recipe.epochs * recipe.epoch_share == notebook.fine_epochs
 
 

@@ -34,7 +34,10 @@ def waveform(seconds: float, seed: int = 0) -> Any:
     generator = np.random.default_rng(seed)
     time = np.arange(round(seconds * 16_000)) / 16_000
     phase = (
-        2 * np.pi * np.cumsum(generator.uniform(100, 250) * (1 + 0.2 * np.sin(6 * time))) / 16_000
+        2
+        * np.pi
+        * np.cumsum(generator.uniform(100, 250) * (1 + 0.2 * np.sin(6 * time)))
+        / 16_000
     )
     voice = 0.1 * sum(np.sin(n * phase) / n for n in (1, 2, 3)) + 0.02
     return (voice + 0.005 * generator.standard_normal(len(time))).astype(np.float32)
@@ -58,8 +61,13 @@ def setup(name: str, **changes: Any) -> tuple[Any, Setup]:
 
 
 def inputs(backbone: Any, s: Setup, waveforms: list[Any]) -> Inputs:
-    arrays = {name: f.extract(waveforms, CPU) for name, f in backbone.features(s).items()}
-    return {name: pad([torch.from_numpy(a) for a in found]) for name, found in arrays.items()}
+    arrays = {
+        name: f.extract(waveforms, CPU) for name, f in backbone.features(s).items()
+    }
+    return {
+        name: pad([torch.from_numpy(a) for a in found])
+        for name, found in arrays.items()
+    }
 
 
 def network(backbone: Any, s: Setup, seed: int = 0) -> Any:
@@ -119,7 +127,9 @@ def test_parameters_at_full_size(name: str, language: str, millions: float) -> N
     ],
 )
 def test_parts_of_the_released_feature_fusion(part: str, millions: float) -> None:
-    backbone, s = setup("feature-fusion:released", scale="full", weights="random", language="zh")
+    backbone, s = setup(
+        "feature-fusion:released", scale="full", weights="random", language="zh"
+    )
     with torch.device("meta"):
         count = sum(p.numel() for p in getattr(backbone.network(s), part).parameters())
     assert count / 1e6 == pytest.approx(millions, rel=0.01)
@@ -144,7 +154,9 @@ def test_logits_are_a_clips_own(name: str, language: str) -> None:
         net(inputs(backbone, s, clips[::-1])).flip(0), together, atol=2e-5, rtol=0
     )
     for clip, logits in zip(clips, together, strict=True):
-        torch.testing.assert_close(net(inputs(backbone, s, [clip]))[0], logits, atol=2e-5, rtol=0)
+        torch.testing.assert_close(
+            net(inputs(backbone, s, [clip]))[0], logits, atol=2e-5, rtol=0
+        )
     assert (together[0] - together[1]).abs().max() > 1e-3
 
 
@@ -167,8 +179,12 @@ def test_self_attention_over_one_vector_never_learns_where_to_look() -> None:
     for name in ("feature-fusion:released", "feature-fusion"):
         backbone, s = setup(name)
         net = still(network(backbone, s))
-        with sdpa_kernel(SDPBackend.MATH):  # other kernels round a gradient of 0 to 1e-9
-            net(inputs(backbone, s, [waveform(0.3), waveform(0.5, 1)])).square().sum().backward()
+        with sdpa_kernel(
+            SDPBackend.MATH
+        ):  # other kernels round a gradient of 0 to 1e-9
+            net(
+                inputs(backbone, s, [waveform(0.3), waveform(0.5, 1)])
+            ).square().sum().backward()
         gradients[name] = net.relate.attend.in_proj_weight.grad.chunk(3)
     query, key, value = gradients["feature-fusion:released"]
     assert query.abs().max() == key.abs().max() == 0
@@ -192,17 +208,24 @@ def test_a_few_steps_lower_the_loss_and_move_every_part(name: str) -> None:
         optimizer.step()
     assert F.cross_entropy(net.eval()(given), truth).item() < 0.9 * first
     unmoved = [
-        n for n, p in net.named_parameters() if torch.equal(p, before[n]) and "masked_spec" not in n
+        n
+        for n, p in net.named_parameters()
+        if torch.equal(p, before[n]) and "masked_spec" not in n
     ]
     assert unmoved == []
 
 
-@pytest.mark.parametrize("name", ["pitch-fusion", "feature-fusion", "feature-fusion:released"])
+@pytest.mark.parametrize(
+    "name", ["pitch-fusion", "feature-fusion", "feature-fusion:released"]
+)
 @pytest.mark.parametrize("classes", [2, 11])
 def test_binary_and_many_classes(name: str, classes: int) -> None:
     labels = tuple(f"class {n}" for n in range(classes))
     backbone, s = setup(name, labels=labels, multilabel=classes == 11, language="zh")
-    assert network(backbone, s)(inputs(backbone, s, [waveform(0.3)])).shape == (1, classes)
+    assert network(backbone, s)(inputs(backbone, s, [waveform(0.3)])).shape == (
+        1,
+        classes,
+    )
 
 
 def _difference(one: Tensor, other: Tensor) -> float:
@@ -241,23 +264,35 @@ def test_variants_of_pitch_fusion_differ_where_they_say(variant: str) -> None:
 @pytest.mark.parametrize("variant", [v for v in DESIGNS if v])
 def test_variants_of_feature_fusion_have_the_parts_they_name(variant: str) -> None:
     backbone, s = setup(f"feature-fusion:{variant}")
-    parts = {name for name, module in network(backbone, s).named_children() if module is not None}
-    streams = {"wav2vec2-only": {"audio"}, "pitch-only": {"pitch"}, "mfcc-only": {"mfcc"}}
+    parts = {
+        name
+        for name, module in network(backbone, s).named_children()
+        if module is not None
+    }
+    streams = {
+        "wav2vec2-only": {"audio"},
+        "pitch-only": {"pitch"},
+        "mfcc-only": {"mfcc"},
+    }
     fused = {
         "vanilla": set(),
         "cross-only": {"audio_to_pitch", "pitch_to_audio"},
         "self-only": {"relate", "widen"},
         "released": {"audio_to_pitch", "pitch_to_audio", "relate"},
     }
-    assert parts == {"head"} | streams.get(variant, {"audio", "pitch", "mfcc"}) | fused.get(
-        variant, set()
-    )
+    assert parts == {"head"} | streams.get(
+        variant, {"audio", "pitch", "mfcc"}
+    ) | fused.get(variant, set())
     default, t = setup("feature-fusion")
     for name, feature in backbone.features(s).items():
-        assert (feature == default.features(t)[name]) == ((variant, name) != ("released", "pitch"))
+        assert (feature == default.features(t)[name]) == (
+            (variant, name) != ("released", "pitch")
+        )
 
 
-def test_the_released_mfccs_are_averaged_with_the_silence_that_fills_ten_seconds() -> None:
+def test_the_released_mfccs_are_averaged_with_the_silence_that_fills_ten_seconds() -> (
+    None
+):
     backbone, s = setup("feature-fusion:released")
     net, given = (
         network(backbone, s).eval(),

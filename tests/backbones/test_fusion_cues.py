@@ -21,15 +21,20 @@ from tasks.demo import clip_ids, reading
 
 Floats = NDArray[np.floating]
 
-CLIPS = [clip_id for clip_id in clip_ids() if clip_id.split(".")[1] in ("s1", "s6")]  # 96
-SPEAKERS, LABELS = (np.array([clip_id.split(".")[part] for clip_id in CLIPS]) for part in (0, 2))
+CLIPS = [
+    clip_id for clip_id in clip_ids() if clip_id.split(".")[1] in ("s1", "s6")
+]  # 96
+SPEAKERS, LABELS = (
+    np.array([clip_id.split(".")[part] for clip_id in CLIPS]) for part in (0, 2)
+)
 HEARD = PitchSignal("paper", Pitch(log=False, unvoiced="zero"), normalise=True)
 
 
 @cache
 def spoken() -> list[Floats]:
     return [
-        render(reading(clip_id, "pitch")).samples.astype(np.float32) / 2**15 for clip_id in CLIPS
+        render(reading(clip_id, "pitch")).samples.astype(np.float32) / 2**15
+        for clip_id in CLIPS
     ]
 
 
@@ -40,7 +45,9 @@ def after_the_first_norm(signal: PitchSignal) -> Floats:
     """
     signals = signal.extract(spoken(), torch.device("cpu"))
     normed = [(s - s.mean()) / np.sqrt(s.var() + 1e-5) for s in signals]
-    return np.array([np.percentile(s, np.arange(5, 100, 10)) for s in normed], np.float32)
+    return np.array(
+        [np.percentile(s, np.arange(5, 100, 10)) for s in normed], np.float32
+    )
 
 
 def accuracy(features: Floats) -> float:
@@ -56,7 +63,10 @@ def accuracy(features: Floats) -> float:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     return float(
         (
-            cross_val_predict(model, features, LABELS, groups=fold, cv=LeaveOneGroupOut()) == LABELS
+            cross_val_predict(
+                model, features, LABELS, groups=fold, cv=LeaveOneGroupOut()
+            )
+            == LABELS
         ).mean()
     )
 
@@ -78,9 +88,14 @@ def test_controls_and_the_released_signal_do_not(variant: Variant, most: float) 
 @pytest.mark.parametrize(
     ("log", "unvoiced"), [(True, "zero"), (True, "interpolate"), (False, "interpolate")]
 )
-def test_octaves_or_bridged_gaps_lose_what_the_norm_cannot_keep(log: bool, unvoiced: Any) -> None:
+def test_octaves_or_bridged_gaps_lose_what_the_norm_cannot_keep(
+    log: bool, unvoiced: Any
+) -> None:
     other = replace(HEARD, pitch=Pitch(log=log, unvoiced=unvoiced))
-    assert accuracy(after_the_first_norm(other)) < accuracy(after_the_first_norm(HEARD)) - 0.1
+    assert (
+        accuracy(after_the_first_norm(other))
+        < accuracy(after_the_first_norm(HEARD)) - 0.1
+    )
 
 
 @pytest.mark.slow
@@ -93,7 +108,9 @@ def test_the_fusions_hear_pitch_and_without_it_do_not(
     monkeypatch.chdir(results.parent)
     cues.run(cues.FUSIONS, "demo:pitch", seeds=1, folds=1, results=results)
     heard = {row.backbone: row.scores["UA"] for row in cues.measured(results)}
-    control = max(heard["pitch-fusion:constant-pitch"], heard["pitch-fusion:shuffled-pitch"])
+    control = max(
+        heard["pitch-fusion:constant-pitch"], heard["pitch-fusion:shuffled-pitch"]
+    )
     assert heard["pitch-fusion"] > control + 0.25
     assert heard["feature-fusion"] > control + 0.15
     assert heard["pitch-fusion:released"] < heard["pitch-fusion:constant-pitch"] + 0.1

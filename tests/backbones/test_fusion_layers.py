@@ -27,7 +27,9 @@ def test_a_masked_group_norm_is_torchs_on_each_clip_alone() -> None:
             norm.weight.double(),
             norm.bias.double(),
         )
-        torch.testing.assert_close(found[clip, :, :length].double(), alone[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            found[clip, :, :length].double(), alone[0], atol=1e-4, rtol=0
+        )
 
 
 def test_a_signal_that_hardly_varies_is_the_same_in_any_company() -> None:
@@ -41,7 +43,9 @@ def test_a_signal_that_hardly_varies_is_the_same_in_any_company() -> None:
 
 
 @pytest.mark.parametrize("architecture", [BASE, LARGE], ids=["group", "layer"])
-def test_the_pitch_encoder_is_transformers_front_end_on_each_clip_alone(architecture: Any) -> None:
+def test_the_pitch_encoder_is_transformers_front_end_on_each_clip_alone(
+    architecture: Any,
+) -> None:
     from transformers import AutoModel
 
     config = architecture.tiny().config()
@@ -53,7 +57,9 @@ def test_the_pitch_encoder_is_transformers_front_end_on_each_clip_alone(architec
     clips = [torch.randn(n) for n in (400, 16_000, 719, 720, 9_999)]
     with torch.no_grad():
         found = ours(pad(clips))
-        for clip, values, length in zip(clips, found.values, found.lengths.tolist(), strict=True):
+        for clip, values, length in zip(
+            clips, found.values, found.lengths.tolist(), strict=True
+        ):
             alone, _ = original.feature_projection(
                 original.feature_extractor(clip[None]).transpose(1, 2)
             )
@@ -66,7 +72,9 @@ def test_pitch_has_as_many_frames_as_audio(architecture: Any) -> None:
     backbone, s = setup("pitch-fusion", language="vi" if architecture is BASE else "zh")
     net, given = (
         network(backbone, s),
-        inputs(backbone, s, [waveform(n / 16_000) for n in (1, 399, 400, 719, 720, 5000)]),
+        inputs(
+            backbone, s, [waveform(n / 16_000) for n in (1, 399, 400, 719, 720, 5000)]
+        ),
     )
     assert given["frontend"].lengths.tolist() == [1, 1, 1, 1, 2, 15]
     assert net.pitch(given["pitch"]).lengths.tolist() == [1, 1, 1, 1, 2, 15]
@@ -81,7 +89,9 @@ def test_attention_of_a_sequence_to_itself_is_torchs_layer() -> None:
     theirs.linear1, theirs.linear2 = ours.feed[0], ours.feed[3]  # type: ignore[assignment]
     values, mask = torch.randn(2, 7, 24), torch.arange(7) < torch.tensor([[7], [4]])
     expected = theirs(values, src_key_padding_mask=~mask)
-    torch.testing.assert_close(ours(values, values, mask)[mask], expected[mask], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours(values, values, mask)[mask], expected[mask], atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("residual", ["query", "source"])
@@ -96,4 +106,6 @@ def test_attended_values_are_added_to_the_side_that_is_named(residual: Any) -> N
         layer.attend.out_proj.weight
     )  # what is attended to adds nothing: the residual is left
     kept = layer.first(query if residual == "query" else source)
-    torch.testing.assert_close(layer(query, source), layer.second(kept + layer.feed(kept)))
+    torch.testing.assert_close(
+        layer(query, source), layer.second(kept + layer.feed(kept))
+    )

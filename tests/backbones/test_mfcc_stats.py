@@ -44,11 +44,16 @@ def test_it_learns_pitch_of_noisy_tones() -> None:
     arrays = backbone.features(setup)["mfcc"].extract(
         [tone(p, n) for n in range(8) for p in pitches], CPU
     )
-    inputs, target = {"mfcc": pad([torch.from_numpy(a) for a in arrays])}, torch.arange(24) % 3
+    inputs, target = (
+        {"mfcc": pad([torch.from_numpy(a) for a in arrays])},
+        torch.arange(24) % 3,
+    )
     torch.manual_seed(0)
     network: Any = backbone.network(setup)
     network.calibrate([inputs])
-    optimiser = torch.optim.Adam(network.parameters(), lr=backbone.recipe(setup).learning_rate)
+    optimiser = torch.optim.Adam(
+        network.parameters(), lr=backbone.recipe(setup).learning_rate
+    )
     for _ in range(40):
         optimiser.zero_grad()
         F.cross_entropy(network(inputs), target).backward()
@@ -60,5 +65,6 @@ def tone(pitch: float, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
     time = np.arange(round(random.uniform(0.3, 0.5) * SAMPLE_RATE)) / SAMPLE_RATE
     return (
-        0.3 * np.sin(2 * np.pi * pitch * time) + 0.02 * random.standard_normal(len(time))
+        0.3 * np.sin(2 * np.pi * pitch * time)
+        + 0.02 * random.standard_normal(len(time))
     ).astype(np.float32)

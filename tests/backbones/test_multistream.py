@@ -11,7 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from backbones._multistream import ConvStream, FixedMfcc, FixedSpectrum, FixedWaveform, NonLocal
+from backbones._multistream import (
+    ConvStream,
+    FixedMfcc,
+    FixedSpectrum,
+    FixedWaveform,
+    NonLocal,
+)
 from bench.contracts.backbone import Setup
 from bench.contracts.batch import pad
 from bench.registry import backbones
@@ -34,7 +40,9 @@ def setup(
 ) -> tuple[Any, Setup]:
     backbone = backbones([f"multistream:{variant}" if variant else "multistream"])[0]
     chosen = replace(backbone.options(), **options)
-    return backbone, Setup(LABELS, False, "de", "finetune", scale, weights, variant, chosen)  # type: ignore[arg-type]
+    return backbone, Setup(
+        LABELS, False, "de", "finetune", scale, weights, variant, chosen
+    )  # type: ignore[arg-type]
 
 
 def count(network: nn.Module) -> int:
@@ -71,16 +79,26 @@ def test_parameters_of_a_variant(variant: str, parameters: int) -> None:
 @pytest.mark.parametrize(
     ("shape", "sizes"),
     [
-        ((80_000,), [(64, 1, 20_000), (64, 1, 5_000), (128, 1, 1_250), (128, 1, 1_250)]),
-        ((128_000,), [(64, 1, 32_000), (64, 1, 8_000), (128, 1, 2_000), (128, 1, 2_000)]),
+        (
+            (80_000,),
+            [(64, 1, 20_000), (64, 1, 5_000), (128, 1, 1_250), (128, 1, 1_250)],
+        ),
+        (
+            (128_000,),
+            [(64, 1, 32_000), (64, 1, 8_000), (128, 1, 2_000), (128, 1, 2_000)],
+        ),
         ((157, 128), [(64, 64, 78), (64, 16, 19), (128, 4, 4), (128, 4, 4)]),
         ((251, 128), [(64, 64, 125), (64, 16, 31), (128, 4, 7), (128, 4, 7)]),
     ],
 )
-def test_output_of_every_block(shape: tuple[int, ...], sizes: list[tuple[int, ...]]) -> None:
+def test_output_of_every_block(
+    shape: tuple[int, ...], sizes: list[tuple[int, ...]]
+) -> None:
     stream, found = ConvStream(len(shape), FULL), []
     for block in stream.blocks:
-        block.register_forward_hook(lambda _m, _i, output: found.append(tuple(output.shape[1:])))
+        block.register_forward_hook(
+            lambda _m, _i, output: found.append(tuple(output.shape[1:]))
+        )
     with torch.device("meta"):
         stream.to("meta")(torch.empty(1, *shape))
     assert found == sizes
@@ -88,8 +106,16 @@ def test_output_of_every_block(shape: tuple[int, ...], sizes: list[tuple[int, ..
 
 def test_last_pooling_leaves_312_steps_of_a_waveform_and_one_of_a_spectrogram() -> None:
     wave, image = ConvStream(1, FULL).to("meta"), ConvStream(2, FULL).to("meta")
-    assert wave._sequence(torch.empty(2, 128, 1, 1250, device="meta")).shape == (2, 312, 128)
-    assert image._sequence(torch.empty(2, 128, 4, 7, device="meta")).shape == (2, 1, 128)
+    assert wave._sequence(torch.empty(2, 128, 1, 1250, device="meta")).shape == (
+        2,
+        312,
+        128,
+    )
+    assert image._sequence(torch.empty(2, 128, 4, 7, device="meta")).shape == (
+        2,
+        1,
+        128,
+    )
 
 
 @pytest.mark.parametrize(("frames", "tokens"), [(157, 16), (251, 28)])
@@ -132,9 +158,9 @@ def test_non_local_block_is_an_embedded_gaussian_with_a_residual() -> None:
 
 def test_attention_has_the_papers_widths() -> None:
     block = NonLocal(128)
-    assert [tuple(p.weight.shape) for p in (block.theta, block.phi, block.g, block.out)] == [
-        (64, 128)
-    ] * 3 + [(128, 64)]
+    assert [
+        tuple(p.weight.shape) for p in (block.theta, block.phi, block.g, block.out)
+    ] == [(64, 128)] * 3 + [(128, 64)]
 
 
 # --- clips of one length ---
@@ -161,9 +187,12 @@ def test_of_a_long_clip_the_middle_stays() -> None:
 
 @pytest.mark.parametrize("kind", [FixedMfcc, FixedSpectrum])
 @pytest.mark.parametrize(
-    ("seconds", "rate", "frames"), [(5.0, 16_000, 157), (8.0, 16_000, 251), (5.0, 8_000, 157)]
+    ("seconds", "rate", "frames"),
+    [(5.0, 16_000, 157), (8.0, 16_000, 251), (5.0, 8_000, 157)],
 )
-def test_images_have_the_papers_sizes(kind: Any, seconds: float, rate: int, frames: int) -> None:
+def test_images_have_the_papers_sizes(
+    kind: Any, seconds: float, rate: int, frames: int
+) -> None:
     clips = [ramp(1.0), ramp(5.0), ramp(9.0)]
     assert {a.shape for a in kind(seconds, rate).extract(clips, CPU)} == {(frames, 128)}
 
@@ -191,7 +220,9 @@ def test_mfcc_are_librosas() -> None:
     clip = np.random.default_rng(0).normal(0, 0.1, 80_000).astype(np.float32)
     (found,) = FixedMfcc().extract([clip], CPU)
     np.testing.assert_allclose(
-        found, mfcc(y=clip, sr=16_000, n_mfcc=128, n_fft=2048, hop_length=512).T, atol=1e-3
+        found,
+        mfcc(y=clip, sr=16_000, n_mfcc=128, n_fft=2048, hop_length=512).T,
+        atol=1e-3,
     )
 
 
@@ -199,7 +230,8 @@ def test_mfcc_are_librosas() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"seconds": 8.0}, {"rate": 8_000}, {"tokens": "lstm"}, {"spectrum": "linear"}]
+    "options",
+    [{"seconds": 8.0}, {"rate": 8_000}, {"tokens": "lstm"}, {"spectrum": "linear"}],
 )
 def test_options_reach_features_and_network(options: dict[str, Any]) -> None:
     backbone, s = setup(scale="tiny", **options)
@@ -216,8 +248,12 @@ def test_options_reach_features_and_network(options: dict[str, Any]) -> None:
 def test_network_standardises_by_the_training_part() -> None:
     backbone, s = setup("type2", scale="tiny")
     network = backbone.network(s)
-    values = 40 + 7 * torch.randn(3, 157, 128, generator=torch.Generator().manual_seed(0))
-    network.calibrate([{"mfcc": pad(list(values[:2]))}, {"mfcc": pad(list(values[2:]))}])
+    values = 40 + 7 * torch.randn(
+        3, 157, 128, generator=torch.Generator().manual_seed(0)
+    )
+    network.calibrate(
+        [{"mfcc": pad(list(values[:2]))}, {"mfcc": pad(list(values[2:]))}]
+    )
     layer = network.standardise["mfcc"]
     torch.testing.assert_close(layer.mean, values.mean((0, 1)), rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(
@@ -230,7 +266,10 @@ def test_pretrained_streams_start_from_a_local_resnet(tmp_path: Path) -> None:
 
     torch.manual_seed(5)
     config = ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 8, 8, 16], depths=[1, 1, 1, 1], layer_type="basic"
+        embedding_size=8,
+        hidden_sizes=[8, 8, 8, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
     )
     saved = ResNetModel(config)
     saved.save_pretrained(tmp_path)
@@ -239,14 +278,20 @@ def test_pretrained_streams_start_from_a_local_resnet(tmp_path: Path) -> None:
     for name in ("mfcc", "spectrum"):
         for key, value in network.streams[name].resnet.state_dict().items():
             assert torch.equal(value, saved.state_dict()[key]), key
-    assert network.streams["spectrum"].tokens(torch.randn(1, 157, 128)).shape == (1, 4 * 5, 128)
+    assert network.streams["spectrum"].tokens(torch.randn(1, 157, 128)).shape == (
+        1,
+        4 * 5,
+        128,
+    )
     assert not backbone.weights(s).random
 
 
 def test_pretrained_at_full_size_is_resnet_18() -> None:
     backbone, s = setup("pretrained", weights="random")
     resnet = backbone.network(s).streams["mfcc"].resnet
-    assert count(resnet) == 11_689_512 - (512 + 1) * 1000  # without ImageNet's classifier
+    assert (
+        count(resnet) == 11_689_512 - (512 + 1) * 1000
+    )  # without ImageNet's classifier
 
 
 def test_only_the_pretrained_variant_asks_for_weights() -> None:

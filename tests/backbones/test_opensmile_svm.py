@@ -34,7 +34,14 @@ def part(seed: int, clips: int = 90) -> tuple[Tensor, Tensor]:
     random = np.random.default_rng(seed)
     labels = random.choice(3, clips, p=(0.5, 0.4, 0.1))
     centres = np.array([[0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0]])
-    values = (centres[labels] + random.standard_normal((clips, DIM))) * (1, 1e4, 1e-4, 1, 50, 1) + (
+    values = (centres[labels] + random.standard_normal((clips, DIM))) * (
+        1,
+        1e4,
+        1e-4,
+        1,
+        50,
+        1,
+    ) + (
         0,
         1e5,
         3,
@@ -60,7 +67,12 @@ def fitted(
 ) -> Any:
     (train, truth), (valid, valid_truth) = part(0), part(1)
     network = LinearSvm("functionals", DIM, 3, multilabel, cost, balanced)
-    network.fit(batches(train), truth if targets is None else targets, batches(valid), valid_truth)
+    network.fit(
+        batches(train),
+        truth if targets is None else targets,
+        batches(valid),
+        valid_truth,
+    )
     return network
 
 
@@ -95,7 +107,15 @@ def test_the_cost_is_the_best_on_the_validation_part_alone() -> None:
     def score(network: Any) -> float:
         said = np.eye(3, dtype=bool)[decisions(network, valid).argmax(1)]
         return float(
-            ua(np.stack([(truth & said).sum(0), (~truth & said).sum(0), (truth & ~said).sum(0)]))
+            ua(
+                np.stack(
+                    [
+                        (truth & said).sum(0),
+                        (~truth & said).sum(0),
+                        (truth & ~said).sum(0),
+                    ]
+                )
+            )
         )
 
     each = [fitted(cost=cost) for cost in COSTS]
@@ -109,7 +129,9 @@ def test_the_cost_is_the_best_on_the_validation_part_alone() -> None:
 
 def test_several_labels_and_one_that_never_varies() -> None:
     _, truth = part(0)
-    targets = torch.stack([truth[:, 0], torch.ones(len(truth)), torch.zeros(len(truth))], dim=1)
+    targets = torch.stack(
+        [truth[:, 0], torch.ones(len(truth)), torch.zeros(len(truth))], dim=1
+    )
     network = fitted(multilabel=True, targets=targets)
     said = decisions(network, part(2)[0]) > 0
     assert said[:, 1].all()
@@ -178,7 +200,9 @@ def test_from_audio_to_the_table_alike_for_every_seed(
     )
     by_fold = {where.replace("seed 1", "seed 0"): score for where, score in lines}
     assert len(lines) == 4
-    assert all(by_fold[where.replace("seed 1", "seed 0")] == score for where, score in lines)
+    assert all(
+        by_fold[where.replace("seed 1", "seed 0")] == score for where, score in lines
+    )
 
 
 def test_without_its_extra_it_is_skipped_and_still_listed(
@@ -201,7 +225,8 @@ def test_without_its_extra_it_is_skipped_and_still_listed(
     for name in ("opensmile-svm", "opensmile-svm:egemaps"):
         assert rows[name]["status"] == "skipped"
         assert (
-            rows[name]["reason"] == "needs the optional extra: pip install 'ser-bench[opensmile]'"
+            rows[name]["reason"]
+            == "needs the optional extra: pip install 'ser-bench[opensmile]'"
         )
     assert rows["mfcc-stats"]["UA"] is not None
     assert "2 skipped" in told.err

@@ -36,12 +36,19 @@ LANGUAGES = [
 
 
 def waveform(seconds: float, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(0.05, 0.1, round(seconds * 16_000)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(0.05, 0.1, round(seconds * 16_000))
+        .astype(np.float32)
+    )
 
 
 def inputs(features: dict[str, Feature], waveforms: list[Any]) -> Inputs:
     arrays = {name: f.extract(waveforms, CPU) for name, f in features.items()}
-    return {name: pad([torch.from_numpy(a) for a in found]) for name, found in arrays.items()}
+    return {
+        name: pad([torch.from_numpy(a) for a in found])
+        for name, found in arrays.items()
+    }
 
 
 def setup(name: str, **changes: Any) -> tuple[Any, Setup]:
@@ -71,9 +78,9 @@ def folder(
     architecture = next(iter(backbone.features(s).values())).architecture
     torch.manual_seed(2)
     network = AutoModel.from_config(architecture.config()).eval()
-    for (
-        parameter
-    ) in network.parameters():  # livelier than an initialisation, so that a difference would show
+    for parameter in (
+        network.parameters()
+    ):  # livelier than an initialisation, so that a difference would show
         parameter.data += 0.05 * torch.randn_like(parameter)
     path = tmp_path_factory.mktemp("folder")
     network.save_pretrained(path)
@@ -103,12 +110,16 @@ def test_logits_are_those_of_the_whole_network_on_each_clip_alone(
     torch.testing.assert_close(together, torch.cat(expected), atol=2e-5, rtol=0)
     torch.testing.assert_close(reverse.flip(0), torch.cat(expected), atol=2e-5, rtol=0)
     for clip, logits in zip(clips, expected, strict=True):
-        torch.testing.assert_close(network(inputs(features, [clip])), logits, atol=2e-5, rtol=0)
+        torch.testing.assert_close(
+            network(inputs(features, [clip])), logits, atol=2e-5, rtol=0
+        )
     assert (together[0] - together[1]).abs().max() > 1e-3
 
 
 @torch.inference_mode()
-def test_a_probe_reads_every_layer_of_the_folders_network(folder: tuple[str, Path, Any]) -> None:
+def test_a_probe_reads_every_layer_of_the_folders_network(
+    folder: tuple[str, Path, Any],
+) -> None:
     name, path, original = folder
     backbone, s = setup(name, scale="full", mode="probe", weights=str(path))
     given = inputs(backbone.features(s), [waveform(0.4), waveform(0.6, 1)])
@@ -165,22 +176,32 @@ def test_a_few_steps_lower_the_loss_and_move_every_part(name: str) -> None:
 def test_checkpointing_changes_no_gradient(name: str) -> None:
     gradients = []
     for checkpointing in (False, True):
-        backbone, s = setup(name, options={"checkpointing": checkpointing, "spec_augment": "on"})
+        backbone, s = setup(
+            name, options={"checkpointing": checkpointing, "spec_augment": "on"}
+        )
         torch.manual_seed(5)
         network = backbone.network(s).train()
         network.encoder.config.layerdrop = 0.0
-        network(inputs(backbone.features(s), [waveform(0.3), waveform(0.5)])).sum().backward()
-        gradients.append({n: p.grad for n, p in network.named_parameters() if p.grad is not None})
+        network(
+            inputs(backbone.features(s), [waveform(0.3), waveform(0.5)])
+        ).sum().backward()
+        gradients.append(
+            {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+        )
     assert gradients[0].keys() == gradients[1].keys()
     for name_, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name_], gradient, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("spec_augment", "masks"), [("on", True), ("off", False), ("auto", False)])
+@pytest.mark.parametrize(
+    ("spec_augment", "masks"), [("on", True), ("off", False), ("auto", False)]
+)
 def test_spec_augment_is_for_training_alone_and_follows_the_seed(
     spec_augment: str, masks: bool
 ) -> None:
-    backbone, s = setup("wav2vec2", options={"spec_augment": spec_augment, "dropout": 0.0})
+    backbone, s = setup(
+        "wav2vec2", options={"spec_augment": spec_augment, "dropout": 0.0}
+    )
     given = inputs(backbone.features(s), [waveform(1.0), waveform(0.7, 1)])
     network = backbone.network(s)
     for module in network.modules():
@@ -201,7 +222,9 @@ def test_spec_augment_is_for_training_alone_and_follows_the_seed(
 @pytest.mark.parametrize("seconds", [0.01, 0.1, 0.2, 0.21, 0.25])
 def test_clips_shorter_than_a_span_can_be_trained_on(name: str, seconds: float) -> None:
     backbone, s = setup(name, options={"spec_augment": "on"})
-    logits = backbone.network(s).train()(inputs(backbone.features(s), [waveform(seconds)]))
+    logits = backbone.network(s).train()(
+        inputs(backbone.features(s), [waveform(seconds)])
+    )
     assert logits.isfinite().all()
 
 
@@ -213,7 +236,9 @@ def test_spans_stay_within_half_of_a_clips_own_frames() -> None:
         assert not masks[:, own:].any()
         assert masks.sum(1).max() <= most
         assert (masks.sum(1).min() > 0) == (most > 0)
-    share = torch.stack([spans(3000, 3000, 0.05, 10, 2) for _ in range(200)]).float().mean()
+    share = (
+        torch.stack([spans(3000, 3000, 0.05, 10, 2) for _ in range(200)]).float().mean()
+    )
     assert 0.045 < share < 0.05  # a little below the probability, where spans overlap
 
 
@@ -224,7 +249,9 @@ def test_spans_stay_within_half_of_a_clips_own_frames() -> None:
 def test_sizes_in_code_are_the_checkpoints(name: str, language: str) -> None:
     backbone, s = setup(name, scale="full", weights="random", language=language)
     parameters = backbone.checkpoint(s).parameters
-    assert backbone.features(replace(s, mode="probe"))["states"].parameters == parameters
+    assert (
+        backbone.features(replace(s, mode="probe"))["states"].parameters == parameters
+    )
     with torch.device("meta"):
         network = backbone.network(s)
     head = sum(p.numel() for p in network.head.parameters())
@@ -244,13 +271,17 @@ def test_sizes_in_code_are_the_checkpoints(name: str, language: str) -> None:
         ("xls-r", "vi", "facebook/wav2vec2-xls-r-300m"),
     ],
 )
-def test_the_checkpoint_follows_language_and_variant(name: str, language: str, hub_id: str) -> None:
+def test_the_checkpoint_follows_language_and_variant(
+    name: str, language: str, hub_id: str
+) -> None:
     backbone, s = setup(name, scale="full", language=language)
     weights = backbone.weights(s)
     assert weights.source == hub_id
     assert len(weights.digest) == 40
     assert backbone.features(s) == {"frontend": ConvFrontEnd(weights)}
-    assert backbone.features(replace(s, mode="probe")) == {"states": EncoderMeans(weights)}
+    assert backbone.features(replace(s, mode="probe")) == {
+        "states": EncoderMeans(weights)
+    }
 
 
 def test_another_kind_of_network_is_refused(folder: tuple[str, Path, Any]) -> None:
@@ -258,7 +289,8 @@ def test_another_kind_of_network_is_refused(folder: tuple[str, Path, Any]) -> No
     other = "hubert" if original.config.model_type != "hubert" else "wavlm"
     backbone, s = setup(other, scale="full", weights=str(path))
     with pytest.raises(
-        WeightsError, match=f"holds a {original.config.model_type} network, but {other} is {other}"
+        WeightsError,
+        match=f"holds a {original.config.model_type} network, but {other} is {other}",
     ):
         backbone.features(s)
 
@@ -276,7 +308,12 @@ def test_released_recipes_are_the_papers(
 ) -> None:
     backbone, s = setup(name, scale="full", language=language)
     recipe = backbone.recipe(s)
-    assert (recipe.learning_rate, recipe.batch_size, recipe.accumulate, recipe.epochs) == (
+    assert (
+        recipe.learning_rate,
+        recipe.batch_size,
+        recipe.accumulate,
+        recipe.epochs,
+    ) == (
         rate,
         batch,
         accumulate,
@@ -288,17 +325,24 @@ def test_released_recipes_are_the_papers(
         0,
         "linear",
     )
-    mended, plain = setup(name.removesuffix(":released"), scale="full", language=language)
+    mended, plain = setup(
+        name.removesuffix(":released"), scale="full", language=language
+    )
     assert mended.recipe(plain).patience > 0
     assert mended.recipe(plain).epochs > 1
     assert mended.recipe(plain).learning_rate == rate
     assert "nothing to probe" in backbone.refuses(replace(s, mode="probe"))
     assert backbone.refuses(s) is None
-    assert language == "vi" or backbone.recipe(replace(s, multilabel=True)).learning_rate == 1e-4
+    assert (
+        language == "vi"
+        or backbone.recipe(replace(s, multilabel=True)).learning_rate == 1e-4
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "language"), [*((n, "en") for n in NAMES), ("wav2vec2", "zh")])
+@pytest.mark.parametrize(
+    ("name", "language"), [*((n, "en") for n in NAMES), ("wav2vec2", "zh")]
+)
 def test_one_step_at_full_size(
     name: str, language: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -325,7 +369,9 @@ def test_one_step_at_full_size(
     optimizer.step()
     with torch.inference_mode():
         assert network.eval()(given).isfinite().all()
-    count = sum(p.numel() for p in network.parameters()) + features["frontend"].parameters
+    count = (
+        sum(p.numel() for p in network.parameters()) + features["frontend"].parameters
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     with capsys.disabled():
         seconds = f"{built - started:.1f} s to build, {time.monotonic() - built:.1f} s for a step"

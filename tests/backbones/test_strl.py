@@ -40,7 +40,9 @@ def setup(
 ) -> tuple[Any, Setup]:
     backbone = backbones([f"strl:{variant}" if variant else "strl"])[0]
     chosen = replace(backbone.options(), **options)
-    return backbone, Setup(LABELS, multilabel, "en", "finetune", scale, None, variant, chosen)  # type: ignore[arg-type]
+    return backbone, Setup(
+        LABELS, multilabel, "en", "finetune", scale, None, variant, chosen
+    )  # type: ignore[arg-type]
 
 
 def network(variant: str = "", **changes: Any) -> Any:
@@ -53,7 +55,9 @@ def inputs(*segments: int, frames: int = 40, whole: bool = False) -> Inputs:
     """Noise in clips of so many segments."""
     generator = torch.Generator().manual_seed(sum(segments))
     lld = [torch.randn(n, frames, 76, generator=generator) for n in segments]
-    functionals = [torch.randn(1 if whole else n, 1, 1582, generator=generator) for n in segments]
+    functionals = [
+        torch.randn(1 if whole else n, 1, 1582, generator=generator) for n in segments
+    ]
     return {"lld": pad(lld), "functionals": pad(functionals)}
 
 
@@ -97,9 +101,9 @@ def test_attention_is_a_softmax_over_positions() -> None:
     module = FrameModule(Sizes(4, 12, 16, 32), (7, 3), Recurrent(16, both=False)).eval()
     frames = torch.randn(1, 40, 76)
     image = frames[0].T[None, None]
-    maps = module.blocks(torch.cat([module.over_descriptors(image), module.over_frames(image)], 1))[
-        0
-    ].flatten(1)
+    maps = module.blocks(
+        torch.cat([module.over_descriptors(image), module.over_frames(image)], 1)
+    )[0].flatten(1)
     weights = (module.attention.weight[0] @ maps).softmax(0)
     torch.testing.assert_close(module(frames)[0][0], maps @ weights)
 
@@ -108,9 +112,12 @@ def test_attention_is_a_softmax_over_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "pad_last", "segments"), [(9, False, 2), (9, True, 3), (8, True, 2), (3, False, 1)]
+    ("samples", "pad_last", "segments"),
+    [(9, False, 2), (9, True, 3), (8, True, 2), (3, False, 1)],
 )
-def test_segments_follow_each_other(samples: int, pad_last: bool, segments: int) -> None:
+def test_segments_follow_each_other(
+    samples: int, pad_last: bool, segments: int
+) -> None:
     clip = np.arange(1, samples + 1, dtype=np.float32)
     (found,) = Segments(Samples(), 4 / 16_000, pad_last).extract([clip], CPU)
     assert found.shape == (segments, 4, 1)
@@ -126,11 +133,19 @@ def test_no_segmentation_is_one_segment() -> None:
 
 
 @pytest.mark.parametrize(("segment", "frames"), [(1.4, 40), (2.0, 59)])
-def test_descriptors_and_functionals_have_the_papers_sizes(segment: float, frames: int) -> None:
+def test_descriptors_and_functionals_have_the_papers_sizes(
+    segment: float, frames: int
+) -> None:
     pytest.importorskip("opensmile")
     backbone, s = setup(segment=segment)
-    clip = np.random.default_rng(0).normal(0, 0.1, round(2.5 * segment * 16_000)).astype(np.float32)
-    found = {name: f.extract([clip], CPU)[0] for name, f in backbone.features(s).items()}
+    clip = (
+        np.random.default_rng(0)
+        .normal(0, 0.1, round(2.5 * segment * 16_000))
+        .astype(np.float32)
+    )
+    found = {
+        name: f.extract([clip], CPU)[0] for name, f in backbone.features(s).items()
+    }
     assert found["lld"].shape == (2, frames, 76)
     assert found["functionals"].shape == (2, 1, 1582)
 
@@ -141,7 +156,9 @@ def test_descriptors_and_functionals_have_the_papers_sizes(segment: float, frame
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_clips_probability_is_the_mean_of_its_segments(multilabel: bool) -> None:
     lengths = torch.tensor([3, 1])
-    segments = Padded(5 * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)), lengths)
+    segments = Padded(
+        5 * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)), lengths
+    )
     each = segments.values.sigmoid() if multilabel else segments.values.softmax(2)
     logits = decide(segments, multilabel)
     found = logits.sigmoid() if multilabel else logits.softmax(1)
@@ -164,7 +181,12 @@ def test_clips_are_decided_by_their_own_segments_alone(variant: str) -> None:
         built(both), torch.cat([built(three), built(one)]), atol=1e-5, rtol=0
     )
     single = [
-        built({n: Padded(p.values[:, i : i + 1], torch.tensor([1])) for n, p in three.items()})
+        built(
+            {
+                n: Padded(p.values[:, i : i + 1], torch.tensor([1]))
+                for n, p in three.items()
+            }
+        )
         for i in range(3)
     ]
     mean = torch.stack([logits.softmax(1) for logits in single]).mean(0)
@@ -191,7 +213,10 @@ def test_loss_is_the_mean_cross_entropy_of_all_segments() -> None:
     logits = built(inputs(3, 1))
     assert isinstance(logits, Padded)
     targets = torch.tensor([[0.0, 0, 1, 0], [1, 0, 0, 0]])
-    own, labels = torch.cat([logits.values[0], logits.values[1, :1]]), torch.tensor([2, 2, 2, 0])
+    own, labels = (
+        torch.cat([logits.values[0], logits.values[1, :1]]),
+        torch.tensor([2, 2, 2, 0]),
+    )
     found = F.cross_entropy(*per_part(logits, targets))
     torch.testing.assert_close(found, F.cross_entropy(own, labels))
 
@@ -225,7 +250,9 @@ class Given:
 def test_the_training_loop_weighs_every_part_alike(tmp_path: Path) -> None:
     """Three parts of class a against one of class b: the bias settles at their log odds."""
     clips = [Clip("1", Recording(), ("a",), "s"), Clip("2", Recording(), ("b",), "t")]
-    given: Any = {"x": Given({"1": np.ones((3, 1), np.float32), "2": np.ones((1, 1), np.float32)})}
+    given: Any = {
+        "x": Given({"1": np.ones((3, 1), np.float32), "2": np.ones((1, 1), np.float32)})
+    }
     examples = Examples(clips, ("a", "b"), False, given)
     recipe = Recipe(
         epochs=100,
@@ -247,7 +274,9 @@ def test_the_training_loop_weighs_every_part_alike(tmp_path: Path) -> None:
     def report(epoch: int, values: Mapping[str, float]) -> None:
         seen.append(values["train loss"])
 
-    train(TrainingJob(learner, recipe, examples, examples, 0, CPU, report, tmp_path / "c"))
+    train(
+        TrainingJob(learner, recipe, examples, examples, 0, CPU, report, tmp_path / "c")
+    )
     parts = torch.tensor([0.75, 0.25])
     assert seen[-1] == pytest.approx(-(parts * parts.log()).sum().item(), abs=1e-3)
 
@@ -256,7 +285,9 @@ def test_rate_falls_by_its_factor_after_every_epoch() -> None:
     rate = learning_rate_factor(
         Recipe(schedule="exponential", decay=0.95, epochs=4, warmup=0.0), 4 * 3
     )
-    assert [rate(step) for step in range(12)] == [0.95 ** (step // 3) for step in range(12)]
+    assert [rate(step) for step in range(12)] == [
+        0.95 ** (step // 3) for step in range(12)
+    ]
 
 
 # --- fusion ---
@@ -264,7 +295,10 @@ def test_rate_falls_by_its_factor_after_every_epoch() -> None:
 
 def test_fusion_of_dimensions_is_attention_written_out() -> None:
     torch.manual_seed(0)
-    fusion, parts = DimensionFusion([3, 2], heads=2), [torch.randn(1, 3), torch.randn(1, 2)]
+    fusion, parts = (
+        DimensionFusion([3, 2], heads=2),
+        [torch.randn(1, 3), torch.randn(1, 2)],
+    )
     f = torch.cat(parts, 1)[0]
     q, k, v = (f[:, None] * w + b for w, b in zip(
         fusion.project.weight[:, 0].chunk(3), fusion.project.bias.chunk(3), strict=True
@@ -289,7 +323,10 @@ def test_dimensions_are_560() -> None:
 
 @pytest.mark.parametrize("heads", [1, 2, 4, 8, 16, 32])
 def test_heads_of_a_variant(heads: int) -> None:
-    assert network("" if heads == 8 else f"heads{heads}").fusion.attention.num_heads == heads
+    assert (
+        network("" if heads == 8 else f"heads{heads}").fusion.attention.num_heads
+        == heads
+    )
 
 
 def test_variants_replace_what_their_tables_compare() -> None:

@@ -21,7 +21,13 @@ from bench.encoders.whisper import (
     decode_start,
     encode,
 )
-from bench.encoders.whisper_checkpoint import SIZES, configuration, load, read_dims, tiny
+from bench.encoders.whisper_checkpoint import (
+    SIZES,
+    configuration,
+    load,
+    read_dims,
+    tiny,
+)
 from bench.errors import WeightsError
 from bench.registry import backbones
 from tests.helpers import write_openai_checkpoint
@@ -40,7 +46,11 @@ LABELS = ("angry", "happy", "sad")
 
 
 def waveform(seconds: float, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * 16_000)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(0, 0.1, round(seconds * 16_000))
+        .astype(np.float32)
+    )
 
 
 def mels(*frames: int) -> list[torch.Tensor]:
@@ -50,7 +60,10 @@ def mels(*frames: int) -> list[torch.Tensor]:
 
 def inputs(features: dict[str, Feature], waveforms: list[Any]) -> Inputs:
     arrays = {name: f.extract(waveforms, CPU) for name, f in features.items()}
-    return {name: pad([torch.from_numpy(a) for a in found]) for name, found in arrays.items()}
+    return {
+        name: pad([torch.from_numpy(a) for a in found])
+        for name, found in arrays.items()
+    }
 
 
 def setup(variant: str = "", **changes: Any) -> tuple[Any, Setup]:
@@ -62,7 +75,13 @@ def setup(variant: str = "", **changes: Any) -> tuple[Any, Setup]:
     options = replace(backbone.options(), **changes.pop("options", {}))
     weights = changes.pop("weights", None)
     return backbone, Setup(
-        LABELS, False, "en", weights=weights, variant=variant, options=options, **changes
+        LABELS,
+        False,
+        "en",
+        weights=weights,
+        variant=variant,
+        options=options,
+        **changes,
     )
 
 
@@ -82,7 +101,13 @@ def test_a_checkpoint_of_openai_whisper_gives_the_same_outputs(
     path, network = openai_file
     weights = resolve(str(path), None)
     dims = read_dims(weights)
-    assert (dims.mels, dims.width, dims.encoder_layers, dims.decoder_layers, dims.tokens) == (
+    assert (
+        dims.mels,
+        dims.width,
+        dims.encoder_layers,
+        dims.decoder_layers,
+        dims.tokens,
+    ) == (
         80,
         32,
         2,
@@ -113,7 +138,9 @@ def test_an_odd_number_of_frames_equals_openais_forward(
     monkeypatch.setitem(network.encoder._buffers, "positional_embedding", sliced)
     mel = pad(mels(frames))
     ours = encode(load("encoder", weights, read_dims(weights)), mel).values
-    torch.testing.assert_close(ours, network.encoder(mel.values.transpose(1, 2)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours, network.encoder(mel.values.transpose(1, 2)), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,10 +161,13 @@ def test_a_file_that_is_no_whisper_checkpoint_is_refused(tmp_path: Path) -> None
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     (tmp_path / "text.pt").write_text("no pickle")
     with pytest.raises(
-        WeightsError, match=r"other\.pt is not a checkpoint of the openai-whisper package"
+        WeightsError,
+        match=r"other\.pt is not a checkpoint of the openai-whisper package",
     ):
         read_dims(resolve(str(tmp_path / "other.pt"), None))
-    with pytest.raises(WeightsError, match=r"text\.pt cannot be read as a PyTorch checkpoint"):
+    with pytest.raises(
+        WeightsError, match=r"text\.pt cannot be read as a PyTorch checkpoint"
+    ):
         read_dims(resolve(str(tmp_path / "text.pt"), None))
 
 
@@ -150,7 +180,9 @@ def test_openai_whisper_missing_is_one_sentence(
         load("encoder", weights, read_dims(weights))
 
 
-@pytest.fixture(scope="module", params=["WhisperModel", "WhisperForConditionalGeneration"])
+@pytest.fixture(
+    scope="module", params=["WhisperModel", "WhisperForConditionalGeneration"]
+)
 def hub_folder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Any]:
@@ -158,7 +190,11 @@ def hub_folder(
     import transformers
 
     torch.manual_seed(4)
-    network = getattr(transformers, request.param)(configuration(tiny("large-v3"))).half().eval()
+    network = (
+        getattr(transformers, request.param)(configuration(tiny("large-v3")))
+        .half()
+        .eval()
+    )
     folder = tmp_path_factory.mktemp("hub")
     network.save_pretrained(folder)
     transformers.WhisperFeatureExtractor(feature_size=128).save_pretrained(folder)
@@ -207,7 +243,9 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     "options", [{"pad": "own"}, {"pad": "30s"}, {"pad": "own", "max_seconds": 0.5}]
 )
 @pytest.mark.parametrize("variant", ["", "released"])
-def test_a_clips_logits_do_not_depend_on_its_batch(variant: str, options: dict[str, Any]) -> None:
+def test_a_clips_logits_do_not_depend_on_its_batch(
+    variant: str, options: dict[str, Any]
+) -> None:
     backbone, s = setup(variant, options=options)
     features = backbone.features(s)
     torch.manual_seed(0)
@@ -229,7 +267,11 @@ def test_padded_to_30_seconds_the_mean_is_over_own_positions() -> None:
     clip = waveform(0.5)
     given = inputs(backbone.features(s), [clip])
     assert given["mel"].values.shape == (1, 3000, 80)
-    mean = network.encoder(given["mel"].values.transpose(1, 2)).last_hidden_state[:, :25].mean(1)
+    mean = (
+        network.encoder(given["mel"].values.transpose(1, 2))
+        .last_hidden_state[:, :25]
+        .mean(1)
+    )
     torch.testing.assert_close(network(given), network.head(mean), atol=1e-5, rtol=0)
 
 
@@ -248,10 +290,14 @@ def test_half_precision_gives_nearly_the_same_logits(variant: str) -> None:
 def test_checkpointing_changes_no_gradient(variant: str) -> None:
     gradients = []
     for checkpointing in (False, True):
-        backbone, s = setup(variant, options={"checkpointing": checkpointing, "pad": "own"})
+        backbone, s = setup(
+            variant, options={"checkpointing": checkpointing, "pad": "own"}
+        )
         torch.manual_seed(5)
         network = backbone.network(s).train()
-        network(inputs(backbone.features(s), [waveform(0.3), waveform(0.5)])).sum().backward()
+        network(
+            inputs(backbone.features(s), [waveform(0.3), waveform(0.5)])
+        ).sum().backward()
         trained = {n: p.grad for n, p in network.named_parameters() if p.requires_grad}
         gradients.append(trained)
     assert gradients[0].keys() == gradients[1].keys()
@@ -283,7 +329,9 @@ def test_what_is_trained_and_what_is_read(name: str) -> None:
     ("name", "batch", "multilabel_epochs"),
     [(NAMES[0], 16, 3), (NAMES[1], 16, 3), (NAMES[2], 16, 3), (NAMES[3], 4, 1)],
 )
-def test_released_recipes_are_chens(name: str, batch: int, multilabel_epochs: int) -> None:
+def test_released_recipes_are_chens(
+    name: str, batch: int, multilabel_epochs: int
+) -> None:
     backbone, s = setup("released", name=name, scale="full")
     recipe = backbone.recipe(s)
     assert (recipe.batch_size, recipe.learning_rate, recipe.epochs) == (batch, 1e-4, 1)
@@ -307,7 +355,10 @@ def test_sizes_in_code_are_the_checkpoints(name: str) -> None:
     backbone, s = setup(name=name, scale="full", weights="random")
     with torch.device("meta"):
         model = WhisperModel(configuration(SIZES[backbone.size]))
-    assert sum(p.numel() for p in model.parameters()) == backbone.checkpoints["*"].parameters
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == backbone.checkpoints["*"].parameters
+    )
     probe = backbone.features(replace(s, mode="probe"))["states"]
     assert probe.parameters == sum(p.numel() for p in model.encoder.parameters())
 

@@ -67,9 +67,14 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def examine(tmp_path: Path, **settings: Any) -> dict[str, dict[str, Finding]]:
     chosen = Settings(results=tmp_path / "results", **settings)
     found = doctor.examine(
-        [Pretrained("b"), Pretrained("c")], [Corpus("calls")], chosen, Cache(tmp_path / "cache")
+        [Pretrained("b"), Pretrained("c")],
+        [Corpus("calls")],
+        chosen,
+        Cache(tmp_path / "cache"),
     )
-    return {section: {f.what: f for f in findings} for section, findings in found.items()}
+    return {
+        section: {f.what: f for f in findings} for section, findings in found.items()
+    }
 
 
 def test_missing_weights_come_with_their_download(hub: Path, tmp_path: Path) -> None:
@@ -88,14 +93,20 @@ def test_weights_in_the_hub_cache_are_found(hub: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}")
     assert examine(tmp_path)["weights"]["org/vi"].remedy  # an interrupted download
     (folder / "model.safetensors").write_bytes(bytes(1500))
-    assert examine(tmp_path)["weights"]["org/vi"] == Finding("org/vi", "1.5 kB, for b (vi), c (vi)")
+    assert examine(tmp_path)["weights"]["org/vi"] == Finding(
+        "org/vi", "1.5 kB, for b (vi), c (vi)"
+    )
 
 
 def test_corpora(hub: Path, tmp_path: Path) -> None:
-    assert examine(tmp_path)["corpora"]["calls"].state == "no path given; ask its authors"
+    assert (
+        examine(tmp_path)["corpora"]["calls"].state == "no path given; ask its authors"
+    )
     gone = examine(tmp_path, data={"calls": tmp_path / "gone"})["corpora"]["calls"]
     assert gone == Finding(
-        "calls", f"nothing at {tmp_path / 'gone'}", "bench prepare calls --data calls=PATH"
+        "calls",
+        f"nothing at {tmp_path / 'gone'}",
+        "bench prepare calls --data calls=PATH",
     )
     assert examine(tmp_path, data={"calls": tmp_path})["corpora"]["calls"].remedy == ""
 
@@ -125,7 +136,9 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cache_is_sized_and_cleared(hub: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.put("f" * 32, "c" * 32, np.zeros((100, 4), np.float32))
-    assert examine(tmp_path)["cache"][f"features/{'f' * 32}"].state == "1.7 kB in 1 files"
+    assert (
+        examine(tmp_path)["cache"][f"features/{'f' * 32}"].state == "1.7 kB in 1 files"
+    )
     assert (
         doctor.clear(cache, "features")
         == f"cleared features of the cache at {cache.root}: 1.7 kB freed"
@@ -138,7 +151,9 @@ def test_cache_is_sized_and_cleared(hub: Path, tmp_path: Path) -> None:
 
 def test_store_in_a_file(hub: Path, tmp_path: Path) -> None:
     path = tmp_path / "results" / "mlflow.db"
-    assert "the first run makes it" in examine(tmp_path)["tracking store"][str(path)].state
+    assert (
+        "the first run makes it" in examine(tmp_path)["tracking store"][str(path)].state
+    )
     path.parent.mkdir()
     with sqlite3.connect(path) as database:
         database.execute("create table runs (lifecycle_stage text)")
@@ -146,7 +161,9 @@ def test_store_in_a_file(hub: Path, tmp_path: Path) -> None:
     database.close()
     assert examine(tmp_path)["tracking store"][str(path)].state.endswith(", 1 entries")
     assert (
-        examine(tmp_path, tracking_uri=f"sqlite:///{path}")["tracking store"][str(path)].remedy
+        examine(tmp_path, tracking_uri=f"sqlite:///{path}")["tracking store"][
+            str(path)
+        ].remedy
         == ""
     )
     path.write_bytes(b"no database" * 100)
@@ -184,7 +201,10 @@ def test_server(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
     shown = doctor.report(
-        [Pretrained("b")], [Corpus("calls")], Settings(results=tmp_path), Cache(tmp_path)
+        [Pretrained("b")],
+        [Corpus("calls")],
+        Settings(results=tmp_path),
+        Cache(tmp_path),
     )
     lines = shown.splitlines()
     assert [line for line in lines if line and line[0] not in "! "] == [

@@ -42,8 +42,14 @@ def test_every_setting_is_a_flag_that_says_what_it_takes(
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
-        ("run", ["finetune|probe", "full|tiny", "default|tuned", "auto|fp32|bf16|fp16"]),
-        ("run", ["local|ray", "(default: finetune)", "(default: results)", "(default: 1)"]),
+        (
+            "run",
+            ["finetune|probe", "full|tiny", "default|tuned", "auto|fp32|bf16|fp16"],
+        ),
+        (
+            "run",
+            ["local|ray", "(default: finetune)", "(default: results)", "(default: 1)"],
+        ),
         ("tune", ["tpe|random", "median|halving|none", "(default: 30)", "--nested"]),
         ("table", ["text, markdown, csv, latex, html, json (default: text)"]),
     ],
@@ -104,12 +110,16 @@ def test_a_backbone_needs_a_task(
     assert "no task is named: add `-t TASK`" in capsys.readouterr().err
 
 
-def test_a_switch_shows_no_type(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_switch_shows_no_type(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = help_of(bench, capsys, "run").partition("What is compared")[2]
     assert "<bool>" not in text
 
 
-def test_bare_bench_prints_its_help(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bare_bench_prints_its_help(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench() == 0
     printed = capsys.readouterr()
     assert "prepare" in printed.out

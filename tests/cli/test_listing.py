@@ -36,12 +36,21 @@ def test_a_variant_shows_its_backbone() -> None:
 
 
 def test_every_backbone_as_json() -> None:
-    records = {record["name"]: record for record in json.loads(show("backbones", "json"))}
+    records = {
+        record["name"]: record for record in json.loads(show("backbones", "json"))
+    }
     hubert = records["hubert"]
     assert hubert["languages"] == list(hubert["checkpoints"])
     assert hubert["parameters"] > 90e6
     assert hubert["origin"] == "built in"
-    assert set(hubert) >= {"variants", "reads", "licence", "citation", "options", "error"}
+    assert set(hubert) >= {
+        "variants",
+        "reads",
+        "licence",
+        "citation",
+        "options",
+        "error",
+    }
 
 
 def test_one_name_and_everything_as_json() -> None:
@@ -52,21 +61,35 @@ def test_one_name_and_everything_as_json() -> None:
 def test_every_feature_is_found() -> None:
     """Every public class whose source says that it is a feature, wherever it stands."""
     named = {record["name"] for record in json.loads(show("features", "json"))}
-    assert named >= {"Pitch", "PitchSignal", "Smile", "LogMel", "Mfcc", "Waveform", "ConvFrontEnd"}
+    assert named >= {
+        "Pitch",
+        "PitchSignal",
+        "Smile",
+        "LogMel",
+        "Mfcc",
+        "Waveform",
+        "ConvFrontEnd",
+    }
     direct = set()
     for path in [*(ROOT / "bench").rglob("*.py"), *(ROOT / "backbones").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef) and "Feature" in map(ast.unparse, node.bases):
+            if isinstance(node, ast.ClassDef) and "Feature" in map(
+                ast.unparse, node.bases
+            ):
                 direct.add(node.name)
     assert {name for name in direct if not name.startswith("_")} <= named
 
 
 def test_a_name_that_nothing_has_is_one_sentence() -> None:
-    with pytest.raises(UsageError, match=r"nothing is called wav2vce2 \(did you mean wav2vec2\?\)"):
+    with pytest.raises(
+        UsageError, match=r"nothing is called wav2vce2 \(did you mean wav2vec2\?\)"
+    ):
         show("wav2vce2")
 
 
-def test_lists_fit_the_terminal(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_fit_the_terminal(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench("list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line) > 120 and " " in line.strip()] == []

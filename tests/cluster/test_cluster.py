@@ -93,7 +93,8 @@ QUICK_DEATH = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
     "health_check_failure_threshold": 2,
-    "health_check_timeout_ms": PATIENCE * 1000,  # slow is not dead; a dead node refuses at once
+    "health_check_timeout_ms": PATIENCE
+    * 1000,  # slow is not dead; a dead node refuses at once
 }
 # Ray's own bounds, which a busy machine would exceed
 PATIENT = {
@@ -139,7 +140,9 @@ def persistent(start: Callable[[], Any]) -> Any:
 def grounds() -> Iterator[Grounds]:
     if find_spec("ray") is None:  # Ray itself is imported once its environment is set
         pytest.skip("Ray is not installed: pip install 'ser-bench[ray]'")
-    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # a short path, for Ray's sockets
+    folder = Path(
+        tempfile.mkdtemp(prefix="ray", dir="/tmp")
+    )  # a short path, for Ray's sockets
     (folder / "third_ray.py").write_text(PLUGINS, encoding="utf-8")
     info = folder / "third_ray-1.0.dist-info"
     info.mkdir()
@@ -172,11 +175,18 @@ def grounds() -> Iterator[Grounds]:
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster  # reads the environment
 
-        head = {**size, "_system_config": QUICK_DEATH, "temp_dir": f"{folder}/ray", "wait": False}
+        head = {
+            **size,
+            "_system_config": QUICK_DEATH,
+            "temp_dir": f"{folder}/ray",
+            "wait": False,
+        }
         cluster = persistent(lambda: Cluster(initialize_head=True, head_node_args=head))
         patch.setenv("SER_BENCH_HOME", f"{folder}/home2")
         second = persistent(lambda: cluster.add_node(**size, wait=False))
-        wait_until(lambda: len(cluster.global_state._live_node_ids()) == 2, "two nodes", 0.2)
+        wait_until(
+            lambda: len(cluster.global_state._live_node_ids()) == 2, "two nodes", 0.2
+        )
     flags = (
         "--executor",
         "ray",
@@ -213,22 +223,31 @@ def there(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> Grounds:
 
 def predictions(results: Path) -> dict[str, Any]:
     """By fingerprint."""
-    runs = [run for record in open_store(None, results).records() for run in record.runs]
+    runs = [
+        run for record in open_store(None, results).records() for run in record.runs
+    ]
     assert all(run.predictions for run in runs), [run.reason for run in runs]
     return {run.fingerprint: run.predictions() for run in runs if run.predictions}
 
 
-def table(bench: Bench, capsys: pytest.CaptureFixture[str], results: Path) -> list[dict[str, Any]]:
+def table(
+    bench: Bench, capsys: pytest.CaptureFixture[str], results: Path
+) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert bench("table", "--results", results, "--format", "json") == 0
     timing = ("train_seconds", "peak_memory_mb")
     return sorted(
-        ({k: v for k, v in row.items() if k not in timing} for row in rows(capsys)), key=str
+        ({k: v for k, v in row.items() if k not in timing} for row in rows(capsys)),
+        key=str,
     )
 
 
 def test_a_worker_that_always_dies_costs_its_own_run_alone_and_no_name_of_a_private_task_is_left(
-    there: Grounds, bench: Bench, tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+    there: Grounds,
+    bench: Bench,
+    tmp_path: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = (
         "run",
@@ -241,14 +260,23 @@ def test_a_worker_that_always_dies_costs_its_own_run_alone_and_no_name_of_a_priv
     )
     assert (
         bench(
-            *arguments, "--set", "epochs=4", "--results", results, *there.flags, "--format", "json"
+            *arguments,
+            "--set",
+            "epochs=4",
+            "--results",
+            results,
+            *there.flags,
+            "--format",
+            "json",
         )
         == 1
     )
     told = capsys.readouterr()
     assert told.out.startswith("[")  # Ray's own tales are kept out of the table
     assert told.err.count("its worker process died: started again, attempt 2 of 3") == 1
-    assert told.err.count("1, seed 0: failed: its worker process died, 3 times in 3") == 1
+    assert (
+        told.err.count("1, seed 0: failed: its worker process died, 3 times in 3") == 1
+    )
     assert "1 recorded now, 0 recorded before, 2 failed" in told.err
     assert len(there.notes("crash")) == 3
     assert len(there.notes("break")) == 1  # what breaks by itself is not tried again
@@ -264,7 +292,10 @@ def test_a_worker_that_always_dies_costs_its_own_run_alone_and_no_name_of_a_priv
     logs = there.folder / "ray"
     assert any(file.name.startswith("worker-") for file in logs.rglob("*"))
     assert leaks(told.out + told.err) == []
-    assert written(results, logs, there.folder / "shared", *there.folder.glob("home*")) == []
+    assert (
+        written(results, logs, there.folder / "shared", *there.folder.glob("home*"))
+        == []
+    )
 
 
 def _private(folder: Path) -> Path:
@@ -308,9 +339,21 @@ def test_a_search_spread_over_the_cluster_keeps_its_budget(
 
 
 def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
-    there: Grounds, bench: Bench, manifest: Path, results: Path, capsys: pytest.CaptureFixture[str]
+    there: Grounds,
+    bench: Bench,
+    manifest: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    common = ("-t", str(manifest), "--set", "epochs=4", "--results", str(results), *there.flags)
+    common = (
+        "-t",
+        str(manifest),
+        "--set",
+        "epochs=4",
+        "--results",
+        str(results),
+        *there.flags,
+    )
     command = [
         sys.executable,
         "-m",
@@ -323,7 +366,11 @@ def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
         *common,
     ]
     process = subprocess.Popen(
-        command, cwd=results, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=results,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr
     first = process.stderr.readline()
@@ -336,8 +383,12 @@ def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
     assert "Traceback" not in told
     store = open_store(None, results)
     (experiment,) = store.client.search_experiments(filter_string="name = 'tones'")
-    runs = store.client.search_runs([experiment.experiment_id], "tags.`ser.kind` = 'run'")
-    assert [run.info.status for run in runs] == ["FINISHED"]  # the interrupted one was taken out
+    runs = store.client.search_runs(
+        [experiment.experiment_id], "tags.`ser.kind` = 'run'"
+    )
+    assert [run.info.status for run in runs] == [
+        "FINISHED"
+    ]  # the interrupted one was taken out
     assert bench("run", "-b", "mfcc-stats", "--folds", "2", *common) == 0
     assert "1 recorded now, 1 recorded before" in capsys.readouterr().err
 
@@ -348,7 +399,9 @@ def test_without_ray_an_address_or_a_fitting_request_one_sentence_says_so(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ser-bench[ray]'")
+    pytest.importorskip(
+        "ray", reason="Ray is not installed: pip install 'ser-bench[ray]'"
+    )
     # Ray itself would try an address that does not answer for minutes
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was asked"))
     arguments = ("run", "-b", "mfcc-stats", "-t", manifest, "--executor", "ray")
@@ -363,7 +416,11 @@ def test_without_ray_an_address_or_a_fitting_request_one_sentence_says_so(
             2,
             "--ray-address takes HOST:PORT of a cluster's head",
         ),
-        (("--ray-address", "head"), 2, "--ray-address takes HOST:PORT of a cluster's head"),
+        (
+            ("--ray-address", "head"),
+            2,
+            "--ray-address takes HOST:PORT of a cluster's head",
+        ),
         (("--cpus-per-run", "0"), 2, "cpus-per-run must be at least 1"),
     ):
         assert bench(*arguments, *flags) == code
@@ -376,9 +433,22 @@ def test_without_ray_an_address_or_a_fitting_request_one_sentence_says_so(
 
 
 def test_a_cluster_that_can_never_do_it_says_so_before_anything_is_run(
-    there: Grounds, bench: Bench, manifest: Path, results: Path, capsys: pytest.CaptureFixture[str]
+    there: Grounds,
+    bench: Bench,
+    manifest: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ("run", "-b", "mfcc-stats", "-t", manifest, "--results", results, *there.flags)
+    arguments = (
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        "--results",
+        results,
+        *there.flags,
+    )
     for flags, says in (
         (
             ("--cpus-per-run", "64", "--memory-per-run", "9999"),
@@ -409,9 +479,9 @@ def test_measured_runs_share_a_gpu_and_unmeasured_ones_do_not() -> None:
     assert found.need(20_000) == Need(cpus=1, gpus=0.3333)
     assert found.need(70_000) == Need(cpus=4, gpus=1.0)
     assert [found.slots(found.need(m)) for m in (None, 10_000, 20_000)] == [4, 24, 12]
-    assert sizes(Gpu(80_000, True), nodes, gpus_per_run=0.5, cpus_per_run=3).need(None) == Need(
-        3, 0.5
-    )
+    assert sizes(Gpu(80_000, True), nodes, gpus_per_run=0.5, cpus_per_run=3).need(
+        None
+    ) == Need(3, 0.5)
 
 
 def test_runs_on_cpus_are_promised_what_a_run_like_them_took() -> None:
@@ -421,10 +491,14 @@ def test_runs_on_cpus_are_promised_what_a_run_like_them_took() -> None:
     assert found.need(1_000) == Need(2, 0.0, 1_200)
     assert found.need(15_000) == Need(2, 0.0, 16_000)  # never more than a node has
     assert found.slots(Need(2)) == 4
-    assert sizes(None, nodes, cpus_per_run=1, memory_per_run=500).need(9_000) == Need(1, 0.0, 500)
+    assert sizes(None, nodes, cpus_per_run=1, memory_per_run=500).need(9_000) == Need(
+        1, 0.0, 500
+    )
 
 
-def test_machines_without_a_common_disk_need_a_server_and_an_object_store(tmp_path: Path) -> None:
+def test_machines_without_a_common_disk_need_a_server_and_an_object_store(
+    tmp_path: Path,
+) -> None:
     """Two hosts, one of which sees none of the folders: that host is played by a path that is
     nowhere.
     """
@@ -433,19 +507,28 @@ def test_machines_without_a_common_disk_need_a_server_and_an_object_store(tmp_pa
         nodes: list[Any], function: Any, arguments: tuple[Any, ...], gpus: float = 0
     ) -> list[Any]:
         marks, uri = arguments
-        return [function(marks, uri), function([tmp_path / "elsewhere" for _ in marks], uri)]
+        return [
+            function(marks, uri),
+            function([tmp_path / "elsewhere" for _ in marks], uri),
+        ]
 
     hosts = [{"NodeManagerHostname": name} for name in ("a", "b")]
     cluster: Any = SimpleNamespace(nodes=hosts, several=True, on=on)
     with pytest.raises(
-        BenchError, match=r"the node b does not see .*results: .*--tracking-uri .*--cache"
+        BenchError,
+        match=r"the node b does not see .*results: .*--tracking-uri .*--cache",
     ):
         preflight.check(cluster, Settings(results=tmp_path / "results"))
     with pytest.raises(BenchError, match=r"the node b does not see .*cache"):
-        preflight.check(cluster, Settings(results=tmp_path, tracking_uri="postgresql://x/y"))
-    preflight.check(cluster, Settings(tracking_uri="postgresql://x/y", cache="memory://cache"))
+        preflight.check(
+            cluster, Settings(results=tmp_path, tracking_uri="postgresql://x/y")
+        )
+    preflight.check(
+        cluster, Settings(tracking_uri="postgresql://x/y", cache="memory://cache")
+    )
     with pytest.raises(
-        BenchError, match=r"on the node a, the tracking store http://127.0.0.1:1 does not answer"
+        BenchError,
+        match=r"on the node a, the tracking store http://127.0.0.1:1 does not answer",
     ):
         preflight.check(
             cluster, Settings(tracking_uri="http://127.0.0.1:1", cache="memory://cache")
@@ -454,12 +537,26 @@ def test_machines_without_a_common_disk_need_a_server_and_an_object_store(tmp_pa
 
 
 def test_a_node_killed_midway_costs_its_runs_alone_and_the_table_is_that_of_one_machine(
-    there: Grounds, bench: Bench, tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+    there: Grounds,
+    bench: Bench,
+    tmp_path: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     raylet = there.second.all_processes["raylet"][0].process
     killer = threading.Thread(target=_kill_at_work, args=(raylet, there), daemon=True)
     killer.start()
-    grid = ("run", "-b", "counts,byol-s", "-t", "demo", "--scale", "tiny", "--set", "epochs=3")
+    grid = (
+        "run",
+        "-b",
+        "counts,byol-s",
+        "-t",
+        "demo",
+        "--scale",
+        "tiny",
+        "--set",
+        "epochs=3",
+    )
     alone = shutil.copytree(results, tmp_path / "alone")
     assert bench(*grid, "--results", results, *there.flags) == 0
     killer.join()

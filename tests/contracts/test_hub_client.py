@@ -65,7 +65,12 @@ class Listener:
 def without_weights(endpoint: str, home: Path) -> tuple[float, list[str]]:
     """Seconds and sentences of three pairings in a process of their own, which logs nothing."""
     unset = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    environment = {**unset, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+    environment = {
+        **unset,
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home),
+        "NO_PROXY": "127.0.0.1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=environment,
@@ -80,7 +85,9 @@ def without_weights(endpoint: str, home: Path) -> tuple[float, list[str]]:
 
 
 def check(seconds: float, sentences: list[str], endpoint: str) -> None:
-    assert seconds < 10  # 3 s and a slow machine; the hub's library retries for 23 s per pairing
+    assert (
+        seconds < 10
+    )  # 3 s and a slow machine; the hub's library retries for 23 s per pairing
     assert len(sentences) == 3
     for name, sentence in zip(("first", "second", "third"), sentences, strict=True):
         assert f"org/{name} " in sentence

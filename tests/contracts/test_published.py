@@ -91,25 +91,55 @@ def test_a_figure_keeps_its_text_and_both_names(tmp_path: Path) -> None:
 def test_what_was_not_checked_says_so(tmp_path: Path) -> None:
     (row,) = read(written(tmp_path, PLAIN + "checked = false\n")).rows
     assert row.note == UNCHECKED
-    (row,) = read(written(tmp_path, PLAIN + 'checked = false\nnote = "of one run"\n')).rows
+    (row,) = read(
+        written(tmp_path, PLAIN + 'checked = false\nnote = "of one run"\n')
+    ).rows
     assert row.note == f"of one run; {UNCHECKED}"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("clips = 10", "clips = 11", r"classes add up to 10, not 11 \(.*, test_parts\.wang\)"),
+        (
+            "clips = 10",
+            "clips = 11",
+            r"classes add up to 10, not 11 \(.*, test_parts\.wang\)",
+        ),
         ("sad = 4", "sad = 4.5", r"classes\.sad must be a whole number, not 4\.5 "),
-        ('source = "wang"', 'source = "wagn"', r"source 'wagn' is unknown \(did you mean wang\?\)"),
-        ('test_part = "wang"', 'test_part = "x"', "test_part 'x' is unknown; available: wang"),
-        ('Acc = "73.30"', "Acc = 73.30", r"printed\.Acc must be the printed text, .* not 73\.3 "),
-        ('Acc = "73.30"', 'Acc = "7e3"', r"printed\.Acc must be a number from 0 to 100, not '7e3'"),
+        (
+            'source = "wang"',
+            'source = "wagn"',
+            r"source 'wagn' is unknown \(did you mean wang\?\)",
+        ),
+        (
+            'test_part = "wang"',
+            'test_part = "x"',
+            "test_part 'x' is unknown; available: wang",
+        ),
+        (
+            'Acc = "73.30"',
+            "Acc = 73.30",
+            r"printed\.Acc must be the printed text, .* not 73\.3 ",
+        ),
+        (
+            'Acc = "73.30"',
+            'Acc = "7e3"',
+            r"printed\.Acc must be a number from 0 to 100, not '7e3'",
+        ),
         ('Acc = "73.30"', 'Acc = "high"', r"table 1, row 1\)$"),
-        ('Acc = "73.30"', 'WA = "73.30"', r"printed\.WA 'WA' is unknown.*; available: Acc, UA "),
+        (
+            'Acc = "73.30"',
+            'WA = "73.30"',
+            r"printed\.WA 'WA' is unknown.*; available: Acc, UA ",
+        ),
         ('UA = "" }', 'UA = "WA" }', r"printed gives one score twice"),
         ('system = "fusion"', 'sytem = "fusion"', r"sytem \(did you mean system\?\)"),
         ('system = "fusion"', 'note = "x"', r"system must be given "),
-        ('protocol = "published"', "", r"protocol must be given \(.*mine\.toml, table 1\)"),
+        (
+            'protocol = "published"',
+            "",
+            r"protocol must be given \(.*mine\.toml, table 1\)",
+        ),
         ("[[tables]]", "[[table]]", r"table \(did you mean tables\?\)"),
         ("[sources]", "[sources", "cannot be read"),
     ],

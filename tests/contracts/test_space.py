@@ -20,7 +20,14 @@ from bench.settings import Settings, Tuning, gather
 
 def setup(backbone: Backbone, mode: Any, scale: Any = "full") -> Setup:
     return Setup(
-        ("a", "b"), False, "en", mode, scale, "random", backbone.variant, backbone.options()
+        ("a", "b"),
+        False,
+        "en",
+        mode,
+        scale,
+        "random",
+        backbone.variant,
+        backbone.options(),
     )
 
 
@@ -37,14 +44,21 @@ def test_a_backbones_space_is_of_its_own_options_and_holds_its_usual_recipe(
     backbone: Backbone, mode: str
 ) -> None:
     own = setup(backbone, mode)
-    space, usual = backbone.space(own), {**vars(backbone.recipe(own)), **vars(own.options)}
-    assert set(space) <= set(usual), "a space names recipe fields and options of its backbone alone"
+    space, usual = (
+        backbone.space(own),
+        {**vars(backbone.recipe(own)), **vars(own.options)},
+    )
+    assert set(space) <= set(usual), (
+        "a space names recipe fields and options of its backbone alone"
+    )
     outside = [name for name, domain in space.items() if not domain.holds(usual[name])]
     assert outside in ([], ["cost"]), (
         "the first trial of a search is the usual recipe"
     )  # cost 0: a search of its own
     for name, domain in space.items():
-        ends = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+        ends = (
+            domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+        )
         kind: Any = own.options if hasattr(own.options, name) else backbone.recipe(own)
         known = next(f for f in dataclasses.fields(kind) if f.name == name).metadata
         for end in ends:
@@ -104,8 +118,14 @@ def test_bench_toml_narrows_widens_and_drops(tmp_path: Path) -> None:
             "[space]\nlearning_rat = [1.0]",
             "unknown option learning_rat (did you mean learning_rate?)",
         ),
-        ("[space.byols]\ndropout = [0.1]", "no backbone is called byols (did you mean byol-s?)"),
-        ("[space]\nlearning_rate = { low = 1e-3, high = 1e-5 }", "low must be a number below high"),
+        (
+            "[space.byols]\ndropout = [0.1]",
+            "no backbone is called byols (did you mean byol-s?)",
+        ),
+        (
+            "[space]\nlearning_rate = { low = 1e-3, high = 1e-5 }",
+            "low must be a number below high",
+        ),
         (
             "[space]\nlearning_rate = { low = 0.0, high = 1e-5, log = true }",
             "above 0 where log is true",
@@ -144,8 +164,12 @@ def test_values_of_a_trial_go_where_they_belong() -> None:
 
     (byol,) = registry.backbones(["byol-s"])
     own = setup(byol, "finetune", "tiny")
-    system = System(own, recipe_of(Settings(scale="tiny"), byol, own, str), byol.features(own))
-    other = altered(byol, system, {"learning_rate": 0.5, "dropout": 0.4, "norm": "audioset"})
+    system = System(
+        own, recipe_of(Settings(scale="tiny"), byol, own, str), byol.features(own)
+    )
+    other = altered(
+        byol, system, {"learning_rate": 0.5, "dropout": 0.4, "norm": "audioset"}
+    )
     assert other.recipe.learning_rate == 0.5
     assert (other.setup.options.dropout, other.setup.options.norm) == (0.4, "audioset")
     assert other.features["logmel"].fingerprint != system.features["logmel"].fingerprint

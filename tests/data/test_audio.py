@@ -20,7 +20,11 @@ RATE = 16_000
 def tone(rate: int = RATE, seconds: float = 1.5, channels: int = 1) -> np.ndarray:
     """(samples, channels): a rising sine, far below every Nyquist rate, with soft ends."""
     time = np.arange(round(rate * seconds)) / rate
-    wave = 0.4 * np.sin(2 * np.pi * (200 + 100 * time) * time) * np.sin(np.pi * time / seconds)
+    wave = (
+        0.4
+        * np.sin(2 * np.pi * (200 + 100 * time) * time)
+        * np.sin(np.pi * time / seconds)
+    )
     return np.repeat(wave[:, None], channels, 1).astype(np.float32)
 
 
@@ -31,7 +35,9 @@ def encoded(samples: np.ndarray, rate: int = RATE, **how: object) -> bytes:
 
 
 def wav(samples: np.ndarray | None = None, subtype: str = "PCM_16") -> bytes:
-    return encoded(tone(seconds=3) if samples is None else samples, format="WAV", subtype=subtype)
+    return encoded(
+        tone(seconds=3) if samples is None else samples, format="WAV", subtype=subtype
+    )
 
 
 def with_data_size(data: bytes, size: int) -> bytes:
@@ -101,16 +107,22 @@ def test_channels_are_averaged() -> None:
         ("MP3", "MPEG_LAYER_III", 16_000),
     ],
 )
-def test_a_segment_is_that_part_of_the_whole(format: str, subtype: str, rate: int) -> None:
-    noisy = tone(seconds=3) + 0.05 * np.random.default_rng(0).standard_normal((48_000, 1)).astype(
-        np.float32
-    )
+def test_a_segment_is_that_part_of_the_whole(
+    format: str, subtype: str, rate: int
+) -> None:
+    noisy = tone(seconds=3) + 0.05 * np.random.default_rng(0).standard_normal(
+        (48_000, 1)
+    ).astype(np.float32)
     data = encoded(noisy, rate, format=format, subtype=subtype)
     whole = decode(Recording(data=data))
     assert np.allclose(
-        decode(Recording(data=data, start=1.25, end=2.5)), whole[20_000:40_000], atol=1e-6
+        decode(Recording(data=data, start=1.25, end=2.5)),
+        whole[20_000:40_000],
+        atol=1e-6,
     )
-    assert np.allclose(decode(Recording(data=data, start=1.25)), whole[20_000:], atol=1e-6)
+    assert np.allclose(
+        decode(Recording(data=data, start=1.25)), whole[20_000:], atol=1e-6
+    )
     assert np.allclose(decode(Recording(data=data, end=0.5)), whole[:8_000], atol=1e-6)
     assert (
         len(decode(Recording(data=data, start=2.0, end=3.005))) == 16_000
@@ -118,10 +130,13 @@ def test_a_segment_is_that_part_of_the_whole(format: str, subtype: str, rate: in
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(2.0, 4.0), (3.0, None), (5.0, 6.0), (-1.0, 1.0), (2.0, 2.0), (2.0, 1.0)]
+    ("start", "end"),
+    [(2.0, 4.0), (3.0, None), (5.0, 6.0), (-1.0, 1.0), (2.0, 2.0), (2.0, 1.0)],
 )
 def test_a_segment_outside_the_file(start: float, end: float | None) -> None:
-    assert "is not within the file's 3.00 s" in reason(Recording(data=wav(), start=start, end=end))
+    assert "is not within the file's 3.00 s" in reason(
+        Recording(data=wav(), start=start, end=end)
+    )
 
 
 def test_missing_empty_and_unreadable(tmp_path: Path) -> None:
@@ -168,7 +183,9 @@ def test_chunks_before_and_after_the_data_of_a_wav() -> None:
     data = wav()
     odd = b"junk" + struct.pack("<I", 7) + b"1234567\0"
     at = data.index(b"data")
-    padded = data[:at] + odd + b"LIST" + struct.pack("<I", 4) + b"data" + data[at:] + odd
+    padded = (
+        data[:at] + odd + b"LIST" + struct.pack("<I", 4) + b"data" + data[at:] + odd
+    )
     assert np.array_equal(decode(Recording(data=padded)), decode(Recording(data=data)))
     assert reason(padded[: at + 28 + 8 + 38_400]) == "truncated: 1.20 s of 3.00 s"
 
@@ -177,7 +194,9 @@ def test_a_streamed_wav_has_no_length_to_be_held_to() -> None:
     data = wav()
     for size in (0xFFFFFFFF, 0x7FFFF000):
         assert len(decode(Recording(data=with_data_size(data, size)))) == 48_000
-    assert reason(with_data_size(data, 0)) == "no samples"  # all that the decoder makes of it
+    assert (
+        reason(with_data_size(data, 0)) == "no samples"
+    )  # all that the decoder makes of it
 
 
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.999])
@@ -193,7 +212,9 @@ def test_a_streamed_wav_has_no_length_to_be_held_to() -> None:
 def test_a_compressed_file_cut_short(
     tmp_path: Path, format: str, subtype: str, rate: int, share: float
 ) -> None:
-    noise = 0.1 * np.random.default_rng(0).standard_normal((3 * rate, 1)).astype(np.float32)
+    noise = 0.1 * np.random.default_rng(0).standard_normal((3 * rate, 1)).astype(
+        np.float32
+    )
     data = encoded(noise, rate, format=format, subtype=subtype)
     path = tmp_path / "a"
     path.write_bytes(data[: int(len(data) * share)])
@@ -203,7 +224,9 @@ def test_a_compressed_file_cut_short(
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_flac_cut_in_its_header_says_so_quietly() -> None:
-    assert reason(encoded(tone(), format="FLAC")[:44]).startswith(("truncated", "unreadable"))
+    assert reason(encoded(tone(), format="FLAC")[:44]).startswith(
+        ("truncated", "unreadable")
+    )
 
 
 def without_index(mp3: bytes) -> bytes:
@@ -225,7 +248,9 @@ def mp3(mode: str) -> bytes:
 def test_an_mp3_without_an_index() -> None:
     constant = without_index(mp3("CONSTANT"))
     assert 48_000 <= len(decode(Recording(data=constant))) <= 52_000
-    assert reason(constant[:-100]).startswith("truncated: the last frame breaks off after ")
+    assert reason(constant[:-100]).startswith(
+        "truncated: the last frame breaks off after "
+    )
     # the decoder would give 1.3 s of it and report no error
     assert (
         reason(without_index(mp3("VARIABLE")))
@@ -235,7 +260,10 @@ def test_an_mp3_without_an_index() -> None:
 
 def test_an_mp3_with_tags() -> None:
     id3v2 = b"ID3\x04\0\0\0\0\x02\x00" + b"\0" * 256
-    assert len(decode(Recording(data=id3v2 + mp3("VARIABLE") + b"TAG" + b"\0" * 125))) == 48_000
+    assert (
+        len(decode(Recording(data=id3v2 + mp3("VARIABLE") + b"TAG" + b"\0" * 125)))
+        == 48_000
+    )
     assert reason(id3v2 + mp3("VARIABLE")[:-700]).startswith("truncated: ")
 
 
@@ -246,7 +274,9 @@ def test_the_source_key_follows_bytes_and_segment_alone(tmp_path: Path) -> None:
     os.utime(path, (1, 1))
     assert source_key(Recording(path=path)) == key
     renamed = path.rename(tmp_path / "b.wav")
-    assert source_key(Recording(path=renamed)) == key == source_key(Recording(data=wav()))
+    assert (
+        source_key(Recording(path=renamed)) == key == source_key(Recording(data=wav()))
+    )
     segments = {
         source_key(Recording(path=renamed, start=s, end=e))
         for s, e in [(None, 1), (1, None), (0, 1), (1, 2)]

@@ -38,7 +38,11 @@ def test_waveforms_are_kept_once_per_content(cache: Cache) -> None:
     assert found is not None
     assert np.array_equal(found, SAMPLES)
     assert not found.flags.writeable
-    assert {u.kind: u.files for u in cache.size()} == {"sources": 2, "audio": 1, "unfinished": 0}
+    assert {u.kind: u.files for u in cache.size()} == {
+        "sources": 2,
+        "audio": 1,
+        "unfinished": 0,
+    }
 
 
 def test_one_sample_makes_another_content(cache: Cache) -> None:
@@ -105,7 +109,9 @@ def test_size_and_clear(cache: Cache) -> None:
 
 def test_a_cache_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match=r"cannot write the cache at .*file.*SER_BENCH_HOME"):
+    with pytest.raises(
+        BenchError, match=r"cannot write the cache at .*file.*SER_BENCH_HOME"
+    ):
         Cache(tmp_path / "file").put(PRINT, "c" * 32, SAMPLES)
 
 
@@ -128,7 +134,11 @@ for n in range(60):
 def start(program: str, cache: Cache) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", program, str(cache.root)]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -160,7 +170,9 @@ for n in range(10**9):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_a_kill_while_writing_leaves_nothing_that_can_be_read_wrong(cache: Cache) -> None:
+def test_a_kill_while_writing_leaves_nothing_that_can_be_read_wrong(
+    cache: Cache,
+) -> None:
     process = start(WRITE_FOREVER, cache)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

@@ -39,7 +39,9 @@ class Clips(Task):
 
 
 def write(path: Path, seed: int, samples: int = 8_000) -> Path:
-    soundfile.write(path, 0.1 * np.random.default_rng(seed).standard_normal(samples), 16_000)
+    soundfile.write(
+        path, 0.1 * np.random.default_rng(seed).standard_normal(samples), 16_000
+    )
     return path
 
 
@@ -96,13 +98,17 @@ def test_clips_are_decoded_once_whatever_their_files_are_called(
     assert again.checksum == first.checksum
 
 
-def test_the_checksum_follows_samples_labels_and_speakers(tmp_path: Path, cache: Cache) -> None:
+def test_the_checksum_follows_samples_labels_and_speakers(
+    tmp_path: Path, cache: Cache
+) -> None:
     clips = make(tmp_path)
     checksum = load(Clips(clips), None, cache).checksum
     assert load(Clips(clips[::-1]), None, cache).checksum == checksum
     relabelled = [Clip("0", clips[0].audio, ("angry",)), *clips[1:]]
     spoken = [Clip("0", clips[0].audio, ("calm",), speaker="s"), *clips[1:]]
-    seen = {load(Clips(c), None, cache).checksum for c in (relabelled, spoken, clips[1:])}
+    seen = {
+        load(Clips(c), None, cache).checksum for c in (relabelled, spoken, clips[1:])
+    }
     write(tmp_path / "0.wav", 99)
     seen.add(load(Clips(clips), None, cache).checksum)
     assert len(seen | {checksum}) == 5
@@ -122,32 +128,42 @@ def test_a_corrupted_entry_of_the_cache_is_decoded_again(
 def damage(clips: list[Clip]) -> None:
     for n, clip in enumerate(clips):
         assert clip.audio.path is not None
-        [clip.audio.path.unlink, lambda p=clip.audio.path: p.write_bytes(p.read_bytes()[:-8000])][
-            n % 2
-        ]()
+        [
+            clip.audio.path.unlink,
+            lambda p=clip.audio.path: p.write_bytes(p.read_bytes()[:-8000]),
+        ][n % 2]()
 
 
-def test_all_unusable_clips_are_named_in_one_error(tmp_path: Path, cache: Cache) -> None:
+def test_all_unusable_clips_are_named_in_one_error(
+    tmp_path: Path, cache: Cache
+) -> None:
     clips = make(tmp_path)
     damage(clips[1:3])
     with pytest.raises(CorpusError) as raised:
         load(Clips(clips), None, cache)
     assert str(raised.value) == (
-        f"given: 2 of 4 clips cannot be used: {tmp_path}/1.wav (missing file), {tmp_path}/2.wav (truncated: 0.27 s of "
+        f"given: 2 of 4 clips cannot be used: {tmp_path}/1.wav (missing file), {tmp_path}/2.wav (truncated: 0.27 s of "  # noqa: E501 - a table, or code, of one line each
         "0.52 s); fix them, or go on without them with --skip-bad-audio"
     )
 
 
-def test_unusable_clips_can_be_skipped_and_stay_counted(tmp_path: Path, cache: Cache) -> None:
+def test_unusable_clips_can_be_skipped_and_stay_counted(
+    tmp_path: Path, cache: Cache
+) -> None:
     clips = make(tmp_path)
     damage(clips[1:3])
     corpus = load(Clips(clips), None, cache, skip_bad=True)
     assert corpus.clips == (clips[0], clips[3])
     assert set(corpus.content) == set(corpus.seconds) == {"0", "3"}
-    assert corpus.missing == ((clips[1], "missing file"), (clips[2], "truncated: 0.27 s of 0.52 s"))
+    assert corpus.missing == (
+        (clips[1], "missing file"),
+        (clips[2], "truncated: 0.27 s of 0.52 s"),
+    )
 
 
-def test_a_corpus_without_one_usable_clip_cannot_be_skipped(tmp_path: Path, cache: Cache) -> None:
+def test_a_corpus_without_one_usable_clip_cannot_be_skipped(
+    tmp_path: Path, cache: Cache
+) -> None:
     clips = make(tmp_path)
     damage(clips)
     with pytest.raises(CorpusError, match="4 of 4 clips cannot be used"):
@@ -155,9 +171,12 @@ def test_a_corpus_without_one_usable_clip_cannot_be_skipped(tmp_path: Path, cach
 
 
 def test_every_unusable_clip_is_named(tmp_path: Path, cache: Cache) -> None:
-    clips = [Clip(f"c{n}", Recording(tmp_path / f"{n}.wav"), ("calm",)) for n in range(25)]
+    clips = [
+        Clip(f"c{n}", Recording(tmp_path / f"{n}.wav"), ("calm",)) for n in range(25)
+    ]
     with pytest.raises(
-        CorpusError, match=r"25 of 25 .* c9 \(missing file\), .* c24 \(missing file\); fix them"
+        CorpusError,
+        match=r"25 of 25 .* c9 \(missing file\), .* c24 \(missing file\); fix them",
     ):
         load(Clips(clips), None, cache)
 
@@ -165,7 +184,9 @@ def test_every_unusable_clip_is_named(tmp_path: Path, cache: Cache) -> None:
 def test_ids_used_twice(tmp_path: Path, cache: Cache) -> None:
     clips = make(tmp_path)
     twin = Clip("1", clips[0].audio, ("calm",))
-    with pytest.raises(CorpusError, match=r"2 clips share their id with another: .*1\.wav, 1; "):
+    with pytest.raises(
+        CorpusError, match=r"2 clips share their id with another: .*1\.wav, 1; "
+    ):
         load(Clips([*clips, twin]), None, cache)
 
 
@@ -179,13 +200,17 @@ def test_labels_that_the_task_does_not_have(
     clips = [*make(tmp_path), Clip("odd", Recording(data=b""), labels)]
     with pytest.raises(CorpusError) as raised:
         load(Clips(clips), None, cache)
-    expected = f"given: 1 clips are not labelled as the task asks: odd ({named}); the labels are calm, angry"
+    expected = f"given: 1 clips are not labelled as the task asks: odd ({named}); the labels are calm, angry"  # noqa: E501 - a table, or code, of one line each
     assert str(raised.value) == expected
 
 
-def test_several_labels_and_none_fit_a_multilabel_task(tmp_path: Path, cache: Cache) -> None:
+def test_several_labels_and_none_fit_a_multilabel_task(
+    tmp_path: Path, cache: Cache
+) -> None:
     first, second, *_ = make(tmp_path)
-    task = Clips([Clip("0", first.audio, ()), Clip("1", second.audio, ("calm", "angry"))])
+    task = Clips(
+        [Clip("0", first.audio, ()), Clip("1", second.audio, ("calm", "angry"))]
+    )
     task.multilabel = True
     assert len(load(task, None, cache).clips) == 2
 
@@ -208,7 +233,9 @@ def test_an_error_of_a_private_corpus_tells_rows_alone(
     if fault == "audio":
         (secret / "0.wav").write_text("secret text")
         (secret / "1.wav").unlink()
-    clips += [Clip("secret-0", clips[0].audio, ("calm",), where="row 5")] * (fault == "id")
+    clips += [Clip("secret-0", clips[0].audio, ("calm",), where="row 5")] * (
+        fault == "id"
+    )
     clips += [Clip("secret-9", clips[0].audio, ("secret label",), where="row 5")] * (
         fault == "label"
     )
@@ -221,7 +248,10 @@ def test_an_error_of_a_private_corpus_tells_rows_alone(
 
 def test_identical_audio_of_ravdess_is_found(ravdess_root: Path, cache: Cache) -> None:
     names = ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07", "03-01-03-01-01-01-07"]
-    clips = [Clip(n, Recording(ravdess_root / "Actor_07" / f"{n}.wav"), ("calm",)) for n in names]
+    clips = [
+        Clip(n, Recording(ravdess_root / "Actor_07" / f"{n}.wav"), ("calm",))
+        for n in names
+    ]
     content = load(Clips(clips), None, cache).content
     assert content[names[0]] == content[names[1]] != content[names[2]]
     assert {u.kind: u.files for u in cache.size()}["audio"] == 2

@@ -1,4 +1,4 @@
-"""Pseudonyms: stable on one machine, meaningless elsewhere, under a key that only its owner reads."""
+"""Pseudonyms: stable on one machine, meaningless elsewhere, under a key of the owner alone."""
 
 import multiprocessing
 import re
@@ -19,7 +19,11 @@ def test_a_pseudonym_is_stable_and_says_nothing(own_home: Path) -> None:
 
 
 def test_kinds_and_texts_do_not_correlate() -> None:
-    names = {pseudonym(text, kind) for text in ("anna", "bert") for kind in ("clip", "speaker")}
+    names = {
+        pseudonym(text, kind)
+        for text in ("anna", "bert")
+        for kind in ("clip", "speaker")
+    }
     assert len(names) == 4
 
 

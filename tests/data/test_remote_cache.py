@@ -103,7 +103,8 @@ def test_a_folder_is_the_cache_itself(tmp_path: Path, own_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"), [("s4://bucket/x", "Protocol not known: s4"), ("dropbox://x", "dropbox")]
+    ("url", "says"),
+    [("s4://bucket/x", "Protocol not known: s4"), ("dropbox://x", "dropbox")],
 )
 def test_a_url_that_cannot_be_used_is_one_sentence(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=f"the cache {url} cannot be used: .*{says}"):
@@ -118,7 +119,8 @@ def test_a_cache_that_does_not_answer_is_one_sentence(tmp_path: Path) -> None:
     ):
         cache.put(PRINT, "c" * 32, SAMPLES)
     with pytest.raises(
-        BenchError, match=r"the shared cache ftp://127.0.0.1:1/x does not answer: .*refused"
+        BenchError,
+        match=r"the shared cache ftp://127.0.0.1:1/x does not answer: .*refused",
     ):
         Cache.at("ftp://127.0.0.1:1/x")
 
@@ -137,7 +139,13 @@ for n in range(10**9):
 
 def test_a_kill_while_uploading_shows_nobody_half_a_file(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
-    command = [sys.executable, "-c", WRITE_FOREVER, str(tmp_path / "a"), f"file://{shared}"]
+    command = [
+        sys.executable,
+        "-c",
+        WRITE_FOREVER,
+        str(tmp_path / "a"),
+        f"file://{shared}",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

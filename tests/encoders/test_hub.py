@@ -48,7 +48,9 @@ def folder(made: tuple[Path, Any], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(made: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hub(
+    made: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A hub cache with `main` of org/name in it."""
     from huggingface_hub import constants
 
@@ -100,7 +102,9 @@ def test_the_digest_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     assert resolve(str(path), None).digest != first.digest
 
 
-def test_the_digest_of_a_folder_ignores_name_and_time(made: tuple[Path, Any], folder: Path) -> None:
+def test_the_digest_of_a_folder_ignores_name_and_time(
+    made: tuple[Path, Any], folder: Path
+) -> None:
     original = resolve(str(made[0]), None).digest
     os.utime(folder / "model.safetensors", (1, 1))
     (folder / "README.md").write_text("not read by the network")
@@ -109,8 +113,12 @@ def test_the_digest_of_a_folder_ignores_name_and_time(made: tuple[Path, Any], fo
     assert resolve(str(moved), None).digest == original
 
 
-@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "model.safetensors"])
-def test_the_digest_of_a_folder_follows_every_file_that_is_read(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["config.json", "preprocessor_config.json", "model.safetensors"]
+)
+def test_the_digest_of_a_folder_follows_every_file_that_is_read(
+    folder: Path, name: str
+) -> None:
     before = resolve(str(folder), None).digest
     content = bytearray((folder / name).read_bytes())
     content[-2] ^= 1
@@ -119,7 +127,8 @@ def test_the_digest_of_a_folder_follows_every_file_that_is_read(folder: Path, na
 
 
 @pytest.mark.parametrize(
-    "given", ["./nowhere", "nowhere.pth", "org/nowhere.pth", "/no/where/at/all", "nowhere"]
+    "given",
+    ["./nowhere", "nowhere.pth", "org/nowhere.pth", "/no/where/at/all", "nowhere"],
 )
 def test_a_path_that_does_not_exist_is_named(given: str) -> None:
     with pytest.raises(WeightsError) as error:
@@ -136,7 +145,9 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
 # --- the hub's cache, offline ---
 
 
-def test_the_cache_tells_the_commit_and_the_folder(hub: Path, made: tuple[Path, Any]) -> None:
+def test_the_cache_tells_the_commit_and_the_folder(
+    hub: Path, made: tuple[Path, Any]
+) -> None:
     found = resolve("org/name", None)
     assert (found.source, found.digest, found.revision) == ("org/name", COMMIT, COMMIT)
     assert resolve("org/name@main", None) == found
@@ -147,7 +158,9 @@ def test_the_cache_tells_the_commit_and_the_folder(hub: Path, made: tuple[Path, 
 
 
 @pytest.mark.parametrize("variable", ["HF_HOME", "HF_HUB_CACHE"])
-def test_the_cache_is_found_by_its_environment_variables(hub: Path, variable: str) -> None:
+def test_the_cache_is_found_by_its_environment_variables(
+    hub: Path, variable: str
+) -> None:
     program = (
         "from bench.contracts.weights import resolve; from bench.encoders.hub import local_folder; "
         "w = resolve('org/name', None); print(w.digest, local_folder(w))"
@@ -165,9 +178,10 @@ def test_the_cache_is_found_by_its_environment_variables(hub: Path, variable: st
         text=True,
         check=False,
     )
-    assert done.stdout.split() == [COMMIT, str(hub / "models--org--name" / "snapshots" / COMMIT)], (
-        done.stderr
-    )
+    assert done.stdout.split() == [
+        COMMIT,
+        str(hub / "models--org--name" / "snapshots" / COMMIT),
+    ], done.stderr
 
 
 @pytest.mark.parametrize(
@@ -189,7 +203,9 @@ def test_what_the_cache_lacks_offline_is_one_sentence(hub: Path, given: str) -> 
 
 def test_an_interrupted_download_is_not_taken_for_a_network(hub: Path) -> None:
     snapshot = hub / "models--org--name" / "snapshots" / COMMIT
-    (snapshot / "model.safetensors").rename(snapshot / "model-00001-of-00002.safetensors")
+    (snapshot / "model.safetensors").rename(
+        snapshot / "model-00001-of-00002.safetensors"
+    )
     shards = {
         "weight_map": {
             "a": "model-00001-of-00002.safetensors",
@@ -214,14 +230,18 @@ def test_torchs_own_format_loads_too(made: tuple[Path, Any], folder: Path) -> No
         torch.testing.assert_close(network.state_dict()[name], tensor, atol=0, rtol=0)
 
 
-def test_half_precision_is_loaded_as_float32(made: tuple[Path, Any], tmp_path: Path) -> None:
+def test_half_precision_is_loaded_as_float32(
+    made: tuple[Path, Any], tmp_path: Path
+) -> None:
     network = load_pretrained(auto_model(), resolve(str(made[0]), None)).half()
     network.save_pretrained(tmp_path)
     loaded = load_pretrained(auto_model(), resolve(str(tmp_path), None))
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
 
 
-def test_loading_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_prints_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from transformers import HubertConfig, HubertForCTC
     from transformers.utils import logging
 
@@ -294,7 +314,9 @@ BREAKS = (
 
 
 def own_code(folder: Path) -> None:
-    change_config(folder, auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"})
+    change_config(
+        folder, auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"}
+    )
     (folder / "own.py").write_text("raise SystemExit('this code was run')")
 
 
@@ -305,7 +327,10 @@ def own_code_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [own_code, own_code_alone])
 def test_code_beside_the_weights_is_refused_without_a_question(
-    folder: Path, damage: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    folder: Path,
+    damage: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     questions: list[object] = []
     monkeypatch.setattr("builtins.input", lambda text="": questions.append(text) or "y")
@@ -329,7 +354,8 @@ def test_a_broken_folder_is_one_sentence(folder: Path, damage: Any) -> None:
 def test_layers_without_weights_are_counted_and_named(folder: Path) -> None:
     more_layers(folder)
     with pytest.raises(
-        WeightsError, match=r"16 parameters of HubertModel are not in it, encoder\.layers\.1\."
+        WeightsError,
+        match=r"16 parameters of HubertModel are not in it, encoder\.layers\.1\.",
     ):
         load_pretrained(auto_model(), resolve(str(folder), None))
 

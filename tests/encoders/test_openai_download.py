@@ -123,12 +123,18 @@ def test_every_size_has_a_published_checkpoint(
     weights = resolve(f"openai:{size}", None)
     assert weights == Weights(f"openai:{size}", released(f"openai:{size}").sha256)
     text = refused(f"openai:{size}")
-    for part in (str(tmp_path / "whisper" / f"{size}.pt"), weights.digest, "HF_HUB_OFFLINE is set"):
+    for part in (
+        str(tmp_path / "whisper" / f"{size}.pt"),
+        weights.digest,
+        "HF_HUB_OFFLINE is set",
+    ):
         assert part in text
 
 
 def test_an_unknown_name_is_one_sentence() -> None:
-    with pytest.raises(WeightsError, match=r"'smal' \(did you mean small\?\); available: ") as e:
+    with pytest.raises(
+        WeightsError, match=r"'smal' \(did you mean small\?\); available: "
+    ) as e:
         resolve("openai:smal", None)
     assert str(e.value).endswith(".")
 
@@ -147,18 +153,30 @@ def test_a_file_in_its_place_is_loaded_and_nothing_asked(
     assert server.paths == []
 
 
-def test_the_same_file_by_name_and_by_path_shares_features(place: Path, checkpoint: bytes) -> None:
+def test_the_same_file_by_name_and_by_path_shares_features(
+    place: Path, checkpoint: bytes
+) -> None:
     write(place, checkpoint)
     by_name, by_path = resolve("openai:small", None), resolve(str(place), None)
     assert by_name.digest == by_path.digest
     dims = read_dims(by_name)
-    assert WhisperMeans(by_name, dims).fingerprint == WhisperMeans(by_path, dims).fingerprint
+    assert (
+        WhisperMeans(by_name, dims).fingerprint
+        == WhisperMeans(by_path, dims).fingerprint
+    )
 
 
-def test_another_file_in_its_place_is_refused_and_kept(place: Path, server: Server) -> None:
+def test_another_file_in_its_place_is_refused_and_kept(
+    place: Path, server: Server
+) -> None:
     write(place, b"another")
     text = refused()
-    for part in (str(place), "openai:small", hashlib.sha256(b"another").hexdigest(), "remove it"):
+    for part in (
+        str(place),
+        "openai:small",
+        hashlib.sha256(b"another").hexdigest(),
+        "remove it",
+    ):
         assert part in text
     assert place.read_bytes() == b"another"
     assert server.paths == []
@@ -182,11 +200,15 @@ def test_a_download_of_other_content_is_refused_and_removed(
     assert list(place.parent.iterdir()) == []
 
 
-def test_a_server_out_of_reach_is_asked_once(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_out_of_reach_is_asked_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import whisper
 
     with closing(Hangup()) as away:
-        monkeypatch.setitem(whisper._MODELS, "small", f"{away.url}/main/models/0/small.pt")
+        monkeypatch.setitem(
+            whisper._MODELS, "small", f"{away.url}/main/models/0/small.pt"
+        )
         for _ in range(2):
             text = refused()
             assert f"({away.url} does not answer: " in text

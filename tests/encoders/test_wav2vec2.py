@@ -36,7 +36,11 @@ TINY = {
 
 
 def waveform(seconds: float, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(0.05, 0.1, round(seconds * 16_000)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(0.05, 0.1, round(seconds * 16_000))
+        .astype(np.float32)
+    )
 
 
 def saved(folder: Path, architecture: Architecture) -> tuple[Path, Any]:
@@ -50,7 +54,9 @@ def saved(folder: Path, architecture: Architecture) -> tuple[Path, Any]:
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     network.save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=architecture.normalise).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=architecture.normalise).save_pretrained(
+        folder
+    )
     return folder, network
 
 
@@ -58,7 +64,9 @@ def saved(folder: Path, architecture: Architecture) -> tuple[Path, Any]:
 def checkpoint(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Any]:
-    return saved(tmp_path_factory.mktemp("checkpoint") / request.param, TINY[request.param])
+    return saved(
+        tmp_path_factory.mktemp("checkpoint") / request.param, TINY[request.param]
+    )
 
 
 @pytest.fixture
@@ -92,10 +100,14 @@ def test_the_front_end_is_that_of_each_clip_alone(checkpoint: tuple[Path, Any]) 
 def test_the_states_are_those_of_each_clip_alone(checkpoint: tuple[Path, Any]) -> None:
     folder, network = checkpoint
     clips, weights = [waveform(0.5), waveform(0.81, 1)], resolve(str(folder), None)
-    states, means = (f.extract(clips, CPU) for f in (EncoderStates(weights), EncoderMeans(weights)))
+    states, means = (
+        f.extract(clips, CPU) for f in (EncoderStates(weights), EncoderMeans(weights))
+    )
     for clip, found, mean in zip(clips, states, means, strict=True):
         result = network(prepared(folder, clip), output_hidden_states=True)
-        expected = torch.cat([*result.hidden_states[:-1], result.last_hidden_state]).transpose(0, 1)
+        expected = torch.cat(
+            [*result.hidden_states[:-1], result.last_hidden_state]
+        ).transpose(0, 1)
         assert found.shape == ((len(clip) - 400) // 320 + 1, 3, 48)
         np.testing.assert_allclose(found, expected, atol=5e-5)
         assert len(result.hidden_states) == 3
@@ -109,7 +121,10 @@ def test_a_clips_result_is_the_same_to_the_bit_in_any_company(kind: Any) -> None
         [waveform(0.3), waveform(1.1, 1), waveform(0.6, 2)],
     )
     alone = [feature.extract([clip], CPU)[0] for clip in clips]
-    for together in (feature.extract(clips, CPU), feature.extract(clips[::-1], CPU)[::-1]):
+    for together in (
+        feature.extract(clips, CPU),
+        feature.extract(clips[::-1], CPU)[::-1],
+    ):
         for one, other in zip(together, alone, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -121,9 +136,16 @@ def test_padding_would_change_a_group_norms_front_end() -> None:
     """
     clip = torch.from_numpy(waveform(0.3))[None]
     padded = torch.nn.functional.pad(clip, (0, 16_000))
-    for architecture, apart in ((TINY["wav2vec2"], True), (TINY["wav2vec2-layer"], False)):
+    for architecture, apart in (
+        (TINY["wav2vec2"], True),
+        (TINY["wav2vec2-layer"], False),
+    ):
         network = wav2vec2.front_end(RANDOM, architecture)
-        difference = (network(clip) - network(padded)[..., : network(clip).shape[-1]]).abs().max()
+        difference = (
+            (network(clip) - network(padded)[..., : network(clip).shape[-1]])
+            .abs()
+            .max()
+        )
         assert (difference > 1e-2) == apart
 
 
@@ -136,7 +158,9 @@ def test_a_very_short_clip_has_one_frame_at_least(samples: int) -> None:
     np.testing.assert_array_equal(
         found, ConvFrontEnd(RANDOM, TINY["wavlm"]).extract([silence], CPU)[0]
     )
-    assert np.isfinite(EncoderMeans(RANDOM, TINY["hubert"]).extract([clip], CPU)[0]).all()
+    assert np.isfinite(
+        EncoderMeans(RANDOM, TINY["hubert"]).extract([clip], CPU)[0]
+    ).all()
 
 
 def test_max_seconds_cuts() -> None:
@@ -150,7 +174,9 @@ def test_max_seconds_cuts() -> None:
 
 def test_silence_is_finite() -> None:
     clip = np.zeros(8000, np.float32)
-    assert np.isfinite(EncoderMeans(RANDOM, TINY["wav2vec2"]).extract([clip], CPU)[0]).all()
+    assert np.isfinite(
+        EncoderMeans(RANDOM, TINY["wav2vec2"]).extract([clip], CPU)[0]
+    ).all()
 
 
 # --- weights ---
@@ -158,7 +184,10 @@ def test_silence_is_finite() -> None:
 
 def test_random_frozen_weights_are_the_same_in_every_run() -> None:
     clips = [waveform(0.3)]
-    for feature in (ConvFrontEnd(RANDOM, TINY["hubert"]), EncoderMeans(RANDOM, TINY["hubert"])):
+    for feature in (
+        ConvFrontEnd(RANDOM, TINY["hubert"]),
+        EncoderMeans(RANDOM, TINY["hubert"]),
+    ):
         first = feature.extract(clips, CPU)[0]
         release()
         torch.manual_seed(77)
@@ -173,21 +202,35 @@ def test_networks_are_kept_until_they_are_released() -> None:
     assert wav2vec2.frozen(RANDOM, TINY["wavlm"]) is first
     assert not any(p.requires_grad for p in first.parameters())
     release()
-    assert wav2vec2.frozen.cache_info().currsize == wav2vec2.front_end.cache_info().currsize == 0
+    assert (
+        wav2vec2.frozen.cache_info().currsize
+        == wav2vec2.front_end.cache_info().currsize
+        == 0
+    )
 
 
-def test_parameters_are_counted_without_the_weights(checkpoint: tuple[Path, Any]) -> None:
+def test_parameters_are_counted_without_the_weights(
+    checkpoint: tuple[Path, Any],
+) -> None:
     folder, network = checkpoint
     weights = resolve(str(folder), None)
     release()
-    assert EncoderMeans(weights).parameters == sum(p.numel() for p in network.parameters())
+    assert EncoderMeans(weights).parameters == sum(
+        p.numel() for p in network.parameters()
+    )
     assert ConvFrontEnd(weights).parameters == sum(
         p.numel() for p in network.feature_extractor.parameters()
     )
-    assert wav2vec2.frozen.cache_info().currsize == wav2vec2.front_end.cache_info().currsize == 0
+    assert (
+        wav2vec2.frozen.cache_info().currsize
+        == wav2vec2.front_end.cache_info().currsize
+        == 0
+    )
 
 
-def test_the_fingerprint_follows_what_the_result_depends_on(hubert: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_follows_what_the_result_depends_on(
+    hubert: Path, tmp_path: Path
+) -> None:
     weights = resolve(str(hubert), None)
     found = ConvFrontEnd(weights).fingerprint
     copied = resolve(str(shutil.copytree(hubert, tmp_path / "copy")), None)
@@ -238,4 +281,8 @@ def test_architectures_keep_their_norm_when_tiny(hub_id: str) -> None:
         == (full.feat_extract_norm == "layer")
     )
     assert (tiny.model_type, tiny.conv_bias) == (full.model_type, full.conv_bias)
-    assert (tiny.hidden_size, tiny.num_hidden_layers, tiny.conv_dim) == (48, 2, (32,) * 7)
+    assert (tiny.hidden_size, tiny.num_hidden_layers, tiny.conv_dim) == (
+        48,
+        2,
+        (32,) * 7,
+    )

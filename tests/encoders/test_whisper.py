@@ -30,15 +30,19 @@ CPU = torch.device("cpu")
 def encoder() -> Any:
     torch.manual_seed(1)
     network = load("encoder", RANDOM, DIMS)
-    for (
-        parameter
-    ) in network.parameters():  # livelier than an initialisation, so that a difference would show
+    for parameter in (
+        network.parameters()
+    ):  # livelier than an initialisation, so that a difference would show
         parameter.data += 0.1 * torch.randn_like(parameter)
     return network
 
 
 def waveform(seconds: float, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).normal(0, 0.1, round(seconds * 16_000)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .normal(0, 0.1, round(seconds * 16_000))
+        .astype(np.float32)
+    )
 
 
 def mels(*frames: int) -> list[torch.Tensor]:
@@ -62,7 +66,9 @@ def test_full_windows_equal_the_original_forward(encoder: Any) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("frames", [2, 100, 250])
-def test_a_short_clip_equals_the_original_with_fewer_positions(encoder: Any, frames: int) -> None:
+def test_a_short_clip_equals_the_original_with_fewer_positions(
+    encoder: Any, frames: int
+) -> None:
     positions = frames // 2
     sliced = load("encoder", RANDOM, replace(DIMS, positions=positions))
     state = dict(encoder.state_dict())
@@ -90,10 +96,17 @@ def test_longer_than_30_seconds_is_windows_joined(encoder: Any) -> None:
     long, short = mels(3701, 90)
     joined = encode(encoder, pad([long, short]))
     assert joined.lengths.tolist() == [1851, 45]
-    parts = [encode(encoder, pad([part])).values[0] for part in (long[:3000], long[3000:])]
-    torch.testing.assert_close(joined.values[0, :1851], torch.cat(parts), atol=1e-5, rtol=0)
+    parts = [
+        encode(encoder, pad([part])).values[0] for part in (long[:3000], long[3000:])
+    ]
     torch.testing.assert_close(
-        joined.values[1, :45], encode(encoder, pad([short])).values[0], atol=1e-5, rtol=0
+        joined.values[0, :1851], torch.cat(parts), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        joined.values[1, :45],
+        encode(encoder, pad([short])).values[0],
+        atol=1e-5,
+        rtol=0,
     )
     assert joined.values.isfinite().all()
 
@@ -107,11 +120,19 @@ def test_the_start_token_sees_each_clips_own_states() -> None:
     mel = pad(mels(3000, 3000))
     states = encode(model.encoder, mel)
     start = torch.full((2, 1), model.config.decoder_start_token_id)
-    original = model(mel.values.transpose(1, 2), decoder_input_ids=start).last_hidden_state[:, 0]
-    torch.testing.assert_close(decode_start(model.decoder, states), original, atol=1e-5, rtol=0)
+    original = model(
+        mel.values.transpose(1, 2), decoder_input_ids=start
+    ).last_hidden_state[:, 0]
+    torch.testing.assert_close(
+        decode_start(model.decoder, states), original, atol=1e-5, rtol=0
+    )
     short = Padded(states.values, torch.tensor([40, 1500]))
-    alone = decode_start(model.decoder, Padded(states.values[:1, :40], torch.tensor([40])))
-    torch.testing.assert_close(decode_start(model.decoder, short)[:1], alone, atol=1e-5, rtol=0)
+    alone = decode_start(
+        model.decoder, Padded(states.values[:1, :40], torch.tensor([40]))
+    )
+    torch.testing.assert_close(
+        decode_start(model.decoder, short)[:1], alone, atol=1e-5, rtol=0
+    )
 
 
 # --- features ---
@@ -142,18 +163,22 @@ def test_padding_is_a_setting_of_the_frozen_encoder() -> None:
     ]
     own = WhisperStates(RANDOM, DIMS, padding="own").extract(clips, CPU)
     assert [s.shape for s in own] == [(25, 48), (40, 48)]
-    assert WhisperStates(RANDOM, DIMS, max_seconds=0.2, padding="own").extract(clips, CPU)[
-        0
-    ].shape == (10, 48)
+    assert WhisperStates(RANDOM, DIMS, max_seconds=0.2, padding="own").extract(
+        clips, CPU
+    )[0].shape == (10, 48)
     mean = WhisperMeans(RANDOM, DIMS, padding="own").extract(clips, CPU)[1]
     np.testing.assert_allclose(mean[0, -1], own[1].mean(0), atol=1e-5)
 
 
 def test_probing_hears_all_of_a_clip_longer_than_30_seconds() -> None:
     clip = waveform(31.3)
-    parts = WhisperMeans(RANDOM, DIMS).extract([clip[: 30 * 16_000], clip[30 * 16_000 :]], CPU)
+    parts = WhisperMeans(RANDOM, DIMS).extract(
+        [clip[: 30 * 16_000], clip[30 * 16_000 :]], CPU
+    )
     whole = WhisperMeans(RANDOM, DIMS).extract([clip], CPU)[0]
-    np.testing.assert_allclose(whole, (1500 * parts[0] + 65 * parts[1]) / 1565, atol=1e-5)
+    np.testing.assert_allclose(
+        whole, (1500 * parts[0] + 65 * parts[1]) / 1565, atol=1e-5
+    )
     assert len(log_mel(80, "30s").extract([clip], CPU)[0]) == 6000
     assert len(log_mel(80, "30s", 30.0).extract([clip], CPU)[0]) == 3000
 
@@ -178,4 +203,6 @@ def test_log_mel_agrees_with_the_hubs_extractor() -> None:
             .input_features[0]
             .T
         )
-        np.testing.assert_allclose(log_mel(bins, "30s").extract([clip], CPU)[0], theirs, atol=1e-4)
+        np.testing.assert_allclose(
+            log_mel(bins, "30s").extract([clip], CPU)[0], theirs, atol=1e-4
+        )

@@ -55,7 +55,9 @@ class Counting(Feature):
     weights: Weights = RANDOM
     fails_at: int = 0
 
-    def extract(self, waveforms: Sequence[np.ndarray], device: torch.device) -> list[np.ndarray]:
+    def extract(
+        self, waveforms: Sequence[np.ndarray], device: torch.device
+    ) -> list[np.ndarray]:
         if self.fails_at in [len(w) for w in waveforms]:
             raise KeyboardInterrupt
         assert torch.is_inference_mode_enabled()
@@ -79,9 +81,14 @@ def make(cache: Cache, twins: bool = False) -> Corpus:
     if twins:
         waves[4] = waves[2]
     content = {f"c{k}": cache.put_waveform(f"s{k}", w) for k, w in enumerate(waves)}
-    clips = tuple(Clip(id, Recording(data=b""), ("calm",), where=f"row {id}") for id in content)
+    clips = tuple(
+        Clip(id, Recording(data=b""), ("calm",), where=f"row {id}") for id in content
+    )
     return Corpus(
-        Given("given"), clips, content, {f"c{k}": len(w) / 16_000 for k, w in enumerate(waves)}
+        Given("given"),
+        clips,
+        content,
+        {f"c{k}": len(w) / 16_000 for k, w in enumerate(waves)},
     )
 
 
@@ -89,14 +96,18 @@ def run(feature: Feature, corpus: Corpus, cache: Cache, **more: object) -> Extra
     return extract(feature, corpus, cache, more.pop("device", CPU), **more)  # type: ignore[arg-type]
 
 
-def test_what_is_cached_is_not_computed_again(cache: Cache, calls: list[list[int]]) -> None:
+def test_what_is_cached_is_not_computed_again(
+    cache: Cache, calls: list[list[int]]
+) -> None:
     corpus = make(cache)
     first = run(Counting(), corpus, cache)
     assert calls == [[n] for n in LENGTHS]
     again = run(Counting(), corpus, cache)
     assert len(calls) == 5
     for found in (first, again):
-        assert np.array_equal(found.array("c2"), np.full((3_000, 1), 2 * np.float32(0.02)))
+        assert np.array_equal(
+            found.array("c2"), np.full((3_000, 1), 2 * np.float32(0.02))
+        )
         assert found.frames("c2") == 3_000
 
 
@@ -114,7 +125,10 @@ def test_parameters_weights_and_samples_miss_the_cache(
     samples = np.array(cache.waveform(corpus.content["c1"]))
     samples[7] = np.nextafter(samples[7], 1)
     changed = Corpus(
-        corpus.task, corpus.clips, {"c1": cache.put_waveform("new", samples)}, corpus.seconds
+        corpus.task,
+        corpus.clips,
+        {"c1": cache.put_waveform("new", samples)},
+        corpus.seconds,
     )
     run(Counting(), changed, cache, clips=["c1"])
     assert len(calls) == 4
@@ -131,13 +145,17 @@ def test_identical_audio_is_computed_once(cache: Cache, calls: list[list[int]]) 
     assert np.array_equal(found.array("c2"), found.array("c4"))
 
 
-def test_an_interrupted_extraction_keeps_what_it_had(cache: Cache, calls: list[list[int]]) -> None:
+def test_an_interrupted_extraction_keeps_what_it_had(
+    cache: Cache, calls: list[list[int]]
+) -> None:
     corpus = make(cache)
     with pytest.raises(KeyboardInterrupt):
         run(Counting(fails_at=1_000), corpus, cache)
     assert len(calls) == 3
     fingerprint = Counting(fails_at=1_000).fingerprint
-    assert [cache.open(fingerprint, corpus.content[f"c{k}"]) is not None for k in range(5)] == [
+    assert [
+        cache.open(fingerprint, corpus.content[f"c{k}"]) is not None for k in range(5)
+    ] == [
         1,
         1,
         1,
@@ -181,7 +199,8 @@ def test_batches_that_do_not_fit_are_halved(cache: Cache) -> None:
     found = run(Heavy(), corpus, cache, device=torch.device("meta"))
     assert [found.frames(f"c{k}") for k in range(5)] == list(LENGTHS)
     with pytest.raises(
-        BenchError, match=r"heavy of a clip of 0\.2 s does not fit into the memory of meta"
+        BenchError,
+        match=r"heavy of a clip of 0\.2 s does not fit into the memory of meta",
     ):
         run(Heavy(limit=0), corpus, cache, device=torch.device("meta"))
 
@@ -202,27 +221,33 @@ def test_arrays_are_read_only_and_beyond_the_budget_mapped(
 def test_a_feature_that_is_not_cached_leaves_no_file(cache: Cache) -> None:
     corpus = make(cache)
     found = run(Waveform(), corpus, cache)
-    assert np.array_equal(found.array("c2"), np.asarray(cache.waveform(corpus.content["c2"])))
+    assert np.array_equal(
+        found.array("c2"), np.asarray(cache.waveform(corpus.content["c2"]))
+    )
     assert found.frames("c2") == 3_000
     assert not found.array("c2").flags.writeable
     assert not (cache.root / "features").exists()
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_values_that_are_not_finite_name_feature_and_clip(cache: Cache, cached: bool) -> None:
+def test_values_that_are_not_finite_name_feature_and_clip(
+    cache: Cache, cached: bool
+) -> None:
     @dataclass(frozen=True)
     class Broken(Feature):
         def extract(
             self, waveforms: Sequence[np.ndarray], device: torch.device
         ) -> list[np.ndarray]:
             return [
-                np.full((2, 2), np.nan if len(w) == 2_000 else 0, np.float32) for w in waveforms
+                np.full((2, 2), np.nan if len(w) == 2_000 else 0, np.float32)
+                for w in waveforms
             ]
 
     Broken.cached = cached
     corpus = make(cache)
     with pytest.raises(
-        BenchError, match="the feature broken has values that are not finite for row c1: check"
+        BenchError,
+        match="the feature broken has values that are not finite for row c1: check",
     ):
         run(Broken(), corpus, cache).array("c1")
     assert cache.open(Broken().fingerprint, corpus.content["c1"]) is None
@@ -236,7 +261,9 @@ def test_a_clip_without_frames_is_an_error(cache: Cache) -> None:
         ) -> list[np.ndarray]:
             return [np.zeros((0, 3), np.float32) for _ in waveforms]
 
-    with pytest.raises(BenchError, match="the feature nothing has no frames for row c0"):
+    with pytest.raises(
+        BenchError, match="the feature nothing has no frames for row c0"
+    ):
         run(Nothing(), make(cache), cache)
 
 
@@ -309,7 +336,9 @@ def start(cache: Cache, pace: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
-def test_killed_extractions_and_several_at_once_end_with_the_same_entries(tmp_path: Path) -> None:
+def test_killed_extractions_and_several_at_once_end_with_the_same_entries(
+    tmp_path: Path,
+) -> None:
     killed = start(Cache(tmp_path / "a"), "slow")
     assert killed.stdout is not None
     for _ in range(3):  # so two clips are done for sure
@@ -318,7 +347,9 @@ def test_killed_extractions_and_several_at_once_end_with_the_same_entries(tmp_pa
     killed.communicate()
     assert 2 <= len(list((tmp_path / "a" / "features").rglob("*.npy"))) <= 3
 
-    racing = [start(Cache(tmp_path / folder), "fast") for folder in ("a", "a", "b", "b")]
+    racing = [
+        start(Cache(tmp_path / folder), "fast") for folder in ("a", "a", "b", "b")
+    ]
     totals = {float(process.communicate(timeout=PATIENCE)[0]) for process in racing}
     assert len(totals) == 1
     entries = [

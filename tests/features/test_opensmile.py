@@ -32,9 +32,9 @@ needed = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))).astype(
-        np.float32
-    )
+    return (
+        0.1 * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))
+    ).astype(np.float32)
 
 
 def measured(feature: Smile) -> np.ndarray:
@@ -53,7 +53,16 @@ def test_any_clip_has_finite_values_of_the_right_number(feature: Smile) -> None:
 
 @needed
 def test_sizes_are_those_of_the_sets() -> None:
-    assert [feature.width for feature in FEATURES] == [1582, 6373, 88, 1582, 76, 76, 130, 25]
+    assert [feature.width for feature in FEATURES] == [
+        1582,
+        6373,
+        88,
+        1582,
+        76,
+        76,
+        130,
+        25,
+    ]
 
 
 @needed
@@ -92,37 +101,51 @@ def test_equal_in_several_processes() -> None:
 @needed
 def test_too_loud_a_clip_does_not_wrap_around() -> None:
     tone = np.sin(2 * np.pi * 200 * np.arange(8000) / SAMPLE_RATE).astype(np.float32)
-    limited, over = Smile("eGeMAPSv02").extract([np.clip(1.3 * tone, -1, 1), 1.3 * tone], CPU)
+    limited, over = Smile("eGeMAPSv02").extract(
+        [np.clip(1.3 * tone, -1, 1), 1.3 * tone], CPU
+    )
     np.testing.assert_array_equal(limited, over)
 
 
 @needed
-def test_no_configuration_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_configuration_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     measured(STRL)
     assert not list(tmp_path.iterdir())
 
 
 def test_framing_is_for_is10_alone() -> None:
-    with pytest.raises(UsageError, match="ComParE_2016 with frames of 128 ms every 32 ms"):
+    with pytest.raises(
+        UsageError, match="ComParE_2016 with frames of 128 ms every 32 ms"
+    ):
         Smile("ComParE_2016", "lld", 128, 32)
     with pytest.raises(UsageError, match="must be set together"):
         Smile("IS10", "lld", 128)
 
 
-def test_fields_and_version_count_for_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fields_and_version_count_for_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = {feature.fingerprint for feature in FEATURES}
     assert len(before) == len(FEATURES)
     monkeypatch.setattr(bench.features.opensmile, "_version", lambda: "9.9")
     assert not before & {feature.fingerprint for feature in FEATURES}
 
 
-def test_a_missing_package_is_named_with_its_licence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_its_licence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bench.features.opensmile, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"pip install 'ser-bench\[opensmile\]' .*non-commercial"):
+    with pytest.raises(
+        UsageError, match=r"pip install 'ser-bench\[opensmile\]' .*non-commercial"
+    ):
         Smile().extract([noise(0.1)], CPU)
 
 
-def test_the_package_is_imported_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_is_imported_when_it_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "opensmile", None)  # an import of it fails
     runpy.run_path(bench.features.opensmile.__file__)

@@ -30,9 +30,9 @@ def one(feature: Feature, samples: np.ndarray) -> np.ndarray:
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))).astype(
-        np.float32
-    )
+    return (
+        0.1 * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))
+    ).astype(np.float32)
 
 
 def voice(f0: np.ndarray) -> np.ndarray:
@@ -55,7 +55,9 @@ def spoken(every: int = 7) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [m.samples.astype(np.float32) / 32768 for m in made], [m.f0 for m in made]
 
 
-def errors(track: Callable[[np.ndarray], np.ndarray], every: int = 7) -> tuple[float, float]:
+def errors(
+    track: Callable[[np.ndarray], np.ndarray], every: int = 7
+) -> tuple[float, float]:
     """Gross error and voicing error, as fractions."""
     clips, truth = spoken(every)
     found, known = np.concatenate([track(c) for c in clips]), np.concatenate(truth)
@@ -120,7 +122,10 @@ def test_silence_noise_and_tones_are_told_apart() -> None:
 
 def test_what_unvoiced_frames_hold() -> None:
     clip = np.concatenate([steady(110, 0.4), 0 * noise(0.4), steady(220, 0.4)])
-    zero, bridge = one(Pitch(unvoiced="zero"), clip), one(Pitch(unvoiced="interpolate"), clip)
+    zero, bridge = (
+        one(Pitch(unvoiced="zero"), clip),
+        one(Pitch(unvoiced="interpolate"), clip),
+    )
     unvoiced = zero[:, 1] == 0
     assert 30 < unvoiced.sum() < 45
     assert (zero[unvoiced, 0] == 0).all()
@@ -142,7 +147,9 @@ def test_bridges_hold_the_ends() -> None:
 def test_any_axis_can_carry_a_track() -> None:
     track = np.array([[0.0, 1], [10, 1], [20, 0]], np.float32)
     found = on_axis(track, np.array([-1.0, 0.005, 0.0125, 0.02, 9]))
-    np.testing.assert_allclose(found, [[0, 1], [5, 1], [12.5, 0.75], [20, 0], [20, 0]], atol=1e-5)
+    np.testing.assert_allclose(
+        found, [[0, 1], [5, 1], [12.5, 0.75], [20, 0], [20, 0]], atol=1e-5
+    )
     assert on_axis(track, np.array([0.05]), hop=0.1)[0, 0] == pytest.approx(5)
 
 
@@ -175,18 +182,24 @@ def test_the_signal_of_the_known_voice_is_its_pitch() -> None:
 
 def test_a_constant_tells_nothing() -> None:
     signals = [
-        one(PitchSignal("constant"), clip) for clip in (steady(110), steady(220), noise(0.6))
+        one(PitchSignal("constant"), clip)
+        for clip in (steady(110), steady(220), noise(0.6))
     ]
     assert {float(value) for signal in signals for value in np.unique(signal)} == {1.0}
     assert not one(PitchSignal("constant", normalise=True), steady(110)).any()
 
 
 def test_shuffling_leaves_the_share_of_voice_alone() -> None:
-    clips = [voice(np.geomspace(low, high, SAMPLE_RATE)) for low, high in ((90, 110), (150, 400))]
+    clips = [
+        voice(np.geomspace(low, high, SAMPLE_RATE))
+        for low, high in ((90, 110), (150, 400))
+    ]
     clips = [np.concatenate([c, 0 * c]) for c in clips]
     true = [one(PitchSignal(), c) for c in clips]
     mixed = [one(PitchSignal("shuffled"), c) for c in clips]
-    assert np.mean(true[1][true[1] > 0]) - np.mean(true[0][true[0] > 0]) > 1.0  # octaves
+    assert (
+        np.mean(true[1][true[1] > 0]) - np.mean(true[0][true[0] > 0]) > 1.0
+    )  # octaves
     for before, after in zip(true, mixed, strict=True):
         assert (after > 0).mean() == pytest.approx((before > 0).mean(), abs=0.02)
         assert after[after > 0].mean() == pytest.approx(1.0, abs=0.05)
@@ -236,9 +249,9 @@ def test_normalising_is_that_of_the_processor() -> None:
 
     clip = voice(np.geomspace(100, 200, SAMPLE_RATE))
     plain, normalised = one(PitchSignal(), clip), one(PitchSignal(normalise=True), clip)
-    theirs = Wav2Vec2FeatureExtractor(do_normalize=True)(plain, sampling_rate=SAMPLE_RATE)[
-        "input_values"
-    ][0]
+    theirs = Wav2Vec2FeatureExtractor(do_normalize=True)(
+        plain, sampling_rate=SAMPLE_RATE
+    )["input_values"][0]
     np.testing.assert_allclose(normalised, theirs, atol=1e-4)
 
 
@@ -284,7 +297,8 @@ def test_every_field_counts_for_the_fingerprint() -> None:
 def test_an_extractor_that_is_not_here_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.features.pitch, "find_spec", lambda name: None)
     with pytest.raises(
-        UsageError, match=r"praat needs praat-parselmouth: pip install 'ser-bench\[praat\]'"
+        UsageError,
+        match=r"praat needs praat-parselmouth: pip install 'ser-bench\[praat\]'",
     ):
         one(Pitch("praat"), noise(0.1))
     assert missing("yin") == ""

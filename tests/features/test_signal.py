@@ -11,7 +11,14 @@ from bench.contracts.clip import Recording
 from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
 from bench.data.audio import decode
-from bench.features.signal import LogMel, LogMelSpectrogram, Mfcc, Statistics, Waveform, log_mel
+from bench.features.signal import (
+    LogMel,
+    LogMelSpectrogram,
+    Mfcc,
+    Statistics,
+    Waveform,
+    log_mel,
+)
 
 CPU = torch.device("cpu")
 FEATURES = [
@@ -28,9 +35,9 @@ FEATURES = [
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
-    return (0.1 * generator.standard_normal(samples) * np.sin(np.arange(samples) / 999)).astype(
-        np.float32
-    )
+    return (
+        0.1 * generator.standard_normal(samples) * np.sin(np.arange(samples) / 999)
+    ).astype(np.float32)
 
 
 def one(feature: Feature, samples: np.ndarray) -> np.ndarray:
@@ -65,7 +72,10 @@ def test_log_mel_of_speech_is_whispers(ravdess_root: Path) -> None:
     whisper = pytest.importorskip("whisper.audio")
     clip = decode(Recording(ravdess_root / "Actor_01" / "03-01-01-01-01-01-01.wav"))
     assert (
-        np.abs(log_mel(clip, 128) - whisper.log_mel_spectrogram(clip, 128).numpy().T).max() < 1e-5
+        np.abs(
+            log_mel(clip, 128) - whisper.log_mel_spectrogram(clip, 128).numpy().T
+        ).max()
+        < 1e-5
     )
 
 
@@ -83,9 +93,9 @@ def test_the_normalised_waveform_is_transformers() -> None:
     from transformers import Wav2Vec2FeatureExtractor
 
     clip = 0.01 + noise(16_000)
-    expected = Wav2Vec2FeatureExtractor(do_normalize=True)(clip, sampling_rate=16_000).input_values[
-        0
-    ]
+    expected = Wav2Vec2FeatureExtractor(do_normalize=True)(
+        clip, sampling_rate=16_000
+    ).input_values[0]
     assert np.abs(one(Waveform(normalise=True), clip) - expected).max() < 1e-5
     assert np.array_equal(one(Waveform(), clip), clip)
 
@@ -159,11 +169,15 @@ def test_silence_has_features(feature: Feature) -> None:
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=repr)
-def test_a_clip_does_not_depend_on_its_batch_and_is_left_as_it_was(feature: Feature) -> None:
+def test_a_clip_does_not_depend_on_its_batch_and_is_left_as_it_was(
+    feature: Feature,
+) -> None:
     clips = [noise(n, seed) for seed, n in enumerate((3_000, 16_000, 7_777))]
     before = [c.copy() for c in clips]
     together = feature.extract(clips, CPU)
-    assert all(np.array_equal(a, one(feature, c)) for a, c in zip(together, clips, strict=True))
+    assert all(
+        np.array_equal(a, one(feature, c)) for a, c in zip(together, clips, strict=True)
+    )
     assert all(np.array_equal(a, b) for a, b in zip(clips, before, strict=True))
 
 
@@ -190,5 +204,7 @@ def test_fingerprints_tell_every_parameter_apart() -> None:
         Encoder(weights=Weights("somewhere", "d2")),
     ]
     assert len({f.fingerprint for f in features}) == len(features)
-    assert Encoder(weights=Weights("elsewhere", "d1")).fingerprint == Encoder().fingerprint
+    assert (
+        Encoder(weights=Weights("elsewhere", "d1")).fingerprint == Encoder().fingerprint
+    )
     assert Mfcc(13).fingerprint == Mfcc().fingerprint

@@ -46,14 +46,21 @@ MESSAGES = "hubert on ravdess: UA 0.7\nwhisper on ravdess: failed: no memory\n"
 
 
 def command(*words: str) -> tuple[list[str], dict[str, str]]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm",
+        "COLUMNS": "100",
+    }
     return [sys.executable, "-c", COMMAND, *words], environment
 
 
 def piped(*words: str) -> tuple[str, str]:
     """Standard output and standard error, neither of them a terminal."""
     line, environment = command(*words)
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        line, env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout, done.stderr
 
 
@@ -62,7 +69,11 @@ def on_terminal(*words: str, **more: str) -> tuple[str, str]:
     line, environment = command(*words)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        line, env={**environment, **more}, stdout=subprocess.PIPE, stderr=theirs, text=True
+        line,
+        env={**environment, **more},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
     )
     os.close(theirs)
     shown = b"".join(read(ours))
@@ -95,7 +106,9 @@ def test_a_terminal_shows_where_the_command_stands_and_what_is_under_way() -> No
     assert "hubert on ravdess: UA 0.7" in shown
     assert "whisper on ravdess: failed: no memory" in shown
     assert "a library prints" in shown
-    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")  # the cursor is left visible
+    assert shown.rfind("\x1b[?25h") > shown.rfind(
+        "\x1b[?25l"
+    )  # the cursor is left visible
 
 
 @pytest.mark.parametrize("more", [{"TERM": "dumb"}])
@@ -108,7 +121,9 @@ def test_a_terminal_that_cannot_redraw_gets_plain_lines(more: dict[str, str]) ->
 def test_piped_there_are_plain_lines_without_control_characters() -> None:
     output, shown = piped()
     assert output == "the table\n"
-    headline = "pairing 3 of 16 · feature log-mel · 237/885 clips · at least 5 min left\n"
+    headline = (
+        "pairing 3 of 16 · feature log-mel · 237/885 clips · at least 5 min left\n"
+    )
     assert shown == f"{headline}a library prints\n{MESSAGES}"
     assert all(character.isprintable() or character == "\n" for character in shown)
 
@@ -121,7 +136,9 @@ def test_quiet_shows_problems_alone(run: Callable[..., tuple[str, str]]) -> None
 
 
 @pytest.mark.parametrize("run", [piped, on_terminal])
-def test_a_log_holds_steps_and_what_libraries_say(run: Callable[..., tuple[str, str]]) -> None:
+def test_a_log_holds_steps_and_what_libraries_say(
+    run: Callable[..., tuple[str, str]],
+) -> None:
     output, shown = run("verbose")
     assert output == "the table\n"
     assert "\x1b" not in shown
@@ -142,11 +159,17 @@ def test_long_steps_have_a_line_now_and_then(
 ) -> None:
     monkeypatch.setattr(screens, "FIRST_LINE_SECONDS", 0)
     with display.shown():
-        assert list(display.track("abc", "audio of demo", 3, "clips")) == ["a", "b", "c"]
+        assert list(display.track("abc", "audio of demo", 3, "clips")) == [
+            "a",
+            "b",
+            "c",
+        ]
     assert capsys.readouterr().err == "audio of demo · 0/3 clips\n"
 
 
-def test_without_a_display_there_are_messages_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_display_there_are_messages_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with display.step("feature log-mel", 3, "clips") as step:
         step.started -= 1000
         step.advance()
@@ -173,7 +196,12 @@ def test_a_display_within_another_goes_on_with_that_one(
 
 
 def test_an_interrupted_command_leaves_everything_as_it_was() -> None:
-    before = (sys.stdout, sys.stderr, logging.root.manager.disable, list(warnings.filters))
+    before = (
+        sys.stdout,
+        sys.stderr,
+        logging.root.manager.disable,
+        list(warnings.filters),
+    )
     for words in ({}, {"quiet": True}, {"verbose": True}):
         with (
             pytest.raises(KeyboardInterrupt),
@@ -181,13 +209,22 @@ def test_an_interrupted_command_leaves_everything_as_it_was() -> None:
             display.step("x", 2, "clips"),
         ):
             raise KeyboardInterrupt
-        after = (sys.stdout, sys.stderr, logging.root.manager.disable, list(warnings.filters))
+        after = (
+            sys.stdout,
+            sys.stderr,
+            logging.root.manager.disable,
+            list(warnings.filters),
+        )
         assert after == before
 
 
 def test_a_stream_without_a_terminal_such_as_a_notebooks_gets_plain_text() -> None:
     stream = StringIO()
-    with redirect_stderr(stream), display.shown(), display.step("feature mfcc", 2, "clips") as step:
+    with (
+        redirect_stderr(stream),
+        display.shown(),
+        display.step("feature mfcc", 2, "clips") as step,
+    ):
         step.started -= 1000
         step.advance()
     assert stream.getvalue() == "feature mfcc · 1/2 clips · about 17 min left\n"

@@ -13,7 +13,9 @@ def step(done: float, seconds: float, before: float = 0.0) -> Step:
 
 
 def test_a_headline_names_position_step_count_and_time() -> None:
-    status = Status("pairing 3 of 16", "hubert on ravdess", 1, [60.0], [step(237, 88.0)])
+    status = Status(
+        "pairing 3 of 16", "hubert on ravdess", 1, [60.0], [step(237, 88.0)]
+    )
     assert status.headline == (
         "pairing 3 of 16 · feature log-mel · 237/885 clips · about 4 min left"
     )
@@ -21,7 +23,9 @@ def test_a_headline_names_position_step_count_and_time() -> None:
 
 def test_later_runs_count_by_those_that_are_done() -> None:
     status = Status("", "", 11, [300.0, 420.0], [step(237, 88.0)])
-    assert status.time_left == "about 64 min left"  # 10 runs of 6 min, and 4 min of this one
+    assert (
+        status.time_left == "about 64 min left"
+    )  # 10 runs of 6 min, and 4 min of this one
 
 
 def test_until_a_run_is_done_the_time_is_a_lower_bound() -> None:

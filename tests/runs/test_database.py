@@ -46,7 +46,9 @@ def test_a_half_made_store_is_made_anew(tmp_path: Path, bench: Bench) -> None:
 def test_a_half_made_store_with_runs_is_kept(tmp_path: Path) -> None:
     path = half_made(tmp_path / "mlflow.db", TABLES_OF_MLFLOW)
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("INSERT INTO runs (run_uuid, status) VALUES ('one', 'FINISHED')")
+        database.execute(
+            "INSERT INTO runs (run_uuid, status) VALUES ('one', 'FINISHED')"
+        )
     with pytest.raises(Exception, match=r"it is kept as mlflow\.half-made-1\.db"):
         Store(None, tmp_path)
     assert Store(None, tmp_path).records() == []
@@ -93,7 +95,14 @@ def test_a_killed_command_leaves_a_store_or_none(tmp_path: Path) -> None:
 def test_the_first_command_may_be_stopped_at_any_moment(
     tmp_path: Path, kind: signal.Signals, tenth: int
 ) -> None:
-    command = [sys.executable, "-m", "bench", "table", "--results", str(tmp_path / "results")]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "table",
+        "--results",
+        str(tmp_path / "results"),
+    ]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         first.wait(tenth / 10)
@@ -141,8 +150,12 @@ def test_mlflow_finds_the_artifacts_of_a_moved_store(moved: Path) -> None:
         for run in store.client.search_runs(
             [experiment.experiment_id], "attributes.status = 'FINISHED'"
         ):
-            if "predictions.parquet" in str(store.client.list_artifacts(run.info.run_id)):
-                assert run.info.artifact_uri.startswith((moved / "artifacts").resolve().as_uri())
+            if "predictions.parquet" in str(
+                store.client.list_artifacts(run.info.run_id)
+            ):
+                assert run.info.artifact_uri.startswith(
+                    (moved / "artifacts").resolve().as_uri()
+                )
                 return
     pytest.fail("MLflow finds no predictions")
 
@@ -153,6 +166,11 @@ def test_new_runs_of_a_copied_store_stay_in_it(
     assert bench("run", "-b", "mfcc-stats", "-t", manifest) == 0
     before = sorted((results / "artifacts").iterdir())
     copy = Path(shutil.copytree(results, tmp_path / "copy"))
-    assert bench("run", "-b", "mfcc-stats", "-t", manifest, "--seeds", "2", "--results", copy) == 0
+    assert (
+        bench(
+            "run", "-b", "mfcc-stats", "-t", manifest, "--seeds", "2", "--results", copy
+        )
+        == 0
+    )
     assert sorted((results / "artifacts").iterdir()) == before
     assert len(list((copy / "artifacts").iterdir())) > len(before)

@@ -6,12 +6,20 @@ from bench.runs.dry_run import Planned, show_plan
 from bench.terminal import display_width
 
 LONG = "2500 trainings of unknown length, 885 features to compute"
-REASON = "the weights are not in the hub cache and cannot be fetched: " + "say more, " * 20
+REASON = (
+    "the weights are not in the hub cache and cannot be fetched: " + "say more, " * 20
+)
 PLAN = [
     Planned("ravdess", "feature-fusion:released", "finetune", "speaker", 24, 4, LONG),
-    Planned("hotline-fine", "hubert", "finetune", "speaker", 0, 0, "cannot run", REASON),
-    Planned("心理热线", "wavlm:large", "finetune", "speaker", 0, 0, "cannot run", REASON),
-    Planned("demo", "strl", "probe", "speaker", 0, 0, "skipped", "there is nothing to probe"),
+    Planned(
+        "hotline-fine", "hubert", "finetune", "speaker", 0, 0, "cannot run", REASON
+    ),
+    Planned(
+        "心理热线", "wavlm:large", "finetune", "speaker", 0, 0, "cannot run", REASON
+    ),
+    Planned(
+        "demo", "strl", "probe", "speaker", 0, 0, "skipped", "there is nothing to probe"
+    ),
 ]
 
 
@@ -38,7 +46,10 @@ def test_the_least_needed_columns_go_first() -> None:
 def test_a_reason_that_pairings_share_is_given_once() -> None:
     text = " ".join(show_plan(PLAN, 100).split())
     assert text.count("cannot be fetched") == 1
-    assert "2 pairings (hubert on hotline-fine, wavlm:large on 心理热线): cannot run: the" in text
+    assert (
+        "2 pairings (hubert on hotline-fine, wavlm:large on 心理热线): cannot run: the"
+        in text
+    )
     assert "strl on demo: skipped: there is nothing to probe" in text
 
 

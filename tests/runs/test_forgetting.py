@@ -22,7 +22,17 @@ def test_what_is_forgotten_is_run_again(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = ("run", "-t", manifest, "--scale", "tiny", "--set", "epochs=1", "--folds", "2")
+    run = (
+        "run",
+        "-t",
+        manifest,
+        "--scale",
+        "tiny",
+        "--set",
+        "epochs=1",
+        "--folds",
+        "2",
+    )
     assert bench(*run, "-b", "mfcc-stats") == 0
     assert bench(*run, "-b", "mfcc-stats", "--mode", "probe") == 0
     capsys.readouterr()
@@ -36,7 +46,9 @@ def test_what_is_forgotten_is_run_again(
         patch.setattr("sys.stdin", answers)
         assert bench("forget", "mfcc-stats", "-t", manifest, "--mode", "probe") == 1
         assert "Remove 2 runs of 1 pairings? [y/N]" in capsys.readouterr().err
-    assert bench("forget", "mfcc-stats", "-t", manifest, "--mode", "probe", "--yes") == 0
+    assert (
+        bench("forget", "mfcc-stats", "-t", manifest, "--mode", "probe", "--yes") == 0
+    )
     assert "removed 2 runs" in capsys.readouterr().err
     store = open_store(None, results)
     (left,) = store.records()
@@ -65,11 +77,16 @@ def test_one_run_is_forgotten_and_restored(
     assert [run.id for run in store.records()[0].runs] == [second.id]
     assert bench.forget(second.fingerprint).runs == 1
     assert store.records() == []  # nor does an empty pairing stay
-    with pytest.raises(UsageError, match="nothing that is recorded is called mfcc-stats"):
+    with pytest.raises(
+        UsageError, match="nothing that is recorded is called mfcc-stats"
+    ):
         bench.forget("mfcc-stats")
     for run in (first.pairing, first.id, second.id):
         store.client.restore_run(run)
-    assert bench.run("mfcc-stats", manifest, **TINY).summary == "0 recorded now, 2 recorded before"
+    assert (
+        bench.run("mfcc-stats", manifest, **TINY).summary
+        == "0 recorded now, 2 recorded before"
+    )
 
 
 def test_the_start_of_several_fingerprints_removes_nothing(
@@ -79,7 +96,9 @@ def test_the_start_of_several_fingerprints_removes_nothing(
     from bench.runs.lookup import Where
 
     monkeypatch.chdir(tmp_path)
-    bench.run("mfcc-stats", manifest, **{**TINY, "seeds": 17, "folds": 1})  # two begin alike
+    bench.run(
+        "mfcc-stats", manifest, **{**TINY, "seeds": 17, "folds": 1}
+    )  # two begin alike
     store = open_store(None, results)
     firsts = [run.fingerprint[0] for run in store.records()[0].runs]
     twice = next(first for first in firsts if firsts.count(first) > 1)

@@ -51,7 +51,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
 
 def run(folder: Path) -> tuple[str, ...]:
     task = str(folder / "corpus" / "tones.csv")
-    return ("run", "-b", "mfcc-stats", "-t", task, "--set", "epochs=4", "--results", "results")
+    return (
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        task,
+        "--set",
+        "epochs=4",
+        "--results",
+        "results",
+    )
 
 
 def call(patch: pytest.MonkeyPatch, folder: Path, *arguments: str | Path) -> int:
@@ -68,11 +78,17 @@ def bench(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def fingerprint(trained: Path, fold: int = 0) -> str:
-    return find(open_store(None, trained / "results"), "mfcc-stats@tones").runs[fold].fingerprint
+    return (
+        find(open_store(None, trained / "results"), "mfcc-stats@tones")
+        .runs[fold]
+        .fingerprint
+    )
 
 
 def probabilities(text: str) -> list[list[float]]:
-    return [[float(row[label]) for label in ("low", "high", "middle")] for row in rows(text)]
+    return [
+        [float(row[label]) for label in ("low", "high", "middle")] for row in rows(text)
+    ]
 
 
 def rows(text: str) -> Rows:
@@ -113,12 +129,16 @@ def test_a_pairing_predicts_by_the_mean_of_its_networks(
     said = capsys.readouterr()
     assert said.err == "averaged over 2 networks: folds 1-2, seed 0\n"
     assert [row["file"] for row in rows(said.out)] == [str(file) for file in files]
-    np.testing.assert_allclose(probabilities(said.out), np.mean(each, axis=0), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(
+        probabilities(said.out), np.mean(each, axis=0), rtol=0, atol=1e-15
+    )
     assert abs(np.subtract(*each)).max() > 0.01  # they do not say the same
 
 
 def test_the_start_of_several_fingerprints_means_no_network() -> None:
-    runs = [RunRecord(f"ab{fold}", str(fold), 0, "ok", network=Path) for fold in range(3)]
+    runs = [
+        RunRecord(f"ab{fold}", str(fold), 0, "ok", network=Path) for fold in range(3)
+    ]
     pairing = PairingRecord("t", "b", "finetune", "speaker", "tiny", runs=tuple(runs))
     recorded = Recorded(pairing, pairing.runs)
     assert with_networks(recorded, "b@t") == runs
@@ -133,12 +153,23 @@ def test_the_start_of_several_fingerprints_means_no_network() -> None:
     ("places", "text"),
     [
         ([("1", 0)], ""),
-        ([(str(n), 0) for n in range(1, 7)], "averaged over 6 networks: folds 1-6, seed 0"),
-        ([("9", 0), ("10", 0), ("12", 0)], "averaged over 3 networks: folds 9-10, 12, seed 0"),
-        ([("f", 0), ("f", 1), ("m", 1)], "averaged over 3 networks: folds f, m, seeds 0-1"),
+        (
+            [(str(n), 0) for n in range(1, 7)],
+            "averaged over 6 networks: folds 1-6, seed 0",
+        ),
+        (
+            [("9", 0), ("10", 0), ("12", 0)],
+            "averaged over 3 networks: folds 9-10, 12, seed 0",
+        ),
+        (
+            [("f", 0), ("f", 1), ("m", 1)],
+            "averaged over 3 networks: folds f, m, seeds 0-1",
+        ),
     ],
 )
-def test_networks_are_named_by_fold_and_seed(places: list[tuple[str, int]], text: str) -> None:
+def test_networks_are_named_by_fold_and_seed(
+    places: list[tuple[str, int]], text: str
+) -> None:
     runs = [RunRecord("", fold, seed, "ok") for fold, seed in places]
     assert averaged(runs, runs) == text
     if text:
@@ -147,7 +178,9 @@ def test_networks_are_named_by_fold_and_seed(places: list[tuple[str, int]], text
         assert averaged(runs, more).endswith("saved with 1 more run of the pairing")
 
 
-def test_a_folder_in_windows_as_json(bench: Bench, trained: Path, tmp_path: Path) -> None:
+def test_a_folder_in_windows_as_json(
+    bench: Bench, trained: Path, tmp_path: Path
+) -> None:
     (tmp_path / "deep").mkdir()
     noise = 0.1 * np.random.default_rng(0).standard_normal(round(3.5 * SAMPLE_RATE))
     soundfile.write(tmp_path / "deep" / "long.flac", noise, SAMPLE_RATE)
@@ -157,17 +190,27 @@ def test_a_folder_in_windows_as_json(bench: Bench, trained: Path, tmp_path: Path
     windowed = ("--window", "1", "--hop", "0.5", "--format", "json", "-o", output)
     assert bench("predict", name, tmp_path, *windowed) == 0
     found = json.loads(output.read_text("utf-8"))
-    assert [(row["start"], row["end"]) for row in found] == [(i / 2, i / 2 + 1) for i in range(6)]
+    assert [(row["start"], row["end"]) for row in found] == [
+        (i / 2, i / 2 + 1) for i in range(6)
+    ]
     assert all(
-        sum(row[label] for label in ("low", "high", "middle")) == pytest.approx(1) for row in found
+        sum(row[label] for label in ("low", "high", "middle")) == pytest.approx(1)
+        for row in found
     )
-    whole = tmp_path / "part.wav"  # a window is heard as the same samples in a file of their own
+    whole = (
+        tmp_path / "part.wav"
+    )  # a window is heard as the same samples in a file of their own
     soundfile.write(
-        whole, noise[SAMPLE_RATE // 2 : SAMPLE_RATE // 2 * 3], SAMPLE_RATE, subtype="FLOAT"
+        whole,
+        noise[SAMPLE_RATE // 2 : SAMPLE_RATE // 2 * 3],
+        SAMPLE_RATE,
+        subtype="FLOAT",
     )
     assert bench("predict", name, whole, "--format", "json", "-o", output) == 0
     (alone,) = json.loads(output.read_text("utf-8"))
-    assert alone["low"] == pytest.approx(found[1]["low"], abs=1e-3)  # FLAC keeps 16 bits
+    assert alone["low"] == pytest.approx(
+        found[1]["low"], abs=1e-3
+    )  # FLAC keeps 16 bits
 
 
 def test_what_cannot_be_read_is_named_and_stops_nothing(
@@ -177,7 +220,11 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(
     good = sorted((trained / "corpus").glob("*.wav"))[0]
     assert (
         bench(
-            "predict", fingerprint(trained), tmp_path / "absent.wav", good, tmp_path / "broken.wav"
+            "predict",
+            fingerprint(trained),
+            tmp_path / "absent.wav",
+            good,
+            tmp_path / "broken.wav",
         )
         == 1
     )
@@ -187,7 +234,9 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(
     assert "broken.wav: unreadable" in said.err
 
 
-def test_nothing_of_the_audio_stays(bench: Bench, trained: Path, own_home: Path) -> None:
+def test_nothing_of_the_audio_stays(
+    bench: Bench, trained: Path, own_home: Path
+) -> None:
     assert bench("predict", fingerprint(trained), trained / "corpus") == 0
     assert not [p for p in own_home.rglob("*") if p.is_file()]
 
@@ -211,7 +260,9 @@ def test_saving_runs_again_what_was_recorded_without_and_only_that(
     assert "0 recorded now, 1 recorded before" in capsys.readouterr().err
     assert bench("predict", plain.fingerprint, trained / "corpus") == 0
     pairing = next(
-        p for p in store.records() if any(r.fingerprint == plain.fingerprint for r in p.runs)
+        p
+        for p in store.records()
+        if any(r.fingerprint == plain.fingerprint for r in p.runs)
     )
     store.client.delete_run(pairing.runs[0].id)
     store.client.delete_run(pairing.runs[0].pairing)
@@ -268,7 +319,10 @@ def test_a_network_of_other_ingredients_is_refused(
     ],
 )
 def test_windows_cover_all_and_are_equally_long(
-    seconds: float, window: float | None, hop: float | None, expected: list[tuple[float, float]]
+    seconds: float,
+    window: float | None,
+    hop: float | None,
+    expected: list[tuple[float, float]],
 ) -> None:
     assert cuts(seconds, window, hop) == expected
 
@@ -278,4 +332,8 @@ def test_folders_are_searched_and_files_taken_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = audio_files([tmp_path, tmp_path / "b.WAV", tmp_path / "a" / "d.txt"])
-    assert found == [tmp_path / "a" / "c.mp3", tmp_path / "b.WAV", tmp_path / "a" / "d.txt"]
+    assert found == [
+        tmp_path / "a" / "c.mp3",
+        tmp_path / "b.WAV",
+        tmp_path / "a" / "d.txt",
+    ]

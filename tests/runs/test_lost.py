@@ -20,7 +20,9 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "empty": lambda path: path.write_bytes(b""),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "noise": lambda path: path.write_bytes(bytes(range(256)) * 8),
-    "noise inside": lambda path: path.write_bytes(b"PAR1" + bytes(range(256)) + b"PAR1"),
+    "noise inside": lambda path: path.write_bytes(
+        b"PAR1" + bytes(range(256)) + b"PAR1"
+    ),
     "folder": lambda path: (path.unlink(), path.mkdir())[0],
 }
 
@@ -48,7 +50,13 @@ def test_runs_that_cannot_be_read_are_failed_ones(table: Table, results: Path) -
         for record in store.records():
             for run in record.runs:
                 if run.fingerprint.endswith(damage):
-                    path = results / "artifacts" / run.id / "artifacts" / "predictions.parquet"
+                    path = (
+                        results
+                        / "artifacts"
+                        / run.id
+                        / "artifacts"
+                        / "predictions.parquet"
+                    )
                     do(path)
     code, rows = table()
     assert code == 1
@@ -62,13 +70,29 @@ def test_runs_that_cannot_be_read_are_failed_ones(table: Table, results: Path) -
         assert "its predictions cannot be read: " in row["reason"]
     assert store.recorded("toy") == {"whole"}
     assert store.recorded("toy", among=set(DAMAGES)) == set()
-    assert [store.has("toy", each) for each in ("whole", *DAMAGES)] == [True] + [False] * 6
+    assert [store.has("toy", each) for each in ("whole", *DAMAGES)] == [True] + [
+        False
+    ] * 6
 
 
 def test_what_is_lost_is_run_again_by_the_same_command(
-    bench: Bench, table: Table, manifest: Path, results: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench,
+    table: Table,
+    manifest: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ("run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=2", "--folds", "2")
+    command = (
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        "--set",
+        "epochs=2",
+        "--folds",
+        "2",
+    )
     assert bench(*command) == 0
     whole = table()
     first, second = sorted((results / "artifacts").iterdir())
@@ -87,10 +111,16 @@ def test_what_is_lost_is_run_again_by_the_same_command(
 
 def test_a_network_that_is_lost_is_not_recorded(results: Path) -> None:
     store = open_store(None, results)
-    log = store.start("toy", store.open_pairing(RECORD, "key"), "f1", "fold 1", 0, {}, {})
-    log.finish(PREDICTIONS, {}, {}, [], lambda folder: (folder / "network.json").touch())
+    log = store.start(
+        "toy", store.open_pairing(RECORD, "key"), "f1", "fold 1", 0, {}, {}
+    )
+    log.finish(
+        PREDICTIONS, {}, {}, [], lambda folder: (folder / "network.json").touch()
+    )
     assert store.recorded("toy", network=True) == {"f1"}
-    (results / "artifacts" / log.run / "artifacts" / "network" / "network.json").unlink()
+    (
+        results / "artifacts" / log.run / "artifacts" / "network" / "network.json"
+    ).unlink()
     assert store.recorded("toy", network=True) == set()
     assert not store.has("toy", "f1", network=True)
     assert store.recorded("toy") == {"f1"}
@@ -136,11 +166,15 @@ def test_a_record_that_cannot_be_read_is_one_failed_row(
     assert [row["status"] for row in rows] == ["partial", "failed", "failed", "failed"]
     for row, name in zip(rows[1:], ("labels", "settings", "notes"), strict=True):
         assert f"the tag ser.record.{name} is damaged" in row["reason"]
-    store.open_pairing(replace(RECORD, backbone="other0"), "key 0")  # what `bench run` does
+    store.open_pairing(
+        replace(RECORD, backbone="other0"), "key 0"
+    )  # what `bench run` does
     assert sum("damaged" in row["reason"] for row in table()[1]) == 2
 
 
-def test_foreign_runs_with_half_our_tags_break_nothing(table: Table, results: Path) -> None:
+def test_foreign_runs_with_half_our_tags_break_nothing(
+    table: Table, results: Path
+) -> None:
     store = open_store(None, results)
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent)
@@ -190,7 +224,8 @@ def test_an_experiment_that_was_deleted_in_mlflow_is_restored(
     assert again.records() == []
     record_run(again, again.open_pairing(RECORD, "key"), "f2", "fold 2")
     assert (
-        "the experiment toy had been deleted in MLflow: it is restored" in capsys.readouterr().err
+        "the experiment toy had been deleted in MLflow: it is restored"
+        in capsys.readouterr().err
     )
     assert again.recorded("toy") == {"f1", "f2"}
     assert [run.fold for run in again.records()[0].runs] == ["fold 1", "fold 2"]
@@ -199,7 +234,17 @@ def test_an_experiment_that_was_deleted_in_mlflow_is_restored(
 def test_the_command_after_a_deletion_goes_on(
     bench: Bench, manifest: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ("run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=2", "--folds", "1")
+    command = (
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        "--set",
+        "epochs=2",
+        "--folds",
+        "1",
+    )
     assert bench(*command) == 0
     store = open_store(None, results)
     store.client.delete_experiment(store.runs.experiment("tones"))
@@ -220,7 +265,9 @@ def test_an_experiment_that_was_renamed_in_mlflow_keeps_its_task(results: Path) 
     assert again.records(["else"]) == []
     other = replace(RECORD, task="else")  # a task whose name that experiment has now
     again.open_pairing(other, "other")
-    assert [record.task for record in open_store(None, results).records(["else"])] == ["else"]
+    assert [record.task for record in open_store(None, results).records(["else"])] == [
+        "else"
+    ]
     assert again.recorded("else") == set()
 
 
@@ -232,7 +279,9 @@ def test_an_experiment_of_an_older_version_gets_its_task(results: Path) -> None:
     assert open_store(None, results).runs.experiment("toy") == number
 
 
-def test_runs_that_were_deleted_or_restored_in_mlflow(table: Table, results: Path) -> None:
+def test_runs_that_were_deleted_or_restored_in_mlflow(
+    table: Table, results: Path
+) -> None:
     store = open_store(None, results)
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent, "f1", "fold 1")

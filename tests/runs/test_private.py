@@ -28,18 +28,24 @@ def manifest(tmp_path: Path) -> Path:
         label, speaker, number = path.stem.split("_")
         if label == "middle":
             continue
-        renamed = path.rename(path.with_name(f"Zhang-Wei_{label}_{speaker}_{number}.wav"))
+        renamed = path.rename(
+            path.with_name(f"Zhang-Wei_{label}_{speaker}_{number}.wav")
+        )
         name = {"low": "ruhig", "high": "verzweifelt"}[label]
         lines.append(f"sitzung/{renamed.name},{name},Zhang-Wei-{speaker}")
     path = folder / "sitzungen.csv"
     path.write_text("path,label,speaker\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    path.with_suffix(".toml").write_text('private = true\nlanguage = "zh"\n', encoding="utf-8")
+    path.with_suffix(".toml").write_text(
+        'private = true\nlanguage = "zh"\n', encoding="utf-8"
+    )
     return path
 
 
 def bench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def leaks(text: str) -> list[str]:
@@ -52,12 +58,20 @@ def written(*folders: Path) -> list[str]:
     for file in (f for folder in folders for f in folder.rglob("*")):
         found += (
             [f"name of {file}"]
-            if any(leaks(str(file.relative_to(f))) for f in folders if file.is_relative_to(f))
+            if any(
+                leaks(str(file.relative_to(f)))
+                for f in folders
+                if file.is_relative_to(f)
+            )
             else []
         )
         if file.is_file():
             content = file.read_bytes().lower()
-            forms = [(n, n.lower().encode(e)) for n in PLANTED for e in ("utf-8", "utf-16-le")]
+            forms = [
+                (n, n.lower().encode(e))
+                for n in PLANTED
+                for e in ("utf-8", "utf-16-le")
+            ]
             found += [f"{name} in {file}" for name, form in forms if form in content]
     return found
 
@@ -65,22 +79,41 @@ def written(*folders: Path) -> list[str]:
 def test_a_search_and_its_runs_leave_no_name(
     manifest: Path, results: Path, own_home: Path, tmp_path: Path
 ) -> None:
-    arguments = ["-b", "mfcc-stats", "-t", manifest, "--set", "epochs=3", "--results", results]
+    arguments = [
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        "--set",
+        "epochs=3",
+        "--results",
+        results,
+    ]
     done = bench(tmp_path, "tune", "--trials", "2", *arguments)
     assert done.returncode == 0, done.stderr
     assert leaks(done.stdout + done.stderr) == []
     assert written(results, own_home) == []
-    assert "class 1" in bench(tmp_path, "table", "--results", results, "--format", "json").stdout
+    assert (
+        "class 1"
+        in bench(tmp_path, "table", "--results", results, "--format", "json").stdout
+    )
 
 
 def test_failures_leave_no_name(
     manifest: Path, results: Path, own_home: Path, tmp_path: Path
 ) -> None:
     arguments = ["run", "-b", "mfcc-stats", "-t", manifest, "--results", results]
-    exploding = bench(tmp_path, *arguments, "--set", "learning_rate=3e37", "--set", "clip_norm=0")
+    exploding = bench(
+        tmp_path, *arguments, "--set", "learning_rate=3e37", "--set", "clip_norm=0"
+    )
     (tmp_path / "byol.pth").write_bytes(b"no weights")
     broken = bench(
-        tmp_path, *arguments[:2], "byol-s", *arguments[3:], "--weights", "byol-s=byol.pth"
+        tmp_path,
+        *arguments[:2],
+        "byol-s",
+        *arguments[3:],
+        "--weights",
+        "byol-s=byol.pth",
     )
     next(manifest.parent.rglob("*.wav")).write_bytes(b"")
     unreadable = bench(tmp_path, *arguments)
@@ -101,7 +134,17 @@ def test_a_card_names_nothing(manifest: Path, tmp_path: Path) -> None:
 def test_ids_are_stable_under_one_key_and_unlinkable_under_another(
     manifest: Path, results: Path, own_home: Path, tmp_path: Path
 ) -> None:
-    run = ["run", "-b", "mfcc-stats", "-t", manifest, "--set", "epochs=2", "--results", results]
+    run = [
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        "--set",
+        "epochs=2",
+        "--results",
+        results,
+    ]
     assert bench(tmp_path, *run).returncode == 0
     assert "0 recorded now" in bench(tmp_path, *run).stderr
     key = own_home / "privacy.key"

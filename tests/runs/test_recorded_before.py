@@ -17,8 +17,15 @@ from tests.conftest import Bench
 
 RECORDED = Path(__file__).parent / "recorded"
 MARK = b"@RESULTS@"  # stands for the results folder, which had an absolute path
-FINGERPRINTS: dict[str, dict[str, Any]] = json.loads((RECORDED / "fingerprints.json").read_text())
-KINDS = [("finetune", "tiny"), ("finetune", "full"), ("probe", "tiny"), ("probe", "full")]
+FINGERPRINTS: dict[str, dict[str, Any]] = json.loads(
+    (RECORDED / "fingerprints.json").read_text()
+)
+KINDS = [
+    ("finetune", "tiny"),
+    ("finetune", "full"),
+    ("probe", "tiny"),
+    ("probe", "full"),
+]
 COMMANDS = {
     "finetune": ("run", "-b", "mfcc-stats,whisper-small"),
     "options": ("run", "-b", "pitch-fusion", "--set", "pitch-fusion.epochs=1"),
@@ -69,12 +76,16 @@ def test_the_table_is_the_same(
     assert bench("table", "--results", old_results, "--format", "json") == 0
     rows = json.loads(capsys.readouterr().out)
     expected = json.loads((RECORDED / "table.json").read_text())
-    known = [{key: row[key] for key in old} for row, old in zip(rows, expected, strict=True)]
+    known = [
+        {key: row[key] for key in old} for row, old in zip(rows, expected, strict=True)
+    ]
     assert known == expected
 
 
 @pytest.mark.parametrize(("mode", "scale"), KINDS)
-def test_fingerprints_are_the_same(tmp_path: Path, demo_cache: Path, mode: str, scale: str) -> None:
+def test_fingerprints_are_the_same(
+    tmp_path: Path, demo_cache: Path, mode: str, scale: str
+) -> None:
     """Of features, runs and pairings, with random weights where the scale is full."""
     names = [key.split()[0] for key in FINGERPRINTS if key.endswith(f" {mode} {scale}")]
     found = fingerprints(names, mode, scale, tmp_path, demo_cache)
@@ -115,7 +126,9 @@ def fingerprints(
     for pairing in pairings:
         assert pairing.ready, pairing.failed
         run = pairing.ready.runs[0]
-        features = {name: feature.fingerprint for name, feature in run.system.features.items()}
+        features = {
+            name: feature.fingerprint for name, feature in run.system.features.items()
+        }
         planned[pairing.record.backbone] = {
             "run": run.fingerprint,
             "pairing": pairing.key,

@@ -26,7 +26,10 @@ def rows(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_from_a_manifest_to_a_table(
     bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str], results: Path
 ) -> None:
-    assert bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--format", "json") == 0
+    assert (
+        bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--format", "json")
+        == 0
+    )
     (row,) = rows(capsys)
     assert row["backbone"] == "mfcc-stats"
     assert row["status"] == "ok"
@@ -56,15 +59,30 @@ def test_what_is_recorded_is_not_run_again_and_the_rest_is(
     assert "5 recorded now, 5 recorded before" in capsys.readouterr().err
     assert bench(*common, "--set", "epochs=5") == 0
     assert "5 recorded now" in capsys.readouterr().err
-    assert bench("table", "-t", manifest, "--results", "results", "--format", "json") == 0
+    assert (
+        bench("table", "-t", manifest, "--results", "results", "--format", "json") == 0
+    )
     found = rows(capsys)
-    assert [r["seeds"] for r in found if r["status"] == "ok"] == [2, 1] or len(found) == 2
+    assert [r["seeds"] for r in found if r["status"] == "ok"] == [2, 1] or len(
+        found
+    ) == 2
 
 
 def test_the_same_run_gives_the_same_bits(
     bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--folds", "1", "--format", "json")
+    common = (
+        "run",
+        "-b",
+        "mfcc-stats",
+        "-t",
+        manifest,
+        *QUICK,
+        "--folds",
+        "1",
+        "--format",
+        "json",
+    )
     assert bench(*common) == 0
     first = rows(capsys)
     assert bench(*common, "--fresh") == 0
@@ -120,7 +138,15 @@ def test_a_run_that_breaks_is_recorded_with_its_reason(
 ) -> None:
     arguments = ("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--folds", "1")
     assert (
-        bench(*arguments, "--set", "learning_rate=3e37", "--set", "clip_norm=0", "--format", "json")
+        bench(
+            *arguments,
+            "--set",
+            "learning_rate=3e37",
+            "--set",
+            "clip_norm=0",
+            "--format",
+            "json",
+        )
         == 1
     )
     (row,) = rows(capsys)
@@ -192,7 +218,9 @@ def test_a_protocol_that_only_some_tasks_offer_skips_the_others(
     assert "has no protocol random" in found["emodb"]["reason"]
 
 
-def test_a_table_of_nothing_says_so(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_nothing_says_so(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench("table", "--results", "results") == 2
     assert "nothing is recorded" in capsys.readouterr().err
 
@@ -216,26 +244,34 @@ def test_an_interrupted_command_is_finished_by_the_next(
     command += ["--set", "patience=0", "--results", str(results)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr
-    for (
-        line
-    ) in process.stderr:  # as soon as the first run is recorded, while the second is under way
+    for line in (
+        process.stderr
+    ):  # as soon as the first run is recorded, while the second is under way
         if "seed 0: UA" in line:
             break
     time.sleep(0.3)
     process.send_signal(how)
     rest = process.stderr.read()
-    assert process.wait(PATIENCE) == (130 if how is signal.SIGINT else -signal.SIGKILL), rest
+    assert process.wait(PATIENCE) == (
+        130 if how is signal.SIGINT else -signal.SIGKILL
+    ), rest
     assert ("the same command continues from there" in rest) == (how is signal.SIGINT)
     before = open_store(None, results).recorded("tones")
     assert 1 <= len(before) < 5
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert f"{5 - len(before)} recorded now, {len(before)} recorded before" in done.stderr
+    assert (
+        f"{5 - len(before)} recorded now, {len(before)} recorded before" in done.stderr
+    )
     (record,) = open_store(None, results).records()
     assert [r.status for r in record.runs] == ["ok"] * 5
 
 
-def test_two_commands_at_once_share_the_work(manifest: Path, results: Path, tmp_path: Path) -> None:
+def test_two_commands_at_once_share_the_work(
+    manifest: Path, results: Path, tmp_path: Path
+) -> None:
     command = [
         sys.executable,
         "-m",
@@ -251,7 +287,9 @@ def test_two_commands_at_once_share_the_work(manifest: Path, results: Path, tmp_
     command += [*QUICK[:2], "--results", str(results)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     both = [
-        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
         for _ in "ab"
     ]
     told = [process.communicate(timeout=PATIENCE)[1] for process in both]

@@ -86,7 +86,9 @@ def test_the_first_trial_is_the_run_that_is_planned() -> None:
     scale.go_through(tasks, backbones, 2, 1, store)
     (pairing,) = scale.pairings(tasks, backbones, 2)
     assert pairing.ready
-    assert store.recorded(tasks[0].name) == {run.fingerprint for run in pairing.ready.runs}
+    assert store.recorded(tasks[0].name) == {
+        run.fingerprint for run in pairing.ready.runs
+    }
 
 
 def test_fingerprints_are_what_they_always_were() -> None:
@@ -101,7 +103,10 @@ def test_fingerprints_are_what_they_always_were() -> None:
     assert pairing.key == "d4f152cfe364ef3b19716cc174a3f552"
     assert fingerprint(pairing, system, fold, 0) == "07c6accac4472352892b754685589e9f"
     assert fingerprint(pairing, system, fold, 1) == "f9acd8054d84f36fc3df43697f1522f2"
-    assert fingerprint(pairing, system, fold, 1, "study") == "f5bdb1b19029648b0d48f2e5bb4952d4"
+    assert (
+        fingerprint(pairing, system, fold, 1, "study")
+        == "f5bdb1b19029648b0d48f2e5bb4952d4"
+    )
     assert fingerprint(pairing, rate, fold, 0) == "0640845b9d59e5423d630e9b3365f6ba"
     assert fingerprint(pairing, both, fold, 0) == "8840565ab01d1d8e985846cfa3a79164"
 
@@ -112,7 +117,8 @@ def test_runs_share_their_systems() -> None:
     assert pairing.ready
     assert {id(run.system) for run in pairing.ready.runs} == {id(system)}
     choices = {
-        fold.name: {"window": 0.01 * int(fold.name)} for fold in pairing.ready.division.folds
+        fold.name: {"window": 0.01 * int(fold.name)}
+        for fold in pairing.ready.division.folds
     }
     found = tuned(pairing, lambda task, key: Tuned("study", 30, choices, ()))
     assert found.ready

@@ -7,7 +7,9 @@ from bench.contracts.space import Choice, Range
 from bench.runs.search_record import SearchRecord, StudyRecord, TrialRecord
 from tests.helpers import ROOT
 
-BEST = TrialRecord(3, {"learning_rate": 0.01, "batch_size": 8}, "complete", 0.75, 0.5, 1.5)
+BEST = TrialRecord(
+    3, {"learning_rate": 0.01, "batch_size": 8}, "complete", 0.75, 0.5, 1.5
+)
 SEARCH = SearchRecord(
     study="a" * 32,
     name="b" * 32,

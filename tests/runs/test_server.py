@@ -43,22 +43,44 @@ def rows(capsys: pytest.CaptureFixture[str], epochs: int) -> Rows:
 
 
 def lasting(found: Rows) -> Rows:
-    return [{name: value for name, value in row.items() if name not in OWN} for row in found]
+    return [
+        {name: value for name, value in row.items() if name not in OWN} for row in found
+    ]
 
 
 def test_a_server_holds_what_a_file_would(
-    server: TrackingServer, bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
+    server: TrackingServer,
+    bench: Bench,
+    manifest: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ("run", *QUICK, "-t", manifest, "--set", "epochs=4")
     assert (
-        bench(*command, "--results", "one", "--tracking-uri", server.url, "--format", "json") == 0
+        bench(
+            *command,
+            "--results",
+            "one",
+            "--tracking-uri",
+            server.url,
+            "--format",
+            "json",
+        )
+        == 0
     )
     there = rows(capsys, 4)
     assert bench(*command, "--results", "results", "--format", "json") == 0
     assert lasting(there) == lasting(rows(capsys, 4))
     assert len(there[0]["fingerprints"]) == 2
     assert (
-        bench("table", "--results", "another", "--tracking-uri", server.url, "--format", "json")
+        bench(
+            "table",
+            "--results",
+            "another",
+            "--tracking-uri",
+            server.url,
+            "--format",
+            "json",
+        )
         == 0
     )
     assert rows(capsys, 4) == there
@@ -102,7 +124,17 @@ def test_what_a_search_chose_is_found_from_anywhere(
     assert not list(Path("one").glob("*.db"))
     tuned = [row for row in found if row["recipe"]]
     assert (
-        bench("run", *common, "--recipe", "tuned", "--results", "another", "--format", "json") == 0
+        bench(
+            "run",
+            *common,
+            "--recipe",
+            "tuned",
+            "--results",
+            "another",
+            "--format",
+            "json",
+        )
+        == 0
     )
     told = capsys.readouterr()
     assert "0 recorded now, 2 recorded before" in told.err
@@ -153,17 +185,25 @@ def test_a_server_that_dies_costs_a_sentence_and_the_run_in_hand(
     assert "Traceback" not in rest
     assert "failed" not in "".join(rest.splitlines()[:-1])
     before = sum(
-        run.status == "ok" for record in records(server, tmp_path, 200) for run in record.runs
+        run.status == "ok"
+        for record in records(server, tmp_path, 200)
+        for run in record.runs
     )
     assert 1 <= before < 4
     assert bench(*command[3:]) == 0
-    assert f"{4 - before} recorded now, {before} recorded before" in capsys.readouterr().err
+    assert (
+        f"{4 - before} recorded now, {before} recorded before"
+        in capsys.readouterr().err
+    )
     (record,) = records(server, tmp_path, 200)
     assert [run.status for run in record.runs] == ["ok"] * 4
 
 
 def test_lost_artifacts_are_told_of_and_cost_their_own_row(
-    server: TrackingServer, bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str]
+    server: TrackingServer,
+    bench: Bench,
+    manifest: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     common = ("run", *QUICK, "-t", manifest, "--tracking-uri", server.url)
     assert bench(*common, "--set", "epochs=7") == 0
@@ -175,7 +215,10 @@ def test_lost_artifacts_are_told_of_and_cost_their_own_row(
     assert bench("table", "--tracking-uri", server.url, "--format", "json") == 1
     found = json.loads(capsys.readouterr().out)
     status = {row["settings"]["epochs"]: row["status"] for row in found}
-    assert (status["7"], status["8"]) == ("partial", "failed")  # two of five folds; nothing at all
+    assert (status["7"], status["8"]) == (
+        "partial",
+        "failed",
+    )  # two of five folds; nothing at all
     (lost,) = (row for row in found if row["status"] == "failed")
     assert f"{server.url} has lost the artifacts of run" in lost["reason"]
 
@@ -187,7 +230,10 @@ def test_no_password_is_told(server: TrackingServer, tmp_path: Path) -> None:
         open_store("http://anna:secret@127.0.0.1:9", tmp_path)
     assert "anna" not in str(error.value)
     assert "secret" not in str(error.value)
-    assert open_store(server.url.replace("//", "//anna:secret@"), tmp_path).name == server.url
+    assert (
+        open_store(server.url.replace("//", "//anna:secret@"), tmp_path).name
+        == server.url
+    )
 
 
 def bench_run(server: TrackingServer, manifest: Path, *more: str) -> list[str]:
@@ -205,12 +251,19 @@ def bench_run(server: TrackingServer, manifest: Path, *more: str) -> list[str]:
     return [*common, *more]
 
 
-def start(command: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
+def start(
+    command: list[str], folder: Path, **environment: str
+) -> subprocess.Popen[str]:
     own = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     out = folder / "out.txt"
     with out.open("a") as screen:
         return subprocess.Popen(
-            command, cwd=folder, env=own, stdout=screen, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=folder,
+            env=own,
+            stdout=screen,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
 

@@ -1,4 +1,4 @@
-"""Runs are recorded whole or not at all, in a real MLflow store, on disk and behind a real server."""
+"""Runs are recorded whole or not at all, in a real MLflow store, on disk and behind a server."""
 
 import json
 import os
@@ -50,9 +50,15 @@ PREDICTIONS = Predictions(
 
 
 def record_run(
-    store: "Store", parent: str, fingerprint: str = "f1", fold: str = "fold 1", wa: float = 1.0
+    store: "Store",
+    parent: str,
+    fingerprint: str = "f1",
+    fold: str = "fold 1",
+    wa: float = 1.0,
 ) -> None:
-    log = store.start("toy", parent, fingerprint, fold, 0, {"epochs": 3}, {"corpus": "abc"})
+    log = store.start(
+        "toy", parent, fingerprint, fold, 0, {"epochs": 3}, {"corpus": "abc"}
+    )
     log.epoch(1, {"train loss": 0.5, "UA": 0.25})
     log.finish(
         PREDICTIONS,
@@ -98,21 +104,31 @@ def test_what_is_recorded_comes_back(store: "Store") -> None:
     assert store.recorded("toy") == {"f1"}
 
 
-def test_a_person_finds_parameters_scores_epochs_and_artifacts_in_mlflow(store: "Store") -> None:
+def test_a_person_finds_parameters_scores_epochs_and_artifacts_in_mlflow(
+    store: "Store",
+) -> None:
     parent = store.open_pairing(RECORD, "key")
     record_run(store, parent)
     experiment = store.client.get_experiment_by_name("toy")
-    runs = {r.info.run_id: r for r in store.client.search_runs([experiment.experiment_id])}
-    child = next(r for r in runs.values() if r.data.tags.get("mlflow.parentRunId") == parent)
+    runs = {
+        r.info.run_id: r for r in store.client.search_runs([experiment.experiment_id])
+    }
+    child = next(
+        r for r in runs.values() if r.data.tags.get("mlflow.parentRunId") == parent
+    )
     assert child.data.params["epochs"] == "3"
     assert child.data.metrics["F1/non-negative"] == 0.5
-    assert [m.step for m in store.client.get_metric_history(child.info.run_id, "train loss")] == [1]
+    assert [
+        m.step for m in store.client.get_metric_history(child.info.run_id, "train loss")
+    ] == [1]
     names = {a.path for a in store.client.list_artifacts(child.info.run_id)}
     assert names == {"predictions.parquet", "confusion.png"}
     assert child.data.tags["ser.corpus"] == "abc"
 
 
-def test_metrics_are_there_while_the_run_is_under_way_but_it_does_not_count(store: "Store") -> None:
+def test_metrics_are_there_while_the_run_is_under_way_but_it_does_not_count(
+    store: "Store",
+) -> None:
     parent = store.open_pairing(RECORD, "key")
     log = store.start("toy", parent, "f1", "fold 1", 0, {}, {})
     log.epoch(1, {"train loss": 0.5})
@@ -131,7 +147,9 @@ def test_a_run_cut_short_is_replaced_by_the_next(store: "Store") -> None:
 
 def test_a_failure_is_kept_with_its_reason_and_tried_again(store: "Store") -> None:
     parent = store.open_pairing(RECORD, "key")
-    store.start("toy", parent, "f1", "fold 1", 0, {}, {}).fail("no memory", "Traceback ...")
+    store.start("toy", parent, "f1", "fold 1", 0, {}, {}).fail(
+        "no memory", "Traceback ..."
+    )
     (run,) = store.records()[0].runs
     assert (run.status, run.reason, run.predictions) == ("failed", "no memory", None)
     assert store.recorded("toy") == set()
@@ -186,21 +204,39 @@ def test_a_store_that_does_not_answer_is_a_sentence_soon(tmp_path: Path) -> None
     with pytest.raises(StoreError, match=r"http://127.0.0.1:9 does not answer"):
         open_store("http://127.0.0.1:9", tmp_path)
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
-    with DumbServer() as dumb, pytest.raises(StoreError, match=rf"{dumb.url} does not answer"):
+    with (
+        DumbServer() as dumb,
+        pytest.raises(StoreError, match=rf"{dumb.url} does not answer"),
+    ):
         open_store(dumb.url, tmp_path)
-    assert 1 <= dumb.requests <= 2  # MLflow alone repeats a request 7 times, over minutes
+    assert (
+        1 <= dumb.requests <= 2
+    )  # MLflow alone repeats a request 7 times, over minutes
 
 
 def test_results_that_cannot_be_a_folder_are_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"file cannot be used: .*name another with --results"):
+    with pytest.raises(
+        UsageError, match=r"file cannot be used: .*name another with --results"
+    ):
         open_store(None, tmp_path / "file")
 
 
-def test_the_pages_open_on_loopback(store: "Store", results: Path, tmp_path: Path) -> None:
+def test_the_pages_open_on_loopback(
+    store: "Store", results: Path, tmp_path: Path
+) -> None:
     record_run(store, store.open_pairing(RECORD, "key"))
     port = free_port()
-    command = [sys.executable, "-m", "bench", "ui", "--port", str(port), "--results", str(results)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "ui",
+        "--port",
+        str(port),
+        "--results",
+        str(results),
+    ]
     process = subprocess.Popen(
         command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE
     )
@@ -227,18 +263,25 @@ def test_the_pages_open_on_loopback(store: "Store", results: Path, tmp_path: Pat
 
 
 def test_two_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from bench.runs.store import Store; Store(None, Path({str(tmp_path)!r})).records()"
+    code = f"from pathlib import Path; from bench.runs.store import Store; Store(None, Path({str(tmp_path)!r})).records()"  # noqa: E501 - a table, or code, of one line each
     both = [
-        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(2)
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+        for _ in range(2)
     ]
     for process in both:
-        assert process.wait(PATIENCE) == 0, process.stderr and process.stderr.read().decode()
+        assert process.wait(PATIENCE) == 0, (
+            process.stderr and process.stderr.read().decode()
+        )
 
 
-def test_two_parents_that_were_made_at_one_moment_are_one_pairing(store: "Store") -> None:
+def test_two_parents_that_were_made_at_one_moment_are_one_pairing(
+    store: "Store",
+) -> None:
     first = store.open_pairing(RECORD, "key")
     content = {
-        t: v for t, v in store.client.get_run(first).data.tags.items() if t.startswith("ser.")
+        t: v
+        for t, v in store.client.get_run(first).data.tags.items()
+        if t.startswith("ser.")
     }
     twin = store.client.create_run(
         store.runs.experiment("toy"), run_name="twin", tags=content
@@ -256,7 +299,9 @@ def test_two_parents_of_one_search_are_one_search(store: "Store") -> None:
         store.runs.experiment("toy"),
         tags={"ser.kind": "search", "ser.key": "name", "ser.pairing": "key"},
     ).info.run_id
-    kept = SearchRecord("", "name", "toy", "byol-s", "probe", "speaker", "tiny", 3, False, "UA")
+    kept = SearchRecord(
+        "", "name", "toy", "byol-s", "probe", "speaker", "tiny", 3, False, "UA"
+    )
     for search in (first, twin):
         store.keep_search(search, kept)
     assert store.searches() == [kept]
@@ -272,5 +317,7 @@ def test_what_is_recorded_is_not_abandoned(store: "Store") -> None:
     done.close({"UA": 0.5}, {"state": "complete"})
     for log in (done, interrupted):
         log.abandon()
-    left = store.client.search_runs([store.runs.experiment("toy")], "tags.`ser.kind` = 'trial'")
+    left = store.client.search_runs(
+        [store.runs.experiment("toy")], "tags.`ser.kind` = 'trial'"
+    )
     assert [run.data.tags["ser.fingerprint"] for run in left] == ["a"]

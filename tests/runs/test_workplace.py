@@ -12,10 +12,14 @@ from bench.runs.workplace import Material
 from tests.helpers import Tones, tones
 
 
-def test_frozen_networks_make_room_for_the_network_to_be_trained(tmp_path: Path) -> None:
+def test_frozen_networks_make_room_for_the_network_to_be_trained(
+    tmp_path: Path,
+) -> None:
     corpus, cache = tones(tmp_path, per_speaker=1)
     backbone = Wav2Vec2("wav2vec2")
-    setup = Setup(Tones.labels, False, "en", "finetune", "tiny", None, "", backbone.options())
+    setup = Setup(
+        Tones.labels, False, "en", "finetune", "tiny", None, "", backbone.options()
+    )
     system = System(setup, backbone.recipe(setup), backbone.features(setup))
     ids = [clip.id for clip in corpus.clips]
     wav2vec2.frozen(*backbone._source(setup))

@@ -37,19 +37,33 @@ def drawn(
 
 
 def chosen(p: Predictions, rows: list[int]) -> Predictions:
-    clips, speakers = tuple(p.clips[i] for i in rows), tuple(p.speakers[i] for i in rows)
+    clips, speakers = (
+        tuple(p.clips[i] for i in rows),
+        tuple(p.speakers[i] for i in rows),
+    )
     return dataclasses.replace(
-        p, clips=clips, speakers=speakers, truth=p.truth[rows], probabilities=p.probabilities[rows]
+        p,
+        clips=clips,
+        speakers=speakers,
+        truth=p.truth[rows],
+        probabilities=p.probabilities[rows],
     )
 
 
 def test_interval_of_speakers_equals_a_naive_loop() -> None:
     seeds = [drawn(0), drawn(1)]
-    of_speaker = [[i for i, s in enumerate(seeds[0].speakers) if s == f"s{n}"] for n in range(8)]
+    of_speaker = [
+        [i for i, s in enumerate(seeds[0].speakers) if s == f"s{n}"] for n in range(8)
+    ]
     times = np.random.default_rng(3).multinomial(8, np.full(8, 1 / 8), 60)
     naive = []
     for draw in times:
-        rows = [i for speaker, n in enumerate(draw) for _ in range(n) for i in of_speaker[speaker]]
+        rows = [
+            i
+            for speaker, n in enumerate(draw)
+            for _ in range(n)
+            for i in of_speaker[speaker]
+        ]
         naive.append(np.mean([scores(chosen(p, rows))["UA"] for p in seeds]))
     assert ua_interval(seeds, draws=60, seed=3) == pytest.approx(
         tuple(np.quantile(naive, [0.025, 0.975])), abs=1e-12
@@ -62,7 +76,9 @@ def test_interval_of_clips_equals_a_naive_loop() -> None:
     # classes are drawn among themselves, in the order of their one-hot rows as bytes
     strata = [[i for i in order if p.truth[i, c]] for c in (2, 1, 0)]
     random = np.random.default_rng(3)
-    times = [random.multinomial(len(s), np.full(len(s), 1 / len(s)), 60) for s in strata]
+    times = [
+        random.multinomial(len(s), np.full(len(s), 1 / len(s)), 60) for s in strata
+    ]
     naive = [
         scores(
             chosen(
@@ -78,7 +94,9 @@ def test_interval_of_clips_equals_a_naive_loop() -> None:
         for d in range(60)
     ]
     expected = np.quantile([s["UA"] for s in naive], [0.025, 0.975])
-    assert ua_interval([p], draws=60, seed=3) == pytest.approx(tuple(expected), abs=1e-12)
+    assert ua_interval([p], draws=60, seed=3) == pytest.approx(
+        tuple(expected), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -87,7 +105,10 @@ def test_interval_covers_the_true_score_as_often_as_it_says(known: bool) -> None
     with 24 speakers.
     """
     spread = 0.1 if known else 0.0
-    found = [ua_interval([drawn(s, 24, 30, 0.6, spread, known)], draws=300) for s in range(150)]
+    found = [
+        ua_interval([drawn(s, 24, 30, 0.6, spread, known)], draws=300)
+        for s in range(150)
+    ]
     assert 0.88 <= np.mean([low <= 0.6 <= high for low, high in found]) <= 0.99
 
 
@@ -149,15 +170,23 @@ def test_interval_refuses_seeds_of_different_clips_and_nothing() -> None:
 
 def test_a_difference_is_taken_on_the_same_draws() -> None:
     better, worse = drawn(0, 24, 30, 0.8, spread=0.2), drawn(0, 24, 30, 0.6, spread=0.2)
-    rows = [[i for i, s in enumerate(better.speakers) if s == f"s{n}"] for n in range(24)]
-    order = sorted(range(24), key=lambda n: f"s{n}")  # speakers are numbered by their names
+    rows = [
+        [i for i, s in enumerate(better.speakers) if s == f"s{n}"] for n in range(24)
+    ]
+    order = sorted(
+        range(24), key=lambda n: f"s{n}"
+    )  # speakers are numbered by their names
     naive = []
     for draw in np.random.default_rng(3).multinomial(24, np.full(24, 1 / 24), 60):
         drawn_rows = [
-            i for n, times in zip(order, draw, strict=True) for _ in range(times) for i in rows[n]
+            i
+            for n, times in zip(order, draw, strict=True)
+            for _ in range(times)
+            for i in rows[n]
         ]
         naive.append(
-            scores(chosen(better, drawn_rows))["UA"] - scores(chosen(worse, drawn_rows))["UA"]
+            scores(chosen(better, drawn_rows))["UA"]
+            - scores(chosen(worse, drawn_rows))["UA"]
         )
     found = ua_difference_interval([better], [worse], draws=60, seed=3)
     assert found == pytest.approx(tuple(np.quantile(naive, [0.025, 0.975])), abs=1e-12)
@@ -165,14 +194,20 @@ def test_a_difference_is_taken_on_the_same_draws() -> None:
     assert other_way == pytest.approx((-found[1], -found[0]))
 
 
-def test_a_system_differs_from_itself_by_nothing_whatever_the_order_of_its_clips() -> None:
+def test_a_system_differs_from_itself_by_nothing_whatever_the_order_of_its_clips() -> (
+    None
+):
     p = drawn(0)
-    assert ua_difference_interval([p], [chosen(p, list(range(len(p.clips)))[::-1])]) == (0.0, 0.0)
+    assert ua_difference_interval(
+        [p], [chosen(p, list(range(len(p.clips)))[::-1])]
+    ) == (0.0, 0.0)
 
 
 def test_a_difference_covers_the_true_one_as_often_as_it_says() -> None:
     found = [
-        ua_difference_interval([drawn(s, 24, 30, 0.7)], [drawn(s + 1000, 24, 30, 0.6)], draws=300)
+        ua_difference_interval(
+            [drawn(s, 24, 30, 0.7)], [drawn(s + 1000, 24, 30, 0.6)], draws=300
+        )
         for s in range(120)
     ]
     assert 0.88 <= np.mean([low <= 0.1 <= high for low, high in found]) <= 0.99

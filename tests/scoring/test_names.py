@@ -40,7 +40,11 @@ def test_every_label_comes_back(label: str) -> None:
 
 def test_no_two_labels_share_a_name() -> None:
     pieces = ("_", "x", "2F", "/", "x2F_", ".", "F")
-    labels = {"".join(each) for n in range(1, 6) for each in itertools.product(pieces, repeat=n)}
+    labels = {
+        "".join(each)
+        for n in range(1, 6)
+        for each in itertools.product(pieces, repeat=n)
+    }
     names = {escape(label) for label in labels}
     assert len(names) == len(labels)
     assert {unescape(name) for name in names} == labels
@@ -76,7 +80,11 @@ def test_mlflow_takes_every_label(bench: Bench, manifest: Path, results: Path) -
     (record,) = store.records()
     assert set(record.labels) == set(strange.values())
     metrics = store.client.get_run(record.runs[0].id).data.metrics
-    recalls = {unescape(name.partition("/")[2]) for name in metrics if name.startswith("recall/")}
+    recalls = {
+        unescape(name.partition("/")[2])
+        for name in metrics
+        if name.startswith("recall/")
+    }
     assert recalls == set(strange.values())
 
 

@@ -47,17 +47,30 @@ def test_parquet_is_a_plain_table(tmp_path: Path) -> None:
     import pandas as pd
 
     table = pd.read_parquet(tmp_path / "p.parquet")
-    assert list(table.columns) == ["clip", "speaker", "truth", "zorn", "Überraschung", "ruhe"]
+    assert list(table.columns) == [
+        "clip",
+        "speaker",
+        "truth",
+        "zorn",
+        "Überraschung",
+        "ruhe",
+    ]
     assert list(table["truth"]) == ["zorn|Überraschung", ""]
     assert list(table["zorn"]) == [0.9, 0.0]
 
 
 def test_parquet_keeps_a_test_part_without_clips(tmp_path: Path) -> None:
     empty = made(
-        clips=(), speakers=(), truth=np.zeros((0, 3), bool), probabilities=np.zeros((0, 3))
+        clips=(),
+        speakers=(),
+        truth=np.zeros((0, 3), bool),
+        probabilities=np.zeros((0, 3)),
     )
     empty.to_parquet(tmp_path / "p.parquet")
-    assert Predictions.from_parquet(tmp_path / "p.parquet").probabilities.shape == (0, 3)
+    assert Predictions.from_parquet(tmp_path / "p.parquet").probabilities.shape == (
+        0,
+        3,
+    )
 
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -98,10 +111,15 @@ def test_a_label_that_cannot_be_a_column_is_refused(tmp_path: Path, label: str) 
         ),
     ],
 )
-def test_what_cannot_be_predictions_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_predictions_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         made(**changes)
 
 
 def test_float32_rounding_is_no_error() -> None:
-    assert made(probabilities=np.full((2, 3), np.float32(1 / 3), np.float64)).clips == ("a", "b")
+    assert made(probabilities=np.full((2, 3), np.float32(1 / 3), np.float64)).clips == (
+        "a",
+        "b",
+    )

@@ -35,11 +35,18 @@ def drawn(seed: int, clips: int = 57, multilabel: bool = False) -> Predictions:
         else np.eye(4, dtype=bool)[random.integers(0, 4, clips)]
     )
     return Predictions(
-        LABELS, tuple(map(str, range(clips))), (None,) * clips, truth, probabilities, multilabel
+        LABELS,
+        tuple(map(str, range(clips))),
+        (None,) * clips,
+        truth,
+        probabilities,
+        multilabel,
     )
 
 
-def by_sklearn(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
+def by_sklearn(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> dict[str, float]:
     """Class indices, or in a multi-label task an indicator matrix."""
     from sklearn import metrics
 
@@ -57,7 +64,8 @@ def by_sklearn(truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[s
     )
     for name, values in zip(("precision", "recall", "F1"), parts, strict=False):
         expected |= {
-            f"{name} ({label})": value for label, value in zip(LABELS, values, strict=True)
+            f"{name} ({label})": value
+            for label, value in zip(LABELS, values, strict=True)
         }
     return expected
 
@@ -117,7 +125,9 @@ def test_wa_is_accuracy_and_ua_is_mean_recall() -> None:
 
 def test_a_class_absent_from_the_truth_is_left_out_of_ua() -> None:
     found = scores(made([0, 0, 1, 1], [0, 0, 1, 2]))
-    assert found["UA"] == pytest.approx((1 + 1 / 2) / 2)  # scikit-learn's macro recall would be 1/2
+    assert found["UA"] == pytest.approx(
+        (1 + 1 / 2) / 2
+    )  # scikit-learn's macro recall would be 1/2
     assert found["recall (sad)"] == 0
     assert found["F1 macro"] == pytest.approx(
         (1 + 2 / 3 + 0) / 3
@@ -190,7 +200,11 @@ def test_concatenate_pools_folds() -> None:
     whole = drawn(0)
     halves = [
         Predictions(
-            LABELS, whole.clips[s], whole.speakers[s], whole.truth[s], whole.probabilities[s]
+            LABELS,
+            whole.clips[s],
+            whole.speakers[s],
+            whole.truth[s],
+            whole.probabilities[s],
         )
         for s in (slice(20), slice(20, None))
     ]

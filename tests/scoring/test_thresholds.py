@@ -16,7 +16,10 @@ LABELS = ("fear", "guilt", "pain")
 
 
 def made(
-    truth: object, probabilities: object, labels: tuple[str, ...] = LABELS, prefix: str = ""
+    truth: object,
+    probabilities: object,
+    labels: tuple[str, ...] = LABELS,
+    prefix: str = "",
 ) -> Predictions:
     said = np.array(truth, dtype=bool)
     names = tuple(f"{prefix}{n}" for n in range(len(said)))
@@ -35,7 +38,9 @@ def drawn(seed: int, clips: int = 80, prefix: str = "") -> Predictions:
     random = np.random.default_rng(seed)
     truth = random.random((clips, 3)) < (0.1, 0.3, 0.7)
     return made(
-        truth, np.round(0.05 + 0.2 * random.random(truth.shape) + 0.06 * truth, 3), prefix=prefix
+        truth,
+        np.round(0.05 + 0.2 * random.random(truth.shape) + 0.06 * truth, 3),
+        prefix=prefix,
     )
 
 
@@ -54,7 +59,9 @@ def test_no_threshold_has_a_better_f1_on_validation(seed: int) -> None:
     validation = drawn(seed)
     found = f1(outcomes(thresholds.apply(validation, thresholds.choose(validation))))
     for one in np.linspace(0, 1, 401):
-        assert (f1(outcomes(thresholds.apply(validation, np.full(3, one)))) <= found + 1e-12).all()
+        assert (
+            f1(outcomes(thresholds.apply(validation, np.full(3, one)))) <= found + 1e-12
+        ).all()
     assert (found > f1(outcomes(validation))).all()
 
 
@@ -97,7 +104,9 @@ def test_the_file_keeps_them(tmp_path: Path) -> None:
     assert json.loads(table.schema.metadata[b"ser-bench"])["labels"] == list(LABELS)
 
 
-def test_without_thresholds_the_file_has_none_and_one_half_decides(tmp_path: Path) -> None:
+def test_without_thresholds_the_file_has_none_and_one_half_decides(
+    tmp_path: Path,
+) -> None:
     drawn(1).to_parquet(tmp_path / "p.parquet")
     after = Predictions.from_parquet(tmp_path / "p.parquet")
     assert after.thresholds is None
@@ -110,7 +119,8 @@ def test_folds_keep_their_own_when_they_are_put_together() -> None:
     third = drawn(3, prefix="c")
     whole = concatenate([first, second, third])
     assert (
-        decisions(whole) == np.concatenate([decisions(p) for p in (first, second, third)])
+        decisions(whole)
+        == np.concatenate([decisions(p) for p in (first, second, third)])
     ).all()
     assert (outcomes(whole) == sum(outcomes(p) for p in (first, second, third))).all()
     assert concatenate([third]).thresholds is None
@@ -120,6 +130,12 @@ def test_thresholds_of_another_shape_or_of_one_label_per_clip_are_refused() -> N
     several = drawn(1)
     with pytest.raises(ValueError, match="thresholds of shape"):
         Predictions(**{**vars(several), "thresholds": np.full((80, 2), 0.5)})
-    single = {"truth": np.eye(3, dtype=bool), "probabilities": np.eye(3), "clips": ("a", "b", "c")}
+    single = {
+        "truth": np.eye(3, dtype=bool),
+        "probabilities": np.eye(3),
+        "clips": ("a", "b", "c"),
+    }
     with pytest.raises(ValueError, match="one label per clip"):
-        Predictions(LABELS, speakers=(None,) * 3, thresholds=np.full((3, 3), 0.5), **single)  # type: ignore[arg-type]
+        Predictions(
+            LABELS, speakers=(None,) * 3, thresholds=np.full((3, 3), 0.5), **single
+        )  # type: ignore[arg-type]

@@ -56,7 +56,8 @@ def test_the_first_trial_is_the_usual_recipe_and_the_budget_is_kept(url: str) ->
     assert study.settled()
     assert study.claim(3) == []
     assert all(
-        1e-4 <= v["rate"] <= 1 and v["layers"] in range(1, 10) and v["kind"] in "ab" for v in values
+        1e-4 <= v["rate"] <= 1 and v["layers"] in range(1, 10) and v["kind"] in "ab"
+        for v in values
     )
 
 
@@ -89,8 +90,13 @@ def test_a_trial_that_its_values_broke_counts_and_is_not_repeated(url: str) -> N
 
 def age_heartbeats(folder: Path) -> None:
     """Make every worker's last heartbeat older than any patience."""
-    with closing(sqlite3.connect(folder / "optuna.db", timeout=PATIENCE)) as database, database:
-        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 day')")
+    with (
+        closing(sqlite3.connect(folder / "optuna.db", timeout=PATIENCE)) as database,
+        database,
+    ):
+        database.execute(
+            "UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 day')"
+        )
 
 
 def heartbeat_age(folder: Path) -> float:
@@ -126,7 +132,9 @@ def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
     with busy.alive(trials):
         finish(other)
         age_heartbeats(tmp_path)
-        wait_until(lambda: heartbeat_age(tmp_path) < PATIENCE, "a heartbeat of the busy worker")
+        wait_until(
+            lambda: heartbeat_age(tmp_path) < PATIENCE, "a heartbeat of the busy worker"
+        )
         assert other.claim(1) == []
         assert not other.settled()
     trials[0].complete(1.0, 0.0)
@@ -160,8 +168,12 @@ def test_the_winner_has_the_highest_score_and_of_equals_the_lowest_loss() -> Non
         TrialRecord(3, {}, "pruned", None, None, 1.0),
     ]
     assert best_trial(done).number == 2
-    with pytest.raises(StudyError, match="no trial was completed: the loss is not finite"):
-        best_trial([TrialRecord(0, {}, "failed", None, None, 1.0, "the loss is not finite")])
+    with pytest.raises(
+        StudyError, match="no trial was completed: the loss is not finite"
+    ):
+        best_trial(
+            [TrialRecord(0, {}, "failed", None, None, 1.0, "the loss is not finite")]
+        )
 
 
 def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> None:
@@ -171,9 +183,15 @@ def test_plots_and_importances_are_of_real_trials(url: str, tmp_path: Path) -> N
     assert max(shares, key=lambda name: shares[name]) == "rate"
     assert sum(shares.values()) == pytest.approx(1.0)
     files = study.plots(tmp_path / "plots", "a title", "validation UA")
-    assert {file.stem for file in files} == {"history", "slices", "parallel", "importances"}
+    assert {file.stem for file in files} == {
+        "history",
+        "slices",
+        "parallel",
+        "importances",
+    }
     assert all(
-        file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size > 5_000 for file in files
+        file.read_bytes().startswith(b"\x89PNG") and file.stat().st_size > 5_000
+        for file in files
     )
 
 

@@ -56,9 +56,13 @@ def part(
             p=[0.5, 0.25, 0.15, 0.1],
         )
         name = f"{seed}_{n}"
-        made.append(Clip(name, Recording(Path(name)), tuple(LABELS[i] for i in which), "s"))
+        made.append(
+            Clip(name, Recording(Path(name)), tuple(LABELS[i] for i in which), "s")
+        )
         shape = (int(draw.integers(frames[0], frames[1] + 1)), 3, 8)
-        arrays[name] = (0.4 * centres[which].sum(0) + draw.normal(size=shape)).astype(np.float32)
+        arrays[name] = (0.4 * centres[which].sum(0) + draw.normal(size=shape)).astype(
+            np.float32
+        )
     features: Any = {"states": Arrays(arrays)}
     return Examples(made, LABELS, multilabel, features)
 
@@ -95,10 +99,15 @@ def flat(padded: Padded) -> Padded:
 
 
 def alone(
-    make: Callable[[], nn.Module], recipe: Recipe, parts: tuple[Examples, Examples], folder: Path
+    make: Callable[[], nn.Module],
+    recipe: Recipe,
+    parts: tuple[Examples, Examples],
+    folder: Path,
 ) -> TrainingState:
     torch.manual_seed(5)
-    return train(TrainingJob(make(), recipe, *parts, 5, CPU, lambda *_: None, folder / "c.pt"))
+    return train(
+        TrainingJob(make(), recipe, *parts, 5, CPU, lambda *_: None, folder / "c.pt")
+    )
 
 
 def same(head: HeadScore, state: TrainingState) -> None:
@@ -107,17 +116,30 @@ def same(head: HeadScore, state: TrainingState) -> None:
         assert ours == pytest.approx(theirs, abs=1e-4)
     assert head.best_epoch == state.best_epoch
     assert not head.diverged
-    best = {k: v for k, v in state.history[state.best_epoch - 1].items() if k != "train loss"}
+    best = {
+        k: v
+        for k, v in state.history[state.best_epoch - 1].items()
+        if k != "train loss"
+    }
     assert head.scores == pytest.approx(best, abs=1e-4)
 
 
 RECIPES = {
     "probe": BASE,
     "adamw, linear, warm-up": replace(
-        BASE, optimizer="adamw", schedule="linear", warmup=0.3, learning_rate=0.02, weight_decay=0.5
+        BASE,
+        optimizer="adamw",
+        schedule="linear",
+        warmup=0.3,
+        learning_rate=0.02,
+        weight_decay=0.5,
     ),
     "sgd, constant": replace(
-        BASE, optimizer="sgd", schedule="constant", learning_rate=0.03, weight_decay=0.02
+        BASE,
+        optimizer="sgd",
+        schedule="constant",
+        learning_rate=0.03,
+        weight_decay=0.02,
     ),
     "exponential": replace(
         BASE, schedule="exponential", decay=0.5, learning_rate=0.03, monitor="WA"
@@ -125,7 +147,9 @@ RECIPES = {
     "clipped, smoothed": replace(
         BASE, clip_norm=0.1, label_smoothing=0.2, optimizer="sgd", learning_rate=0.3
     ),
-    "unclipped, unbalanced": replace(BASE, clip_norm=0.0, class_weights="none", monitor="last"),
+    "unclipped, unbalanced": replace(
+        BASE, clip_norm=0.0, class_weights="none", monitor="last"
+    ),
     "smoothed, unbalanced": replace(
         BASE, class_weights="none", label_smoothing=0.1, monitor="F1 weighted"
     ),
@@ -136,7 +160,12 @@ RECIPES = {
     "other batches": replace(BASE, batch_size=10, monitor="F1 macro"),
     "larger than the part": replace(BASE, batch_size=500),
     "accumulated": replace(
-        BASE, batch_size=7, accumulate=3, optimizer="sgd", learning_rate=0.1, clip_norm=0.0
+        BASE,
+        batch_size=7,
+        accumulate=3,
+        optimizer="sgd",
+        learning_rate=0.1,
+        clip_norm=0.0,
     ),
     "a share": replace(BASE, epoch_share=0.4),
 }
@@ -150,13 +179,20 @@ def parts() -> tuple[Examples, Examples]:
 @pytest.fixture(scope="module")
 def heads(parts: tuple[Examples, Examples]) -> dict[str, HeadScore]:
     return dict(
-        zip(RECIPES, train_heads(probe, list(RECIPES.values()), *parts, 5, CPU), strict=True)
+        zip(
+            RECIPES,
+            train_heads(probe, list(RECIPES.values()), *parts, 5, CPU),
+            strict=True,
+        )
     )
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_head_among_others_is_what_it_is_alone(
-    name: str, heads: dict[str, HeadScore], parts: tuple[Examples, Examples], tmp_path: Path
+    name: str,
+    heads: dict[str, HeadScore],
+    parts: tuple[Examples, Examples],
+    tmp_path: Path,
 ) -> None:
     same(heads[name], alone(probe, RECIPES[name], parts, tmp_path))
 
@@ -172,7 +208,9 @@ def test_networks_of_other_kinds(
     make: Callable[[], nn.Module], parts: tuple[Examples, Examples], tmp_path: Path
 ) -> None:
     recipes = [BASE, replace(BASE, learning_rate=0.02)]
-    for head, recipe in zip(train_heads(make, recipes, *parts, 5, CPU), recipes, strict=True):
+    for head, recipe in zip(
+        train_heads(make, recipes, *parts, 5, CPU), recipes, strict=True
+    ):
         same(head, alone(make, recipe, parts, tmp_path))
 
 
@@ -182,7 +220,9 @@ def test_several_labels_per_clip(tmp_path: Path) -> None:
         replace(BASE, monitor="F1 macro"),
         replace(BASE, class_weights="none", optimizer="adamw", label_smoothing=0.1),
     ]
-    for head, recipe in zip(train_heads(probe, recipes, *parts, 5, CPU), recipes, strict=True):
+    for head, recipe in zip(
+        train_heads(probe, recipes, *parts, 5, CPU), recipes, strict=True
+    ):
         assert "F1 micro" in head.scores
         same(head, alone(probe, recipe, parts, tmp_path))
 
@@ -194,14 +234,18 @@ def test_clips_of_unequal_length_and_parts_too_large_for_memory(
     monkeypatch.setattr(parallel_heads, "HELD", held)
     parts = part(60, 6, frames=(1, 9)), part(20, 7, frames=(1, 9))
     recipes = [BASE, replace(BASE, learning_rate=0.02)]
-    for head, recipe in zip(train_heads(Dropped, recipes, *parts, 5, CPU), recipes, strict=True):
+    for head, recipe in zip(
+        train_heads(Dropped, recipes, *parts, 5, CPU), recipes, strict=True
+    ):
         same(head, alone(Dropped, recipe, parts, tmp_path))
 
 
 def test_a_head_that_diverges_is_told_and_hurts_no_other(
     heads: dict[str, HeadScore], parts: tuple[Examples, Examples]
 ) -> None:
-    wild = replace(BASE, optimizer="sgd", schedule="constant", learning_rate=1e30, clip_norm=0.0)
+    wild = replace(
+        BASE, optimizer="sgd", schedule="constant", learning_rate=1e30, clip_norm=0.0
+    )
     bad, good = train_heads(probe, [wild, BASE], *parts, 5, CPU)
     assert (bad.diverged, bad.best_epoch, bad.scores, bad.history) == (True, 0, {}, [])
     assert not good.diverged
@@ -211,7 +255,9 @@ def test_a_head_that_diverges_is_told_and_hurts_no_other(
 
 
 def test_all_heads_may_diverge(parts: tuple[Examples, Examples]) -> None:
-    wild = replace(BASE, optimizer="sgd", schedule="constant", learning_rate=1e30, clip_norm=0.0)
+    wild = replace(
+        BASE, optimizer="sgd", schedule="constant", learning_rate=1e30, clip_norm=0.0
+    )
     assert all(head.diverged for head in train_heads(probe, [wild] * 2, *parts, 5, CPU))
     assert train_heads(probe, [], *parts, 5, CPU) == []
 

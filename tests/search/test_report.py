@@ -10,7 +10,9 @@ from tests.runs.test_search_record import SEARCH
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_lines_fit_the_width_and_keep_the_figures(width: int) -> None:
-    text = show_searches([replace(SEARCH, task="a-task-with-a-long-name"), SEARCH], width)
+    text = show_searches(
+        [replace(SEARCH, task="a-task-with-a-long-name"), SEARCH], width
+    )
     assert max(map(len, text.splitlines())) <= width
     for figure in ("5 of 5", "0 of 5", "0.500", "0.750", "learning_rate"):
         assert figure in text

@@ -50,25 +50,34 @@ def test_default_and_tuned_rows_stand_side_by_side(
     (note,) = [note for note in tuned["notes"] if note.startswith("tuned")]
     assert "best of 5 trials by validation UA on fold 1 for all folds" in note
     assert "learning_rate=" in note
-    assert "the search trained or validated on 67% of the clips tested here" in note  # 24 of 36
+    assert (
+        "the search trained or validated on 67% of the clips tested here" in note
+    )  # 24 of 36
     assert usual["notes"] == [n for n in tuned["notes"] if n != note]
 
     told = trials(results)
     assert sorted(int(run.data.tags["ser.trial"]) for run in told) == [0, 1, 2, 3, 4]
     assert len({run.data.tags["mlflow.parentRunId"] for run in told}) == 1
     assert {run.info.status for run in told} == {"FINISHED"}
-    assert all("best UA" in run.data.metrics and "valid UA" in run.data.metrics for run in told)
+    assert all(
+        "best UA" in run.data.metrics and "valid UA" in run.data.metrics for run in told
+    )
     assert len({run.data.params["learning_rate"] for run in told}) == 5
     plots = {path.name for path in (results / "tuning").rglob("*.png")}
     assert plots >= {"history.png", "slices.png", "parallel.png"}
     store = open_store(None, results)
     kept = {
         file.path
-        for file in store.client.list_artifacts(told[0].data.tags["mlflow.parentRunId"], "plots")
+        for file in store.client.list_artifacts(
+            told[0].data.tags["mlflow.parentRunId"], "plots"
+        )
     }
     assert {f"plots/{name}" for name in plots} == kept
 
-    assert bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--recipe", "tuned") == 0
+    assert (
+        bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--recipe", "tuned")
+        == 0
+    )
     out, err = capsys.readouterr()
     assert "0 recorded now, 5 recorded before" in err
     assert "mfcc-stats [epochs=3," in out
@@ -80,13 +89,19 @@ def test_default_and_tuned_rows_stand_side_by_side(
 
 
 def test_a_nested_search_reads_no_test_clip(
-    bench: Bench, manifest: Path, results: Path, own_home: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench,
+    manifest: Path,
+    results: Path,
+    own_home: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ("tune", "-t", manifest, *FAST, "--nested", "--folds", "1")
     assert bench(*arguments, "--search-only") == 0
     assert "mfcc-stats" in capsys.readouterr().out
     (usage,) = [
-        kind for kind in Cache(own_home / "cache").size() if kind.kind.startswith("features/")
+        kind
+        for kind in Cache(own_home / "cache").size()
+        if kind.kind.startswith("features/")
     ]
     assert (
         usage.files == 24
@@ -99,7 +114,10 @@ def test_a_nested_search_reads_no_test_clip(
     )
     assert note in tuned["notes"]
     assert len(trials(results)) == 5
-    assert bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--recipe", "tuned") == 1
+    assert (
+        bench("run", "-b", "mfcc-stats", "-t", manifest, *QUICK, "--recipe", "tuned")
+        == 1
+    )
     assert "its search covers the folds 1, not 2, 3, 4, 5" in capsys.readouterr().err
 
 
@@ -127,7 +145,9 @@ def test_each_fold_has_a_search_and_a_winner_of_its_own_in_probe_mode(
     assert [part.fold for part in search.parts] == ["1", "2"]
     for part in search.parts:
         mine = [run for run in told if run.data.tags["ser.fold"] == part.fold]
-        assert part.best.score == pytest.approx(max(run.data.metrics["best UA"] for run in mine))
+        assert part.best.score == pytest.approx(
+            max(run.data.metrics["best UA"] for run in mine)
+        )
         assert part.best.score >= part.default
 
 
@@ -148,7 +168,8 @@ def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
             [
                 m.value
                 for m in sorted(
-                    store.client.get_metric_history(run.info.run_id, name), key=lambda m: m.step
+                    store.client.get_metric_history(run.info.run_id, name),
+                    key=lambda m: m.step,
                 )
             ]
             for run in (zero, usual)
@@ -157,7 +178,9 @@ def test_trials_that_train_side_by_side_score_as_ordinary_runs_do(
         assert histories[0] == pytest.approx(histories[1], abs=1e-4)
 
 
-@pytest.mark.parametrize("backbone", ["mfcc-stats", "byol-s"])  # side by side; one by one
+@pytest.mark.parametrize(
+    "backbone", ["mfcc-stats", "byol-s"]
+)  # side by side; one by one
 def test_a_search_over_several_folds_takes_their_mean(
     bench: Bench, manifest: Path, results: Path, backbone: str
 ) -> None:
@@ -180,14 +203,20 @@ def test_a_search_over_several_folds_takes_their_mean(
         history = store.client.get_metric_history(run.info.run_id, "valid UA")
         scores = [m.value for m in sorted(history, key=lambda m: m.step)]
         assert len(scores) == 6  # 3 epochs of each fold
-        assert run.data.metrics["best UA"] == pytest.approx((max(scores[:3]) + max(scores[3:])) / 2)
+        assert run.data.metrics["best UA"] == pytest.approx(
+            (max(scores[:3]) + max(scores[3:])) / 2
+        )
     (search,) = store.searches()
     assert search.parts[0].folds == ("1", "2")
     assert "on folds 1, 2 for all folds" in search.notes[0]
 
 
 def test_hopeless_trials_are_pruned_and_say_so(
-    bench: Bench, manifest: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench,
+    manifest: Path,
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "bench.toml").write_text(
         "[space]\nlearning_rate = [2e-3, 1e-9]\nbatch_size = [8]\n"
@@ -233,7 +262,18 @@ def test_a_search_in_which_nothing_works_fails_with_a_sentence_and_the_others_go
     (tmp_path / "bench.toml").write_text("[space.mfcc-stats]\nlearning_rate = [1e38]\n")
     backbones = ("-b", "mfcc-stats,byol-s", "--scale", "tiny")
     assert (
-        bench("tune", *backbones, "-t", manifest, "--trials", "2", *QUICK, "--format", "json") == 1
+        bench(
+            "tune",
+            *backbones,
+            "-t",
+            manifest,
+            "--trials",
+            "2",
+            *QUICK,
+            "--format",
+            "json",
+        )
+        == 1
     )
     out, err = capsys.readouterr()
     assert "no trial was completed: the loss is not finite" in err
@@ -284,7 +324,10 @@ def test_a_wrong_command_is_a_sentence(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert bench("tune", "-b", "mfcc-stats", "-t", manifest, *QUICK, *arguments) in (1, 2)
+    assert bench("tune", "-b", "mfcc-stats", "-t", manifest, *QUICK, *arguments) in (
+        1,
+        2,
+    )
     err = capsys.readouterr().err
     assert said in err
     assert "Traceback" not in err
@@ -323,7 +366,15 @@ def test_a_killed_search_goes_on_without_a_lost_or_a_double_trial(
         "--scale",
         "tiny",
     ]
-    command += ["--trials", "8", "--pruner", "none", "--search-only", "--results", str(results)]
+    command += [
+        "--trials",
+        "8",
+        "--pruner",
+        "none",
+        "--search-only",
+        "--results",
+        str(results),
+    ]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -344,12 +395,16 @@ def test_a_killed_search_goes_on_without_a_lost_or_a_double_trial(
     assert process.returncode == -signal.SIGKILL
     before = [run for run in trials(results) if run.info.status == "FINISHED"]
     assert 2 <= len(before) < 8
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     told = trials(results)
     assert len(told) == 8
     assert {run.info.status for run in told} == {"FINISHED"}
     lost = {run.info.run_id for run in before} - {run.info.run_id for run in told}
-    assert len(lost) <= 1  # one that was recorded, but not yet counted, is run again in its place
+    assert (
+        len(lost) <= 1
+    )  # one that was recorded, but not yet counted, is run again in its place
     assert len({tuple(sorted(run.data.params.items())) for run in told}) == 8
     assert "8 of 8" in done.stdout

@@ -130,7 +130,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         texts = {"mine": CODE, "beside": BESIDE, "lazily": LAZILY}
         assert any(old in text for text in texts.values())
         for name, text in texts.items():
-            (tmp_path / f"{name}.py").write_text(text.replace(old, new) if old else text)
+            (tmp_path / f"{name}.py").write_text(
+                text.replace(old, new) if old else text
+            )
             sys.modules.pop(name, None)
         invalidate_caches()
         module = import_module("mine")
@@ -165,7 +167,9 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         ('"late"', '"later"'),
     ],
 )
-def test_an_edit_of_what_a_class_depends_on_counts(mine: Write, old: str, new: str) -> None:
+def test_an_edit_of_what_a_class_depends_on_counts(
+    mine: Write, old: str, new: str
+) -> None:
     before = source_digest(mine())
     assert source_digest(mine(old, new)) != before
 
@@ -174,16 +178,20 @@ def test_nothing_else_counts(mine: Write) -> None:
     before = source_digest(mine())
     assert source_digest(mine()) == before
     assert source_digest(mine('return "unrelated"', 'return "changed"')) == before
-    assert source_digest(mine("\n\nSIZE = 4", "\n\n# moved down\n\n\nSIZE = 4")) == before
+    assert (
+        source_digest(mine("\n\nSIZE = 4", "\n\n# moved down\n\n\nSIZE = 4")) == before
+    )
 
 
 def test_it_is_the_same_in_another_process(mine: Write, tmp_path: Path) -> None:
-    code = (
-        "from mine import Mine; from bench.source.digest import source_digest as s; print(s(Mine))"
-    )
+    code = "from mine import Mine; from bench.source.digest import source_digest as s; print(s(Mine))"  # noqa: E501 - a table, or code, of one line each
     here = source_digest(mine())
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -38,7 +38,10 @@ def corpus(speakers: int = 10, each: int = 12, known: bool = True) -> list[Clip]
             label = LABELS[n] if n < len(LABELS) else draw.choices(LABELS, taste)[0]
             clips.append(
                 Clip(
-                    f"{number:02}-{n:02}", Recording(), (label,), f"{number:02}" if known else None
+                    f"{number:02}-{n:02}",
+                    Recording(),
+                    (label,),
+                    f"{number:02}" if known else None,
                 )
             )
     return clips
@@ -77,11 +80,22 @@ def test_speakers_never_mix_and_every_clip_is_tested_once(split: Split) -> None:
     clips = corpus()
     folds = divide(split, clips)
     for fold in folds:
-        train, valid, test = speakers(fold.train), speakers(fold.valid), speakers(fold.test)
+        train, valid, test = (
+            speakers(fold.train),
+            speakers(fold.valid),
+            speakers(fold.test),
+        )
         assert len(train) + len(valid) + len(test) == 10
         assert len(fold.train) + len(fold.valid) + len(fold.test) == len(clips)
-    assert Counter(c for fold in folds for c in fold.test) == Counter(c.id for c in clips)
-    assert check(folds, clips, protocol(split, speakers=True, audio=True), own_audio(clips)) == ()
+    assert Counter(c for fold in folds for c in fold.test) == Counter(
+        c.id for c in clips
+    )
+    assert (
+        check(
+            folds, clips, protocol(split, speakers=True, audio=True), own_audio(clips)
+        )
+        == ()
+    )
 
 
 @pytest.mark.parametrize("split", BY_SPEAKER.values(), ids=BY_SPEAKER)
@@ -95,7 +109,12 @@ def test_validation_is_a_seventh_or_so_and_holds_every_class(split: Split) -> No
 
 def test_folds_are_named_as_their_speakers_or_numbered() -> None:
     clips = corpus(4)
-    assert [f.name for f in divide(leave_one_speaker_out(), clips)] == ["00", "01", "02", "03"]
+    assert [f.name for f in divide(leave_one_speaker_out(), clips)] == [
+        "00",
+        "01",
+        "02",
+        "03",
+    ]
     folds = divide(consecutive_speakers(2), corpus(5))
     assert [(f.name, speakers(f.test)) for f in folds] == [
         ("1", {"00", "01"}),
@@ -122,9 +141,14 @@ def test_speakers_kept_out_of_tests_always_train() -> None:
     clips = corpus()
     folds = divide(speaker_kfold(3, never_tested=["00"]), clips)
     assert all("00" in speakers(fold.train) for fold in folds)
-    assert {s for fold in folds for s in speakers(fold.test)} == {f"{i:02}" for i in range(1, 10)}
+    assert {s for fold in folds for s in speakers(fold.test)} == {
+        f"{i:02}" for i in range(1, 10)
+    }
     found = check(
-        folds, clips, protocol(speaker_kfold(3), speakers=True, audio=True), own_audio(clips)
+        folds,
+        clips,
+        protocol(speaker_kfold(3), speakers=True, audio=True),
+        own_audio(clips),
     )
     assert found == (f"12 of {len(clips)} clips are in no test part",)
 
@@ -148,12 +172,17 @@ def test_a_shared_test_part_must_be_the_same() -> None:
     clips = corpus()
     split = speaker_kfold(2)
     with pytest.raises(CorpusError, match="do not share their test part"):
-        check(divide(split, clips), clips, protocol(split, shared=True), own_audio(clips))
+        check(
+            divide(split, clips), clips, protocol(split, shared=True), own_audio(clips)
+        )
 
 
 def test_pseudonyms_of_speakers_change_no_balanced_fold() -> None:
     clips = corpus()
-    hashed = [replace(clip, speaker=f"{(int(str(clip.speaker)) * 7919) % 97:x}") for clip in clips]
+    hashed = [
+        replace(clip, speaker=f"{(int(str(clip.speaker)) * 7919) % 97:x}")
+        for clip in clips
+    ]
     assert divide(speaker_kfold(4), clips) == divide(speaker_kfold(4), hashed)
 
 
@@ -176,7 +205,9 @@ def test_random_folds_test_every_clip_once_and_own_up_to_shared_speakers() -> No
     clips = corpus()
     split = stratified_kfold(4)
     folds = divide(split, clips)
-    assert Counter(c for fold in folds for c in fold.test) == Counter(c.id for c in clips)
+    assert Counter(c for fold in folds for c in fold.test) == Counter(
+        c.id for c in clips
+    )
     found = check(folds, clips, protocol(split), own_audio(clips))
     assert found == (
         f"not speaker-disjoint: all {len(clips)} test clips are of speakers that are heard in "
@@ -187,15 +218,23 @@ def test_random_folds_test_every_clip_once_and_own_up_to_shared_speakers() -> No
 def test_unknown_speakers_are_told() -> None:
     clips = corpus(known=False)
     found = check(
-        divide(stratified_kfold(3), clips), clips, protocol(stratified_kfold(3)), own_audio(clips)
+        divide(stratified_kfold(3), clips),
+        clips,
+        protocol(stratified_kfold(3)),
+        own_audio(clips),
     )
     assert [note for note in found if "have no speaker" in note]
-    with pytest.raises(CorpusError, match=r"divides by speaker, and \d+ clips have none: 00-00"):
+    with pytest.raises(
+        CorpusError, match=r"divides by speaker, and \d+ clips have none: 00-00"
+    ):
         divide(speaker_kfold(3), clips)
 
 
 def test_the_corpus_own_parts_are_kept() -> None:
-    clips = [replace(c, split="test" if c.speaker in ("08", "09") else "train") for c in corpus()]
+    clips = [
+        replace(c, split="test" if c.speaker in ("08", "09") else "train")
+        for c in corpus()
+    ]
     (fold,) = divide(predefined(), clips)
     assert speakers(fold.test) == {"08", "09"}
     assert not speakers(fold.valid) & speakers(fold.train)
@@ -208,11 +247,13 @@ def test_splits_are_deterministic_and_their_hash_tells_them_apart() -> None:
     clips = corpus()
     for split in (*BY_SPEAKER.values(), stratified_kfold(3), stratified(test=0.2)):
         assert split_hash(divide(split, clips)) == split_hash(divide(split, clips))
-    assert len({split_hash(divide(split, clips)) for split in BY_SPEAKER.values()}) == len(
-        BY_SPEAKER
-    )
+    assert len(
+        {split_hash(divide(split, clips)) for split in BY_SPEAKER.values()}
+    ) == len(BY_SPEAKER)
     first, *rest = divide(speaker_kfold(3), clips)
-    assert split_hash([replace(first, train=first.train[1:]), *rest]) != split_hash([first, *rest])
+    assert split_hash([replace(first, train=first.train[1:]), *rest]) != split_hash(
+        [first, *rest]
+    )
 
 
 def test_copies_of_tested_audio_leave_training_and_stay_in_the_test() -> None:
@@ -222,7 +263,9 @@ def test_copies_of_tested_audio_leave_training_and_stay_in_the_test() -> None:
     plain = divide(split, clips)
     twin, original = plain[0].train[0], plain[0].test[0]
     content[twin] = content[original]
-    tested_copies = f"2 of {len(clips)} test clips have an identical copy in training or validation"
+    tested_copies = (
+        f"2 of {len(clips)} test clips have an identical copy in training or validation"
+    )
     assert tested_copies in check(
         plain, clips, protocol(split), content
     )  # the twin is tested in another fold
@@ -230,14 +273,20 @@ def test_copies_of_tested_audio_leave_training_and_stay_in_the_test() -> None:
     assert [fold.test for fold in clean] == [fold.test for fold in plain]
     assert twin not in clean[0].train
     check(clean, clips, protocol(split, audio=True), content)
-    with pytest.raises(CorpusError, match="have identical audio, which the protocol rules out"):
+    with pytest.raises(
+        CorpusError, match="have identical audio, which the protocol rules out"
+    ):
         check(plain, clips, protocol(split, audio=True), content)
 
 
 def test_copies_in_training_are_counted_where_nothing_else_is_promised() -> None:
     clips = corpus()
     (fold,) = divide(stratified(test=0.2), clips)
-    content = own_audio(clips) | {fold.train[0]: "same", fold.test[0]: "same", fold.test[1]: "same"}
+    content = own_audio(clips) | {
+        fold.train[0]: "same",
+        fold.test[0]: "same",
+        fold.test[1]: "same",
+    }
     found = check([fold], clips, protocol(stratified(test=0.2)), content)
     assert (
         f"2 of {len(fold.test)} test clips have an identical copy in training or validation"
@@ -252,7 +301,10 @@ def _fold(clips: Sequence[Clip], **changes: Sequence[str]) -> Fold:
         "valid": ("07",),
         "test": ("08", "09"),
     }
-    made = {part: tuple(c.id for c in clips if c.speaker in names) for part, names in parts.items()}
+    made = {
+        part: tuple(c.id for c in clips if c.speaker in names)
+        for part, names in parts.items()
+    }
     return Fold("x", **{**made, **{part: tuple(ids) for part, ids in changes.items()}})
 
 
@@ -268,7 +320,10 @@ BROKEN = {
         {"valid": ("00-00",)},
         "fold x: 1 train clips and the valid part are the same",
     ),
-    "an unknown clip": ({"valid": ("nobody",)}, "fold x holds 1 clips that are not in the corpus"),
+    "an unknown clip": (
+        {"valid": ("nobody",)},
+        "fold x holds 1 clips that are not in the corpus",
+    ),
     "a clip twice in a part": (
         {"valid": ("07-00", "07-00")},
         "fold x holds a clip twice in one part",
@@ -288,7 +343,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_fold_is_named(changes: Mapping[str, Sequence[str]], message: str) -> None:
+def test_a_broken_fold_is_named(
+    changes: Mapping[str, Sequence[str]], message: str
+) -> None:
     clips = corpus()
     promise = protocol(stratified_kfold(2), speakers=True, audio=True)
     with pytest.raises(CorpusError, match=re.escape(message)):
@@ -301,7 +358,9 @@ def test_no_fold_at_all_is_an_error() -> None:
 
 
 def test_too_small_a_corpus_is_one_sentence() -> None:
-    with pytest.raises(CorpusError, match="2 speakers cannot make 5 speaker-disjoint folds"):
+    with pytest.raises(
+        CorpusError, match="2 speakers cannot make 5 speaker-disjoint folds"
+    ):
         divide(speaker_kfold(5), corpus(2))
     with pytest.raises(CorpusError, match="too few speakers to divide by speaker"):
         divide(leave_one_speaker_out(), corpus(2))

@@ -14,7 +14,10 @@ from bench.tables.formats import render
 from bench.tables.row import Row
 
 LABELS = ("negative", "non-negative")
-FOLDS = {"a": ("nnpp", "nppp"), "b": ("nppp", "nnpp")}  # fold -> truth and prediction of each clip
+FOLDS = {
+    "a": ("nnpp", "nppp"),
+    "b": ("nppp", "nnpp"),
+}  # fold -> truth and prediction of each clip
 EVIL = r"l|m & a_b < 50 % é *x* {y} $z$ ~ ^ # \end [1](u) `c` <script>"
 
 
@@ -30,7 +33,9 @@ def predictions(fold: str, truth: str, predicted: str) -> Predictions:
     )
 
 
-def run(fold: str, answers: Sequence[str] = (), seed: int = 0, **kwargs: Any) -> RunRecord:
+def run(
+    fold: str, answers: Sequence[str] = (), seed: int = 0, **kwargs: Any
+) -> RunRecord:
     said = predictions(fold, *(answers or FOLDS[fold]))
     values = {
         "parameters": 1500,
@@ -39,7 +44,9 @@ def run(fold: str, answers: Sequence[str] = (), seed: int = 0, **kwargs: Any) ->
         "peak_memory_mb": 100.0,
         **kwargs,
     }
-    return RunRecord(f"{fold}{seed}", fold, seed, "ok", predictions=lambda: said, **values)
+    return RunRecord(
+        f"{fold}{seed}", fold, seed, "ok", predictions=lambda: said, **values
+    )
 
 
 def failed(fold: str, reason: str, seed: int = 0) -> RunRecord:
@@ -58,7 +65,9 @@ def pairing(
         **kwargs,
     }
     own = (run("a"), run("b")) if runs is None else tuple(runs)
-    return PairingRecord("calls", backbone, labels=LABELS, positive="negative", runs=own, **values)
+    return PairingRecord(
+        "calls", backbone, labels=LABELS, positive="negative", runs=own, **values
+    )
 
 
 def perfect() -> list[RunRecord]:
@@ -84,7 +93,11 @@ def evil() -> list[Row]:
 
 FIGURES = (
     Published(
-        "Lee", {"UA": 0.9, "F1 (negative)": 0.91}, "speaker", "Lee 2024, Table 2", "one seed"
+        "Lee",
+        {"UA": 0.9, "F1 (negative)": 0.91},
+        "speaker",
+        "Lee 2024, Table 2",
+        "one seed",
     ),
     Published("Wu", {"WA": 0.955}, "random 80/20", "Wu 2023"),
 )

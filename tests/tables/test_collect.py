@@ -32,7 +32,11 @@ def test_scores_are_of_the_pooled_folds() -> None:
     assert row.scores["recall (negative)"] == pytest.approx(2 / 3)
     assert row.scores["precision (non-negative)"] == pytest.approx(4 / 5)
     assert (row.folds, row.folds_expected, row.seeds, row.clips) == (2, 2, 1, 8)
-    assert (row.parameters, row.train_seconds, row.peak_memory_mb) == (1500, 60.0, 100.0)
+    assert (row.parameters, row.train_seconds, row.peak_memory_mb) == (
+        1500,
+        60.0,
+        100.0,
+    )
 
 
 def test_scores_agree_with_scikit_learn() -> None:
@@ -74,7 +78,10 @@ def test_first_folds_are_partial() -> None:
 
 def test_failed_run_leaves_a_partial_row() -> None:
     row = one(pairing(runs=[run("a"), failed("b", "non-finite loss at step 3")]))
-    assert (row.status, row.reason) == ("partial", "1 of 2 runs failed: non-finite loss at step 3")
+    assert (row.status, row.reason) == (
+        "partial",
+        "1 of 2 runs failed: non-finite loss at step 3",
+    )
     assert row.scores["UA"] == pytest.approx(0.75)
 
 
@@ -101,23 +108,38 @@ def _lost() -> Predictions:
 
 def test_lost_predictions_are_a_failed_run() -> None:
     row = one(pairing(runs=[run("a"), replace(run("b"), predictions=_lost)]))
-    assert row.reason == "1 of 2 runs failed: its predictions cannot be read: the artifact is gone"
+    assert (
+        row.reason
+        == "1 of 2 runs failed: its predictions cannot be read: the artifact is gone"
+    )
     assert row.fingerprints == ("a0",)
 
 
 def test_newest_of_the_same_label_is_shown() -> None:
-    newer = pairing(runs=[replace(r, fingerprint=f"new{r.fingerprint}") for r in perfect()])
+    newer = pairing(
+        runs=[replace(r, fingerprint=f"new{r.fingerprint}") for r in perfect()]
+    )
     row = one(pairing(), newer)
     assert row.scores["UA"] == 1.0
     assert row.fingerprints == ("newa0", "newb0")
 
 
 def test_later_failure_hides_no_result() -> None:
-    row = one(pairing(), pairing(runs=[RunRecord("", "", 0, "failed", "no corpus at x")]))
+    row = one(
+        pairing(), pairing(runs=[RunRecord("", "", 0, "failed", "no corpus at x")])
+    )
     assert (row.status, row.folds) == ("ok", 2)
     assert row.notes == ("a later attempt failed: no corpus at x",)
     assert (
-        one(pairing(runs=[run("a"), run("b"), RunRecord("", "", 0, "failed", "no corpus at x")]))
+        one(
+            pairing(
+                runs=[
+                    run("a"),
+                    run("b"),
+                    RunRecord("", "", 0, "failed", "no corpus at x"),
+                ]
+            )
+        )
         == row
     )
 
@@ -140,7 +162,9 @@ def test_the_newest_of_several_failures_is_shown() -> None:
 
 def test_look_at_fewer_folds_hides_no_result() -> None:
     assert one(pairing(), pairing(runs=[run("a")], folds_asked=1)).status == "ok"
-    assert one(pairing(folds_asked=1)).status == "ok"  # the same pairing, asked again for less
+    assert (
+        one(pairing(folds_asked=1)).status == "ok"
+    )  # the same pairing, asked again for less
 
 
 def test_label_shows_what_the_user_changed() -> None:
@@ -150,7 +174,11 @@ def test_label_shows_what_the_user_changed() -> None:
         pairing(settings={"learning_rate": "0.001"}),
     )
     labels = {row.label for row in rows([plain, random, changed], {})}
-    assert labels == {"hubert", "hubert [weights: random]", "hubert [learning_rate=0.001]"}
+    assert labels == {
+        "hubert",
+        "hubert [weights: random]",
+        "hubert [learning_rate=0.001]",
+    }
 
 
 def test_test_parts_that_overlap_are_said() -> None:
@@ -163,11 +191,19 @@ def test_test_parts_that_overlap_are_said() -> None:
 
 
 def test_published_rows_come_once_and_with_their_protocol() -> None:
-    found = rows([pairing(), pairing(protocol="random")], {"calls": FIGURES, "unmeasured": FIGURES})
+    found = rows(
+        [pairing(), pairing(protocol="random")],
+        {"calls": FIGURES, "unmeasured": FIGURES},
+    )
     cited = [
-        (row.backbone, row.protocol, row.citation) for row in found if row.source == "published"
+        (row.backbone, row.protocol, row.citation)
+        for row in found
+        if row.source == "published"
     ]
-    assert cited == [("Lee", "speaker", "Lee 2024, Table 2"), ("Wu", "random 80/20", "Wu 2023")]
+    assert cited == [
+        ("Lee", "speaker", "Lee 2024, Table 2"),
+        ("Wu", "random 80/20", "Wu 2023"),
+    ]
     assert found[0].backbone == "Lee"  # 90.0 against 73.3
     assert found[-1].backbone == "Wu"
 
@@ -191,7 +227,10 @@ def test_a_tuned_row_stands_beside_its_default_and_says_what_it_gained() -> None
     assert f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" in text
     assert "by tuning: UA gained over the default recipe" in text
     about = fields(found[0])
-    assert (about["recipe"], about["UA_gain"]) == ("tuned (9 trials)", pytest.approx(gain))
+    assert (about["recipe"], about["UA_gain"]) == (
+        "tuned (9 trials)",
+        pytest.approx(gain),
+    )
     assert fields(found[1])["UA_gain"] is None
 
 

@@ -35,12 +35,17 @@ from tests.tables.pairings import (
             "batch halved to 8 (1 of 2 runs)",
         ),
         (pairing(runs=[run("a")], folds_asked=1), "partial: first 1 of 2 folds"),
-        (pairing(runs=[], skipped="it reads Chinese alone"), "skipped: it reads Chinese alone"),
+        (
+            pairing(runs=[], skipped="it reads Chinese alone"),
+            "skipped: it reads Chinese alone",
+        ),
         (pairing(runs=[failed("a", "broke")]), "failed: broke"),
     ],
 )
 @pytest.mark.parametrize("format", ["text", "markdown", "latex", "html"])
-def test_every_caveat_is_a_footnote(record: PairingRecord, note: str, format: Any) -> None:
+def test_every_caveat_is_a_footnote(
+    record: PairingRecord, note: str, format: Any
+) -> None:
     shown = render(rows([record], {}), format)
     assert f"{'{[}' if format == 'latex' else '['}1] {note}" in shown
     assert shown.count("1]") == 2  # the mark and the note
@@ -49,7 +54,9 @@ def test_every_caveat_is_a_footnote(record: PairingRecord, note: str, format: An
 def test_bold_is_for_complete_measured_rows_only() -> None:
     shown = render(rows(SMALL, {"calls": FIGURES}), "text", colour=True)
     assert "\x1b[1m100.0 [100.0, 100.0]\x1b[0m" in shown
-    assert [line.split()[0] for line in shown.splitlines() if "\x1b" in line] == ["whisper"]
+    assert [line.split()[0] for line in shown.splitlines() if "\x1b" in line] == [
+        "whisper"
+    ]
     assert "*" not in shown
 
 
@@ -71,7 +78,9 @@ def test_tiny_rows_compete_among_themselves_alone() -> None:
 
 def test_task_with_more_than_two_classes_shows_no_class_f1() -> None:
     labels = ("a", "b", "c")
-    said = Predictions(labels, ("1", "2", "3"), (None,) * 3, np.eye(3, dtype=bool), np.eye(3))
+    said = Predictions(
+        labels, ("1", "2", "3"), (None,) * 3, np.eye(3, dtype=bool), np.eye(3)
+    )
     runs = [RunRecord("f", "a", 0, "ok", predictions=lambda: said)]
     record = replace(pairing(runs=runs, folds_asked=1, folds_expected=1), labels=labels)
     assert "F1 (" not in render(rows([record], {}), "markdown")

@@ -22,7 +22,9 @@ def test_every_format_renders_nothing_and_everything(format: Any) -> None:
 
 
 def test_markdown_rows_keep_their_cells() -> None:
-    lines = [line for line in render(evil(), "markdown").splitlines() if line.startswith("|")]
+    lines = [
+        line for line in render(evil(), "markdown").splitlines() if line.startswith("|")
+    ]
     bars = [line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines]
     assert bars == [bars[0]] * 4 + [bars[4]] * 3
     assert r"l\|m \& a\_b \< 50 % é \*x\*" in lines[2]
@@ -59,7 +61,13 @@ def test_html_parses_back() -> None:
     assert cells.open == []
     assert "script" not in cells.tags
     first = [row[0].strip() for row in cells.rows]
-    assert first == ["backbone", f"{EVIL} [note={EVIL} {EVIL}]", "hubert", "backbone", EVIL]
+    assert first == [
+        "backbone",
+        f"{EVIL} [note={EVIL} {EVIL}]",
+        "hubert",
+        "backbone",
+        EVIL,
+    ]
     assert {len(row) for row in cells.rows[:3]} == {len(cells.rows[0])}
 
 
@@ -73,11 +81,15 @@ def test_latex_has_no_bare_special() -> None:
         assert r"\textbackslash{}end {[}1](u)" in line
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not on this machine")
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="pdflatex is not on this machine"
+)
 def test_latex_compiles(tmp_path: Path) -> None:
     head = "\\documentclass{article}\n\\begin{document}\n"
     document = f"{head}{render(evil(), 'latex')}\n\\end{{document}}\n"
     (tmp_path / "table.tex").write_text(document, "utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:]

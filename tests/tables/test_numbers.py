@@ -6,7 +6,8 @@ from bench.tables.numbers import duration, percent, quantity
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0, "–"), (999, "999"), (94_371_712, "94.4M"), (999_600, "1M")]
+    ("number", "shown"),
+    [(0, "–"), (999, "999"), (94_371_712, "94.4M"), (999_600, "1M")],
 )
 def test_quantity(number: int, shown: str) -> None:
     assert quantity(number) == shown
@@ -20,7 +21,8 @@ def test_duration(seconds: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "shown"), [(0.605, "60.5"), (1.0, "100.0"), (None, "–"), (float("nan"), "–")]
+    ("score", "shown"),
+    [(0.605, "60.5"), (1.0, "100.0"), (None, "–"), (float("nan"), "–")],
 )
 def test_percent(score: float | None, shown: str) -> None:
     assert percent(score) == shown

@@ -42,7 +42,9 @@ def test_json_has_null_and_never_nan() -> None:
 
 
 def test_csv_has_fractions() -> None:
-    read = list(csv.DictReader(render(rows(SMALL, {"calls": FIGURES}), "csv").splitlines()))
+    read = list(
+        csv.DictReader(render(rows(SMALL, {"calls": FIGURES}), "csv").splitlines())
+    )
     assert [line["backbone"] for line in read] == [
         "part",
         "whisper",
@@ -58,5 +60,7 @@ def test_csv_has_fractions() -> None:
 
 
 def test_class_called_macro_hides_no_average() -> None:
-    row = Row("t", "b", "p", "measured", "ok", scores={"F1 macro": 0.5, "F1 (macro)": 0.1})
+    row = Row(
+        "t", "b", "p", "measured", "ok", scores={"F1 macro": 0.5, "F1 (macro)": 0.1}
+    )
     assert (fields(row)["F1_macro"], fields(row)["F1 (macro)"]) == (0.5, 0.1)

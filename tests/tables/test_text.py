@@ -28,7 +28,9 @@ MIXED = [  # everything that may differ between rows, with long names
     replace(LONG, backbone="情感识别" * 9),
     pairing("feature-fusion:released", settings={"learning_rate": "0.0003"}),
     pairing("tuned", perfect(), recipe="tuned (9 trials)", notes=("by 9 trials",)),
-    pairing("tuned", [run("a"), run("b")], mode="finetune", scale="tiny", weights="random"),
+    pairing(
+        "tuned", [run("a"), run("b")], mode="finetune", scale="tiny", weights="random"
+    ),
 ]
 WIDTHS = (80, 100, 120, 140, 200)
 
@@ -41,12 +43,16 @@ def table_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("records", [SMALL, [*SMALL, LONG], MIXED], ids=["small", "long", "mixed"])
+@pytest.mark.parametrize(
+    "records", [SMALL, [*SMALL, LONG], MIXED], ids=["small", "long", "mixed"]
+)
 def test_text_fits_a_terminal(records: list[PairingRecord], width: int) -> None:
     found = rows(records, {"calls": FIGURES})
     text = render(found, width=width)
     assert max(map(display_width, text.splitlines())) <= width
-    assert len(table_lines(text)) == len([row for row in found if row.protocol == "speaker"])
+    assert len(table_lines(text)) == len(
+        [row for row in found if row.protocol == "speaker"]
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -72,7 +78,9 @@ def test_a_long_name_is_cut_and_a_footnote_gives_it_in_full() -> None:
     label = "feature-fusion:released [learning_rate=0.0003]"
     records = [pairing("feature-fusion:released", settings={"learning_rate": "0.0003"})]
     narrow = render(rows(records, {}), width=80)
-    assert table_lines(narrow)[0].startswith("feature-fusion:released [learni… [1]  73.3 [40.0, ")
+    assert table_lines(narrow)[0].startswith(
+        "feature-fusion:released [learni… [1]  73.3 [40.0, "
+    )
     assert narrow.endswith(f"[1] in full: {label}")
     assert label in table_lines(render(rows(records, {}), width=140))[0]
 
@@ -80,6 +88,7 @@ def test_a_long_name_is_cut_and_a_footnote_gives_it_in_full() -> None:
 def test_text_aligns_wide_characters() -> None:
     lines = render(rows([pairing("情感"), pairing("hubert")], {}), "text").splitlines()
     chinese, latin = (
-        next(line for line in lines if line.startswith(name)) for name in ("情感", "hubert")
+        next(line for line in lines if line.startswith(name))
+        for name in ("情感", "hubert")
     )
     assert chinese.index("73.3") == latin.index("73.3") - 2

@@ -23,9 +23,13 @@ from tasks._voice import SAMPLE_RATE, Rendered, render
 from tasks.demo import CUES, LABELS, SENTENCES, SPEAKERS, Demo, clip_ids, reading
 
 HALF = [
-    clip_id for clip_id in clip_ids() if clip_id.split(".")[1] in ("s1", "s4", "s6", "s7")
+    clip_id
+    for clip_id in clip_ids()
+    if clip_id.split(".")[1] in ("s1", "s4", "s6", "s7")
 ]  # 192 clips
-SPEAKER, LABEL = (np.array([clip_id.split(".")[part] for clip_id in HALF]) for part in (0, 2))
+SPEAKER, LABEL = (
+    np.array([clip_id.split(".")[part] for clip_id in HALF]) for part in (0, 2)
+)
 BANDS = (
     0,
     1000,
@@ -64,7 +68,10 @@ def measured(variant: str, cue: str) -> np.ndarray:
     """What a listener for one cue alone would measure [clips, numbers]."""
     measure = {"pitch": pitch, "energy": energy, "timbre": timbre, "tempo": tempo}[cue]
     return np.array(
-        [measure(clip, clip_id) for clip, clip_id in zip(rendered(variant), HALF, strict=True)]
+        [
+            measure(clip, clip_id)
+            for clip, clip_id in zip(rendered(variant), HALF, strict=True)
+        ]
     )
 
 
@@ -97,11 +104,16 @@ def accuracy(features: np.ndarray) -> float:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fold = [(int(name[-1]) - 1) // 2 for name in SPEAKER]  # the folds of the protocol `speaker`
+    fold = [
+        (int(name[-1]) - 1) // 2 for name in SPEAKER
+    ]  # the folds of the protocol `speaker`
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return float(
         (
-            cross_val_predict(model, features, LABEL, groups=fold, cv=LeaveOneGroupOut()) == LABEL
+            cross_val_predict(
+                model, features, LABEL, groups=fold, cv=LeaveOneGroupOut()
+            )
+            == LABEL
         ).mean()
     )
 
@@ -122,10 +134,16 @@ def test_no_other_cue_does(variant: str, cue: str) -> None:
 
 @pytest.mark.parametrize("cue", CUES)
 @pytest.mark.parametrize("variant", CUES)
-def test_classes_differ_in_the_named_cue_and_agree_in_the_others(variant: str, cue: str) -> None:
-    """Mean F0, level, level above 1 kHz against below, or syllable rate: the means of the classes."""
+def test_classes_differ_in_the_named_cue_and_agree_in_the_others(
+    variant: str, cue: str
+) -> None:
+    """Mean F0, level, level above 1 kHz against below, or syllable rate: means of the classes."""
     values = measured(variant, cue)
-    first = values[:, 0] if cue != "timbre" else 10 * np.log10(10 ** -(values[:, 0] / 10) - 1)
+    first = (
+        values[:, 0]
+        if cue != "timbre"
+        else 10 * np.log10(10 ** -(values[:, 0] / 10) - 1)
+    )
     spread = np.ptp([first[label == LABEL].mean() for label in LABELS])
     assert spread > DIFFER[cue] if cue == variant else spread < AGREE[cue]
 
@@ -139,10 +157,15 @@ def test_a_front_end_that_evens_out_levels_cannot_hear_energy() -> None:
     """Not even by the pauses, whose noise rises and falls with the voice and hides the 16-bit
     steps.
     """
-    scaled = [clip.samples / clip.samples.astype(float).std() for clip in rendered("energy")]
-    frames = [samples[: len(samples) // 160 * 160].reshape(-1, 160) for samples in scaled]
+    scaled = [
+        clip.samples / clip.samples.astype(float).std() for clip in rendered("energy")
+    ]
+    frames = [
+        samples[: len(samples) // 160 * 160].reshape(-1, 160) for samples in scaled
+    ]
     quiet = [
-        np.percentile(10 * np.log10((f**2).mean(1) + 1e-12), (0, 5, 10, 50, 90)) for f in frames
+        np.percentile(10 * np.log10((f**2).mean(1) + 1e-12), (0, 5, 10, 50, 90))
+        for f in frames
     ]
     assert accuracy(np.array(quiet)) < 0.34
 
@@ -156,7 +179,8 @@ def test_neutral_sounds_alike_in_every_variant() -> None:
     neutral = [i for i, label in enumerate(LABEL) if label == "neutral"]
     for variant in CUES:
         assert all(
-            np.array_equal(rendered(variant)[i].samples, rendered("")[i].samples) for i in neutral
+            np.array_equal(rendered(variant)[i].samples, rendered("")[i].samples)
+            for i in neutral
         )
 
 
@@ -167,7 +191,11 @@ def test_speakers_are_told_apart() -> None:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     features = np.hstack(
-        [measured("tempo", "pitch"), measured("tempo", "timbre"), measured("tempo", "energy")]
+        [
+            measured("tempo", "pitch"),
+            measured("tempo", "timbre"),
+            measured("tempo", "energy"),
+        ]
     )
     known = np.array(["s1" not in clip_id for clip_id in HALF])
     model = LinearDiscriminantAnalysis().fit(features[known], SPEAKER[known])
@@ -199,7 +227,9 @@ def test_true_f0_is_what_an_extractor_measures(variant: str) -> None:
         errors.append(np.abs(12 * np.log2(found[both] / clip.f0[both])))
         missed.append(voiced[clip.f0 > 0] == 0)
     semitones = np.concatenate(errors)
-    assert (semitones > 12 * np.log2(1.2)).mean() < 0.01  # gross errors: more than 20 % off
+    assert (
+        semitones > 12 * np.log2(1.2)
+    ).mean() < 0.01  # gross errors: more than 20 % off
     assert np.median(semitones) < 0.3
     assert np.concatenate(missed).mean() < 0.15
 
@@ -207,7 +237,9 @@ def test_true_f0_is_what_an_extractor_measures(variant: str) -> None:
 def test_tones_move_the_pitch_as_they_say() -> None:
     """Level, rising and falling tones, measured from the first to the last voiced frame."""
     for tone, low, high in (("1", -1.5, 0.0), ("2", 2.0, 4.5), ("4", -6.5, -4.0)):
-        spoken = replace(reading("low-1.s1.neutral"), syllables=(f"ta{tone}",), pitch_range=1.0)
+        spoken = replace(
+            reading("low-1.s1.neutral"), syllables=(f"ta{tone}",), pitch_range=1.0
+        )
         f0 = render(spoken).f0
         first, *_, last = f0[f0 > 0]
         assert low < 12 * np.log2(last / first) < high
@@ -217,7 +249,9 @@ def test_corpus_is_balanced(corpus: list[Clip]) -> None:
     task = Demo("demo")
     assert task.expected is not None
     assert task.expected.differences(corpus) == ()
-    cells = Counter((clip.speaker, clip.meta["sentence"], clip.labels) for clip in corpus)
+    cells = Counter(
+        (clip.speaker, clip.meta["sentence"], clip.labels) for clip in corpus
+    )
     assert len(cells) == len(SPEAKERS) * len(SENTENCES) * len(LABELS) == 384
     assert set(cells.values()) == {1}
     assert Counter(
@@ -246,7 +280,9 @@ def test_a_file_holds_what_its_reading_says(corpus: list[Clip]) -> None:
     assert float(clip.meta["f0"]) == pytest.approx(reading(clip.id).f0, rel=1e-3)
 
 
-def test_no_two_clips_sound_the_same_and_folds_pass_the_check(corpus: list[Clip]) -> None:
+def test_no_two_clips_sound_the_same_and_folds_pass_the_check(
+    corpus: list[Clip],
+) -> None:
     content = {clip.id: _hash(clip) for clip in corpus}
     assert len(set(content.values())) == len(corpus)
     protocol = Demo("demo").protocols()["speaker"]
@@ -256,7 +292,9 @@ def test_no_two_clips_sound_the_same_and_folds_pass_the_check(corpus: list[Clip]
     assert len({clip_id for fold in folds for clip_id in fold.test}) == 384
 
 
-def test_same_bytes_from_several_processes_at_once(corpus: list[Clip], tmp_path: Path) -> None:
+def test_same_bytes_from_several_processes_at_once(
+    corpus: list[Clip], tmp_path: Path
+) -> None:
     """Two processes race for one folder; what stays is complete and equal to the corpus made
     before.
     """
@@ -267,7 +305,9 @@ def test_same_bytes_from_several_processes_at_once(corpus: list[Clip], tmp_path:
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert [path.name for path in tmp_path.iterdir()] == ["demo-v1-all"]  # no draft is left behind
+    assert [path.name for path in tmp_path.iterdir()] == [
+        "demo-v1-all"
+    ]  # no draft is left behind
     assert [_hash(clip) for clip in Demo("demo").clips(tmp_path)] == [
         _hash(clip) for clip in corpus
     ]
@@ -295,7 +335,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_listing_the_task_imports_nothing_heavy() -> None:
-    code = "import sys, tasks.demo; print([m for m in ('numpy', 'scipy', 'torch', 'sklearn') if m in sys.modules])"
+    code = "import sys, tasks.demo; print([m for m in ('numpy', 'scipy', 'torch', 'sklearn') if m in sys.modules])"  # noqa: E501 - a table, or code, of one line each
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

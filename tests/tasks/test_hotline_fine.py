@@ -36,9 +36,11 @@ def manifest(folder: Path, callers: int = 15, each: int = 12) -> Path:
     lines = ["path,label,speaker,start,end"]
     for caller in range(callers):
         for n in range(each):
-            labels = [name for i, name in enumerate(LABELS) if draw.random() < 0.05 + 0.03 * i]
+            labels = [
+                name for i, name in enumerate(LABELS) if draw.random() < 0.05 + 0.03 * i
+            ]
             lines.append(
-                f"{PLANTED}-{caller}.wav,{'|'.join(labels)},{PLANTED} {caller},{n * 0.5},{n * 0.5 + 0.5}"
+                f"{PLANTED}-{caller}.wav,{'|'.join(labels)},{PLANTED} {caller},{n * 0.5},{n * 0.5 + 0.5}"  # noqa: E501 - a table, or code, of one line each
             )
     path = folder / "calls.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -49,7 +51,9 @@ def test_eleven_emotions_several_or_none_per_clip(tmp_path: Path) -> None:
     clips = task().clips(manifest(tmp_path))
     assert len(task().labels) == 11
     assert {len(clip.labels) for clip in clips} > {0, 1, 2}
-    assert PLANTED not in " ".join(f"{c.id} {c.speaker} {c.where} {dict(c.meta)}" for c in clips)
+    assert PLANTED not in " ".join(
+        f"{c.id} {c.speaker} {c.where} {dict(c.meta)}" for c in clips
+    )
 
 
 def test_texts_can_be_mapped_and_unknown_ones_are_not_told(tmp_path: Path) -> None:
@@ -89,7 +93,9 @@ def test_every_caller_is_tested_once_and_never_trained_on(tmp_path: Path) -> Non
     tested = [caller for _, _, test in divided for caller in test]
     assert len(divided) == 5
     assert sorted(map(str, tested)) == sorted({str(c.speaker) for c in clips})
-    assert not any(train & test or train & valid or valid & test for train, valid, test in divided)
+    assert not any(
+        train & test or train & valid or valid & test for train, valid, test in divided
+    )
 
 
 def test_chen_s_fifth_of_the_callers_is_tested_by_all_folds(tmp_path: Path) -> None:
@@ -111,11 +117,18 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
         for n in range(6):
             held = [name for name in tones if noise.random() < 0.4]
             time = np.arange(8_000) / 16_000
-            sound = sum((np.sin(2 * np.pi * tones[name] * time) for name in held), np.zeros(8_000))
+            sound = sum(
+                (np.sin(2 * np.pi * tones[name] * time) for name in held),
+                np.zeros(8_000),
+            )
             sound = 0.05 * sound + 0.05 * noise.standard_normal(8_000)
             soundfile.write(folder / f"{caller}-{n}.wav", sound, 16_000)
-            rest = [name for name in LABELS if name not in tones and noise.random() < 0.3]
-            lines.append(f"{caller}-{n}.wav,{'|'.join([*held, *rest])},{PLANTED}-{caller}")
+            rest = [
+                name for name in LABELS if name not in tones and noise.random() < 0.3
+            ]
+            lines.append(
+                f"{caller}-{n}.wav,{'|'.join([*held, *rest])},{PLANTED}-{caller}"
+            )
     (folder / "calls.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     command = [
         "run",
@@ -126,7 +139,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
         "--data",
         f"hotline-fine={folder / 'calls.csv'}",
     ]
-    command += ["--results", str(folder / "results"), "--folds", "2", "--set", "epochs=10"]
+    command += [
+        "--results",
+        str(folder / "results"),
+        "--folds",
+        "2",
+        "--set",
+        "epochs=10",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SER_BENCH_HOME", str(folder / "home"))
         patch.setattr(sys, "argv", ["bench", *command])
@@ -144,13 +164,17 @@ def test_a_run_s_thresholds_are_stored_and_decide(recorded: Path) -> None:
         assert predictions.thresholds is not None
         assert (predictions.thresholds == predictions.thresholds[0]).all()
         assert (
-            decisions(predictions) == (predictions.probabilities >= predictions.thresholds)
+            decisions(predictions)
+            == (predictions.probabilities >= predictions.thresholds)
         ).all()
         assert (predictions.thresholds != THRESHOLD).any()
     assert len({tuple(p.thresholds[0]) for p in found if p.thresholds is not None}) > 1
-    assert {"F1 micro", "F1 macro", "F1 weighted", *(f"F1 ({name})" for name in LABELS)} <= set(
-        scores(found[0])
-    )
+    assert {
+        "F1 micro",
+        "F1 macro",
+        "F1 weighted",
+        *(f"F1 ({name})" for name in LABELS),
+    } <= set(scores(found[0]))
 
 
 def test_the_table_says_where_thresholds_come_from_and_shows_micro_f1(
@@ -158,7 +182,9 @@ def test_the_table_says_where_thresholds_come_from_and_shows_micro_f1(
 ) -> None:
     for format_ in ("text", "json"):
         monkeypatch.setattr(
-            sys, "argv", ["bench", "table", "--results", str(recorded), "--format", format_]
+            sys,
+            "argv",
+            ["bench", "table", "--results", str(recorded), "--format", format_],
         )
         with pytest.raises(SystemExit):
             app.main()

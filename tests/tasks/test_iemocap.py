@@ -33,7 +33,9 @@ def turn(name: str, emotion: str, start: float, seconds: float) -> str:
     word.
     """
     said = RATERS.get(emotion, "Other")
-    lines = [f"[{start:.4f} - {start + seconds:.4f}]\t{name}\t{emotion}\t[2.5000, 2.5000, 2.5000]"]
+    lines = [
+        f"[{start:.4f} - {start + seconds:.4f}]\t{name}\t{emotion}\t[2.5000, 2.5000, 2.5000]"
+    ]
     lines += [
         f"C-E1:\t{said}; Surprise;\t()",
         f"C-E2:\t{said};\t()",
@@ -41,12 +43,20 @@ def turn(name: str, emotion: str, start: float, seconds: float) -> str:
         f"C-F1:\t{said};\t()",
     ]
     return (
-        "\n".join([*lines, "A-E3:\tval 3; act 2; dom  2;\t()", "A-F1:\tval 3; act 2; dom  1;\t()"])
+        "\n".join(
+            [
+                *lines,
+                "A-E3:\tval 3; act 2; dom  2;\t()",
+                "A-F1:\tval 3; act 2; dom  1;\t()",
+            ]
+        )
         + "\n"
     )
 
 
-def write(root: Path, session: int, dialogue: str, turns: list[tuple[str, str, float]]) -> None:
+def write(
+    root: Path, session: int, dialogue: str, turns: list[tuple[str, str, float]]
+) -> None:
     """One dialogue: (F000 or M000, emotion, seconds) for each turn. Empty WAV files; reading labels
     needs no audio.
     """
@@ -83,9 +93,15 @@ def full(root: Path) -> Path:
             (mine[1::2], f"Ses0{session}M_script01_1b"),
         ):
             turns = [
-                (f"{'FM'[n % 2]}{n:03}", code, 1.5 + n % 10 / 10) for n, code in enumerate(half)
+                (f"{'FM'[n % 2]}{n:03}", code, 1.5 + n % 10 / 10)
+                for n, code in enumerate(half)
             ]
-            write(root, session, dialogue, [*turns, ("F998", "fru", 3.0), ("MXX0", "xxx", 3.0)])
+            write(
+                root,
+                session,
+                dialogue,
+                [*turns, ("F998", "fru", 3.0), ("MXX0", "xxx", 3.0)],
+            )
     return root
 
 
@@ -95,7 +111,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def folds(which: Task, protocol: str, clips: list[Clip]) -> list[Fold]:
-    return list(which.protocols()[protocol].split(clips, {clip.id: clip.id for clip in clips}))
+    return list(
+        which.protocols()[protocol].split(clips, {clip.id: clip.id for clip in clips})
+    )
 
 
 def test_all_of_it_from_either_folder(root: Path) -> None:
@@ -111,20 +129,26 @@ def test_all_of_it_from_either_folder(root: Path) -> None:
         "happy": 1636,
     }
     assert Counter(c.meta["emotion"] for c in clips) == COUNTS
-    assert {c.speaker for c in clips} == {f"Ses0{n}{who}" for n in range(1, 6) for who in "FM"}
+    assert {c.speaker for c in clips} == {
+        f"Ses0{n}{who}" for n in range(1, 6) for who in "FM"
+    }
 
 
 def test_a_turn_tells_its_speaker_kind_length_and_agreement(tmp_path: Path) -> None:
     for session in range(1, 6):
         write(tmp_path, session, f"Ses0{session}F_impro05a", [("M012", "exc", 2.25)])
     clip = task().clips(tmp_path)[1]
-    assert (clip.id, clip.labels, clip.speaker) == ("Ses02F_impro05a_M012", ("happy",), "Ses02M")
+    assert (clip.id, clip.labels, clip.speaker) == (
+        "Ses02F_impro05a_M012",
+        ("happy",),
+        "Ses02M",
+    )
     assert (
         clip.audio.path
         == tmp_path / "Session2/sentences/wav/Ses02F_impro05a/Ses02F_impro05a_M012.wav"
     )
     assert dict(clip.meta) == {
-        "session": "2", "kind": "improvised", "emotion": "exc", "gender": "male", "seconds": "2.2500",
+        "session": "2", "kind": "improvised", "emotion": "exc", "gender": "male", "seconds": "2.2500",  # noqa: E501 - a table, or code, of one line each
         "agreement": "2 of 3",
     }  # fmt: skip
 
@@ -135,9 +159,16 @@ def test_sessions_are_left_out_in_turn(root: Path) -> None:
     divided = folds(iemocap, iemocap.default_protocol, clips)
     session = {clip.id: clip.meta["session"] for clip in clips}
     assert tuple(len(fold.test) for fold in divided) == FOLDS
-    assert [{session[c] for c in fold.test} for fold in divided] == [{str(n)} for n in range(1, 6)]
+    assert [{session[c] for c in fold.test} for fold in divided] == [
+        {str(n)} for n in range(1, 6)
+    ]
     assert (
-        check(divided, clips, iemocap.protocols()["session"], {clip.id: clip.id for clip in clips})
+        check(
+            divided,
+            clips,
+            iemocap.protocols()["session"],
+            {clip.id: clip.id for clip in clips},
+        )
         == ()
     )
 
@@ -170,7 +201,9 @@ def test_excited_only_expects_what_is_left() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["1.6", "1.8", "2.0", "2.2"])
-def test_the_published_subset_shrinks_as_segments_grow(root: Path, seconds: str) -> None:
+def test_the_published_subset_shrinks_as_segments_grow(
+    root: Path, seconds: str
+) -> None:
     iemocap = task()
     clips = iemocap.clips(root)
     name = "published" if seconds == "2.0" else f"published-{seconds}"
@@ -179,14 +212,16 @@ def test_the_published_subset_shrinks_as_segments_grow(root: Path, seconds: str)
     used = [by_id[c] for c in (*fold.train, *fold.valid, *fold.test)]
     wanted = [
         c for c in clips
-        if c.meta["kind"] == "improvised" and c.meta["emotion"] != "hap" and float(c.meta["seconds"]) >= float(seconds)
+        if c.meta["kind"] == "improvised" and c.meta["emotion"] != "hap" and float(c.meta["seconds"]) >= float(seconds)  # noqa: E501 - a table, or code, of one line each
     ]  # fmt: skip
     assert {clip.id for clip in used} == {clip.id for clip in wanted}
     assert min(float(clip.meta["seconds"]) for clip in used) == float(seconds)
     assert len(fold.test) == -(-len(wanted) // 5)
     notes = iemocap.protocols()[name].notes
     assert "the evaluation set changes with the length of the segments" in notes[0]
-    found = check([fold], clips, iemocap.protocols()[name], {clip.id: clip.id for clip in clips})
+    found = check(
+        [fold], clips, iemocap.protocols()[name], {clip.id: clip.id for clip in clips}
+    )
     assert any("not speaker-disjoint: all" in note for note in found)
 
 
@@ -206,7 +241,9 @@ def test_the_published_sizes_are_the_paper_s(seconds: str, test: int) -> None:
 
 
 def test_what_is_missing_or_odd_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"ask for it at https://sail\.usc\.edu/iemocap/, unpack"):
+    with pytest.raises(
+        CorpusError, match=r"ask for it at https://sail\.usc\.edu/iemocap/, unpack"
+    ):
         task().clips(None)
     for session in (1, 2, 4, 5):
         write(tmp_path, session, f"Ses0{session}F_impro01", [("F000", "neu", 2.0)])
@@ -214,7 +251,8 @@ def test_what_is_missing_or_odd_is_named(tmp_path: Path) -> None:
         task().clips(tmp_path)
     write(tmp_path, 3, "Ses03F_impro01", [("F000", "neu", 2.0), ("F001", "joy", 2.0)])
     with pytest.raises(
-        CorpusError, match=r"1 turns cannot be used: Ses03F_impro01\.txt: .*Ses03F_impro01_F001"
+        CorpusError,
+        match=r"1 turns cannot be used: Ses03F_impro01\.txt: .*Ses03F_impro01_F001",
     ):
         task().clips(tmp_path)
     write(tmp_path, 3, "Ses03F_impro01", [("F000", "neu", 2.0)])
@@ -229,6 +267,10 @@ def test_a_missing_recording_is_named_before_any_run(tmp_path: Path) -> None:
 
     for session in range(1, 6):
         write(tmp_path, session, f"Ses0{session}F_impro01", [("F000", "neu", 2.0)])
-    (tmp_path / "Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav").unlink()
-    with pytest.raises(CorpusError, match=r"5 of 5 clips cannot be used.*Ses02F_impro01_F000"):
+    (
+        tmp_path / "Session2/sentences/wav/Ses02F_impro01/Ses02F_impro01_F000.wav"
+    ).unlink()
+    with pytest.raises(
+        CorpusError, match=r"5 of 5 clips cannot be used.*Ses02F_impro01_F000"
+    ):
         load(task(), tmp_path, Cache(tmp_path / "cache"))

@@ -42,7 +42,9 @@ def folds(
     which: Task, protocol: str, clips: list[Clip], content: dict[str, str] | None = None
 ) -> list[Fold]:
     return list(
-        which.protocols()[protocol].split(clips, content or {clip.id: clip.id for clip in clips})
+        which.protocols()[protocol].split(
+            clips, content or {clip.id: clip.id for clip in clips}
+        )
     )
 
 
@@ -61,7 +63,7 @@ def test_ravdess_is_complete(ravdess_root: Path) -> None:
     one = next(clip for clip in clips if clip.id == "03-01-05-02-01-01-14")
     assert (one.labels, one.speaker) == (("angry",), "14")
     assert dict(one.meta) == {
-        "gender": "female", "intensity": "strong", "statement": "Kids are talking by the door", "repetition": "1"
+        "gender": "female", "intensity": "strong", "statement": "Kids are talking by the door", "repetition": "1"  # noqa: E501 - a table, or code, of one line each
     }  # fmt: skip
 
 
@@ -73,7 +75,9 @@ def test_ravdess_speaker_folds_are_emobox_s(ravdess_root: Path) -> None:
         {"01", "11", "20", "21"}, {"04", "10", "12", "14"}, {"08", "09", "19", "23"},
         {"03", "05", "07", "24"}, {"02", "15", "16", "18"}, {"06", "13", "17", "22"},
     ]  # fmt: skip
-    assert all((len(f.train), len(f.valid), len(f.test)) == (1020, 180, 240) for f in divided)
+    assert all(
+        (len(f.train), len(f.valid), len(f.test)) == (1020, 180, 240) for f in divided
+    )
 
 
 def test_ravdess_folds_of_three_actors_test_all_of_it_once(ravdess_root: Path) -> None:
@@ -83,16 +87,26 @@ def test_ravdess_folds_of_three_actors_test_all_of_it_once(ravdess_root: Path) -
         {"01", "02", "03"},
         {"04", "05", "06"},
     ]
-    assert sum(len(f.test) for f in divided) == len({c for f in divided for c in f.test}) == 1440
+    assert (
+        sum(len(f.test) for f in divided)
+        == len({c for f in divided for c in f.test})
+        == 1440
+    )
     assert len(divided) == 8
 
 
-def test_ravdess_published_division_is_of_288_clips_and_owns_up(ravdess_root: Path) -> None:
+def test_ravdess_published_division_is_of_288_clips_and_owns_up(
+    ravdess_root: Path,
+) -> None:
     corpus = task("ravdess")
     clips = corpus.clips(ravdess_root)
     divided = folds(corpus, "published", clips)
-    assert [(len(f.train), len(f.valid), len(f.test)) for f in divided] == [(979, 173, 288)]
-    found = check(divided, clips, corpus.protocols()["published"], {c.id: c.id for c in clips})
+    assert [(len(f.train), len(f.valid), len(f.test)) for f in divided] == [
+        (979, 173, 288)
+    ]
+    found = check(
+        divided, clips, corpus.protocols()["published"], {c.id: c.id for c in clips}
+    )
     assert found == (
         "not speaker-disjoint: all 288 test clips are of speakers that are heard in training",
     )
@@ -106,7 +120,9 @@ def tree(root: Path, actors: int = 24, nested: str = "") -> Path:
         for emotion in range(1, 9):
             for intensity in ("01", "02") if emotion > 1 else ("01",):
                 for tail in ("01-01", "01-02", "02-01", "02-02"):
-                    (folder / f"03-01-{emotion:02}-{intensity}-{tail}-{actor:02}.wav").touch()
+                    (
+                        folder / f"03-01-{emotion:02}-{intensity}-{tail}-{actor:02}.wav"
+                    ).touch()
     return root
 
 
@@ -135,7 +151,9 @@ def test_an_incomplete_ravdess_says_so(tmp_path: Path) -> None:
         ("03-01-05-01-01-01-02.wav", "of actor 02, in another's folder"),
     ],
 )
-def test_ravdess_names_a_file_that_is_none_of_it(tmp_path: Path, name: str, fault: str) -> None:
+def test_ravdess_names_a_file_that_is_none_of_it(
+    tmp_path: Path, name: str, fault: str
+) -> None:
     root = tree(tmp_path, actors=3)
     (root / "Actor_01" / name).touch()
     (
@@ -143,7 +161,9 @@ def test_ravdess_names_a_file_that_is_none_of_it(tmp_path: Path, name: str, faul
     ).touch()  # some systems leave these beside every file
     with pytest.raises(CorpusError) as error:
         task("ravdess").clips(root)
-    assert f"1 of 181 files are not RAVDESS speech: Actor_01/{name} ({fault})" in str(error.value)
+    assert f"1 of 181 files are not RAVDESS speech: Actor_01/{name} ({fault})" in str(
+        error.value
+    )
 
 
 @pytest.mark.parametrize("name", ["ravdess", "emodb"])
@@ -166,7 +186,7 @@ def emodb(root: Path) -> Path:
             sentence, version = divmod(number, 20)
             (
                 root
-                / f"{speaker}{'ab'[sentence % 2]}{sentence:02}{pool.pop()}{chr(ord('a') + version)}.wav"
+                / f"{speaker}{'ab'[sentence % 2]}{sentence:02}{pool.pop()}{chr(ord('a') + version)}.wav"  # noqa: E501 - a table, or code, of one line each
             ).touch()
     return root
 
@@ -179,7 +199,12 @@ def test_emodb_reads_names_and_leaves_each_speaker_out(tmp_path: Path) -> None:
     assert corpus.clips(tmp_path / "wav") == clips
     divided = folds(corpus, corpus.default_protocol, clips)
     assert [(fold.name, len(fold.test)) for fold in divided] == list(SPEAKERS.items())
-    check(divided, clips, corpus.protocols()["speaker"], {clip.id: clip.id for clip in clips})
+    check(
+        divided,
+        clips,
+        corpus.protocols()["speaker"],
+        {clip.id: clip.id for clip in clips},
+    )
 
 
 def test_emodb_s_first_speaker_is_tested_alone(tmp_path: Path) -> None:
@@ -187,7 +212,11 @@ def test_emodb_s_first_speaker_is_tested_alone(tmp_path: Path) -> None:
     clips = corpus.clips(emodb(tmp_path))
     (fold,) = folds(corpus, "first-speaker", clips)
     speaker = {clip.id: clip.speaker for clip in clips}
-    assert (fold.name, len(fold.test), {speaker[c] for c in fold.test}) == ("03", 49, {"03"})
+    assert (fold.name, len(fold.test), {speaker[c] for c in fold.test}) == (
+        "03",
+        49,
+        {"03"},
+    )
     assert len({speaker[c] for c in fold.valid}) == 1
     assert len({speaker[c] for c in fold.train}) == 8
     protocol = corpus.protocols()["first-speaker"]
@@ -224,7 +253,8 @@ def test_figures_of_visec_are_named_by_what_arithmetic_shows_them_to_be() -> Non
         for name in ("wav2vec2-base-vi", "pitch fusion", "feature fusion")
     )
     assert not any(
-        is_count(figures[name].scores["UA"]) for name in ("wav2vec2-base-vi", "pitch fusion")
+        is_count(figures[name].scores["UA"])
+        for name in ("wav2vec2-base-vi", "pitch fusion")
     )
     quoted = figures["pitch fusion, as quoted by Wang et al."]
     assert "the original's mean recall is 71.90" in quoted.note
@@ -250,7 +280,8 @@ def test_emodb_names_what_is_missing_and_what_is_odd(tmp_path: Path) -> None:
     assert "57 clips of speaker 08 instead of 58" in " ".join(corpus.notes)
     (tmp_path / "04a01Fa.wav").touch()
     with pytest.raises(
-        CorpusError, match=r"1 of 535 files are not named like 03a01Fa\.wav: 04a01Fa\.wav"
+        CorpusError,
+        match=r"1 of 535 files are not named like 03a01Fa\.wav: 04a01Fa\.wav",
     ):
         corpus.clips(tmp_path)
 
@@ -299,7 +330,9 @@ def write_visec(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def visec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_visec(tmp_path_factory.mktemp("visec") / "data" / "train-00000-of-00001.parquet")
+    return write_visec(
+        tmp_path_factory.mktemp("visec") / "data" / "train-00000-of-00001.parquet"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -312,18 +345,31 @@ def sounds(clips: list[Clip]) -> dict[str, str]:
 
 
 def test_visec_reads_a_file_its_folder_or_the_hub_s_cache(
-    visec_file: Path, visec_clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    visec_file: Path,
+    visec_clips: list[Clip],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     visec = task("visec")
-    assert visec.clips(visec_file.parent.parent) == visec.clips(visec_file.parent) == visec_clips
+    assert (
+        visec.clips(visec_file.parent.parent)
+        == visec.clips(visec_file.parent)
+        == visec_clips
+    )
     assert visec.notes == ()
-    snapshot = tmp_path / "datasets--hustep-lab--ViSEC" / "snapshots" / tasks.visec.REVISION
+    snapshot = (
+        tmp_path / "datasets--hustep-lab--ViSEC" / "snapshots" / tasks.visec.REVISION
+    )
     snapshot.mkdir(parents=True)
     (snapshot / "data").symlink_to(visec_file.parent)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert visec.clips(None) == visec_clips
     first = visec_clips[0]
-    assert (first.id, first.speaker, first.where) == ("0001", "0", "row 1 of ViSEC (0.wav)")
+    assert (first.id, first.speaker, first.where) == (
+        "0001",
+        "0",
+        "row 1 of ViSEC (0.wav)",
+    )
     assert first.audio.data == wav(0)
 
 
@@ -349,7 +395,8 @@ def test_visec_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         (None, audio, "sad"),
     ]
     content = {
-        name: [row[i] for row in rows] for i, name in enumerate(("speaker_id", "path", "emotion"))
+        name: [row[i] for row in rows]
+        for i, name in enumerate(("speaker_id", "path", "emotion"))
     }
     pq.write_table(pa.table(content), tmp_path / "a.parquet")
     with pytest.raises(
@@ -362,14 +409,18 @@ def test_visec_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         task("visec").clips(tmp_path)
 
 
-def test_visec_published_division_has_table_ii_s_counts(visec_clips: list[Clip]) -> None:
+def test_visec_published_division_has_table_ii_s_counts(
+    visec_clips: list[Clip],
+) -> None:
     (fold,) = folds(task("visec"), "published", visec_clips)
     assert labels(visec_clips, fold.train) == [982, 1206, 863, 1173]
     assert labels(visec_clips, fold.valid) == [123, 151, 108, 146]
     assert labels(visec_clips, fold.test) == [123, 150, 108, 147]
 
 
-def test_visec_dedup_is_the_published_one_without_copies(visec_clips: list[Clip]) -> None:
+def test_visec_dedup_is_the_published_one_without_copies(
+    visec_clips: list[Clip],
+) -> None:
     visec, content = task("visec"), sounds(visec_clips)
     (published,) = folds(visec, "published", visec_clips, content)
     (dedup,) = folds(visec, "dedup", visec_clips, content)
@@ -377,7 +428,10 @@ def test_visec_dedup_is_the_published_one_without_copies(visec_clips: list[Clip]
     leaked = next(note for note in found if "identical copy" in note)
     assert leaked.startswith(tuple(f"{n} of 528 test clips" for n in range(20, 80)))
     assert dedup.test == published.test
-    parts = [{content[clip] for clip in part} for part in (dedup.train, dedup.valid, dedup.test)]
+    parts = [
+        {content[clip] for clip in part}
+        for part in (dedup.train, dedup.valid, dedup.test)
+    ]
     assert len(set.union(*parts)) == sum(map(len, parts)) == 5280 - 277
     check([dedup], visec_clips, visec.protocols()["dedup"], content)
 
@@ -387,12 +441,16 @@ def test_visec_speaker_folds_never_test_speaker_0(visec_clips: list[Clip]) -> No
     speaker = {clip.id: clip.speaker for clip in visec_clips}
     divided = folds(visec, visec.default_protocol, visec_clips, content)
     assert len(divided) == 5
-    assert {speaker[c] for fold in divided for c in fold.test} == {str(n) for n in range(1, 147)}
+    assert {speaker[c] for fold in divided for c in fold.test} == {
+        str(n) for n in range(1, 147)
+    }
     for fold in divided:
         assert "0" not in {speaker[c] for c in fold.valid}
         shares = [
             n / (total * 0.58)
-            for n, total in zip(labels(visec_clips, fold.test), VISEC_LABELS.values(), strict=True)
+            for n, total in zip(
+                labels(visec_clips, fold.test), VISEC_LABELS.values(), strict=True
+            )
         ]
         assert all(abs(share - 0.2) < 0.03 for share in shares)
     protocol = visec.protocols()["speaker"]
@@ -409,7 +467,9 @@ def hotline(folder: Path, subjects: int = 20, each: int = 15) -> Path:
     for subject in range(subjects):
         for n in range(each):
             label = draw.choice(["negative", "non-negative"])
-            lines.append(f"calls/Zhang-{subject}.wav,{label},Zhang {subject},{n * 5},{n * 5 + 4.5}")
+            lines.append(
+                f"calls/Zhang-{subject}.wav,{label},Zhang {subject},{n * 5},{n * 5 + 4.5}"
+            )
     path = folder / "secret-calls.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -433,13 +493,17 @@ def test_hotline_tells_nothing_of_its_manifest(tmp_path: Path) -> None:
 def test_hotline_holds_a_fifth_of_the_callers_out(tmp_path: Path) -> None:
     corpus = task("hotline")
     clips = corpus.clips(hotline(tmp_path))
-    held = Corpus(corpus, tuple(clips), {c.id: c.id for c in clips}, {c.id: 1.0 for c in clips})
+    held = Corpus(
+        corpus, tuple(clips), {c.id: c.id for c in clips}, {c.id: 1.0 for c in clips}
+    )
     speaker = {clip.id: clip.speaker for clip in clips}
     division = divide(corpus, held, None)
     assert len(division.folds) == 5
     assert len({speaker[c] for c in division.folds[0].test}) == 4
     assert len({fold.test for fold in division.folds}) == 1
-    assert "the same held-out callers are tested by all 5 folds" in " ".join(division.notes)
+    assert "the same held-out callers are tested by all 5 folds" in " ".join(
+        division.notes
+    )
     five = divide(corpus, held, "subject-5").folds
     assert sorted(c for fold in five for c in fold.test) == sorted(c.id for c in clips)
 
@@ -455,10 +519,16 @@ def test_hotline_labels_can_be_mapped(tmp_path: Path) -> None:
         task("hotline").clips(path)
     assert "300 rows with an unknown label, among them row 2, 3" in str(error.value)
     assert not any(
-        word in str(error.value) for word in ("sad", "fine", "Zhang", "secret", str(tmp_path))
+        word in str(error.value)
+        for word in ("sad", "fine", "Zhang", "secret", str(tmp_path))
     )
-    path.with_suffix(".toml").write_text('[map]\nsad = "negative"\nfine = "non-negative"\n')
-    assert {clip.labels[0] for clip in task("hotline").clips(path)} == {"negative", "non-negative"}
+    path.with_suffix(".toml").write_text(
+        '[map]\nsad = "negative"\nfine = "non-negative"\n'
+    )
+    assert {clip.labels[0] for clip in task("hotline").clips(path)} == {
+        "negative",
+        "non-negative",
+    }
 
 
 def test_hotline_needs_its_manifest_and_its_callers(tmp_path: Path) -> None:
@@ -466,7 +536,9 @@ def test_hotline_needs_its_manifest_and_its_callers(tmp_path: Path) -> None:
         task("hotline").clips(None)
     path = tmp_path / "calls.csv"
     path.write_text("path,label\na.wav,negative\n")
-    with pytest.raises(CorpusError, match="names no speakers, by whom its protocols divide"):
+    with pytest.raises(
+        CorpusError, match="names no speakers, by whom its protocols divide"
+    ):
         task("hotline").clips(path)
 
 
@@ -501,7 +573,9 @@ def test_strl_ser_s_accuracy_is_cut_off_not_rounded() -> None:
     assert "256 of 288, cut off" in strl.note
 
 
-def test_every_published_figure_of_a_protocol_names_one_that_exists_or_says_otherwise() -> None:
+def test_every_published_figure_of_a_protocol_names_one_that_exists_or_says_otherwise() -> (
+    None
+):
     for name in ("ravdess", "emodb", "visec", "iemocap", "hotline", "hotline-fine"):
         which = task(name)
         assert which.published, name

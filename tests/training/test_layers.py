@@ -8,7 +8,12 @@ from torch.nn import functional as F
 
 from bench.contracts.batch import Padded, pad
 from bench.contracts.recipe import probe_recipe
-from bench.training.layers import LayerProbe, MeanClassifier, Standardise, calibrate_each
+from bench.training.layers import (
+    LayerProbe,
+    MeanClassifier,
+    Standardise,
+    calibrate_each,
+)
 
 
 def arrays(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -22,18 +27,24 @@ def test_standardise_per_dimension_over_own_frames() -> None:
     whole = torch.cat(clips)
     torch.testing.assert_close(layer.mean, whole.mean(0))
     torch.testing.assert_close(layer.deviation, whole.std(0, correction=0))
-    torch.testing.assert_close(layer(whole), (whole - whole.mean(0)) / whole.std(0, correction=0))
+    torch.testing.assert_close(
+        layer(whole), (whole - whole.mean(0)) / whole.std(0, correction=0)
+    )
 
 
 @pytest.mark.parametrize("dims", [(1,), (1, 4), (3, 1), (1, 1)])
-def test_standardise_averages_over_dimensions_of_size_one(dims: tuple[int, ...]) -> None:
+def test_standardise_averages_over_dimensions_of_size_one(
+    dims: tuple[int, ...],
+) -> None:
     full = (4,) if len(dims) == 1 else (3, 4)
     clips, layer = arrays((5, *full), (2, *full)), Standardise(*dims)
     layer.calibrate([pad(clips)])
     whole = torch.cat(clips).numpy()
     axes = (0, *[i + 1 for i, d in enumerate(dims) if d == 1])
     np.testing.assert_allclose(layer.mean, whole.mean(axes).reshape(dims), rtol=1e-5)
-    np.testing.assert_allclose(layer.deviation, whole.std(axes).reshape(dims), rtol=1e-5)
+    np.testing.assert_allclose(
+        layer.deviation, whole.std(axes).reshape(dims), rtol=1e-5
+    )
 
 
 def test_standardise_leaves_what_never_varies() -> None:
@@ -69,7 +80,9 @@ def test_standardise_of_several_inputs_in_one_pass() -> None:
     calibrate_each(layers, batches)  # a generator: a second pass would find nothing
     torch.testing.assert_close(layers["wide"].mean, torch.cat(wide).mean(0))
     torch.testing.assert_close(layers["narrow"].mean, torch.cat(narrow).mean(0))
-    torch.testing.assert_close(layers["narrow"].deviation, torch.cat(narrow).std(0, correction=0))
+    torch.testing.assert_close(
+        layers["narrow"].deviation, torch.cat(narrow).std(0, correction=0)
+    )
 
 
 def test_layer_probe_gives_the_same_for_frames_and_for_their_mean() -> None:
@@ -108,18 +121,28 @@ def test_mean_classifier_ignores_padding() -> None:
 def _trained(probe: LayerProbe, states: Tensor, target: Tensor) -> LayerProbe:
     """By the probe recipe: its optimiser, schedule and number of steps."""
     recipe = probe_recipe()
-    inputs = {"states": Padded(states[:, None], torch.ones(len(states), dtype=torch.long))}
+    inputs = {
+        "states": Padded(states[:, None], torch.ones(len(states), dtype=torch.long))
+    }
     probe.calibrate([inputs])
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[
-        recipe.optimizer
-    ]
-    optimiser = kind(probe.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    kind = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": torch.optim.SGD,
+    }[recipe.optimizer]
+    optimiser = kind(
+        probe.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
     steps = recipe.epochs * -(-len(states) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(recipe.epochs):
         for rows in torch.randperm(len(states)).split(recipe.batch_size):
             optimiser.zero_grad()
-            batch = {"states": Padded(states[rows, None], torch.ones(len(rows), dtype=torch.long))}
+            batch = {
+                "states": Padded(
+                    states[rows, None], torch.ones(len(rows), dtype=torch.long)
+                )
+            }
             F.cross_entropy(probe(batch), target[rows]).backward()
             optimiser.step()
             schedule.step()
@@ -163,6 +186,7 @@ def test_the_probe_recipe_equals_logistic_regression() -> None:
 def test_the_probe_recipe_finds_the_layer_that_carries_the_class() -> None:
     torch.manual_seed(0)
     probe = _trained(
-        LayerProbe("states", 6, 64, 4), *_corpus(0, 600, layers=6, dim=64, informative=4)
+        LayerProbe("states", 6, 64, 4),
+        *_corpus(0, 600, layers=6, dim=64, informative=4),
     )
     assert probe.shares()[4] > 0.8

@@ -26,7 +26,12 @@ from tests.helpers import tones
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
-    epochs=8, batch_size=8, learning_rate=0.05, schedule="constant", patience=0, precision="fp32"
+    epochs=8,
+    batch_size=8,
+    learning_rate=0.05,
+    schedule="constant",
+    patience=0,
+    precision="fp32",
 )
 
 
@@ -59,14 +64,23 @@ def fit(
     torch.manual_seed(seed)
     network = network or Regularised()
     seen: list[tuple[int, Mapping[str, float]]] = []
-    done = train(job(network, recipe, parts, seed, lambda *e: seen.append(e), folder / "c.pt"))
+    done = train(
+        job(network, recipe, parts, seed, lambda *e: seen.append(e), folder / "c.pt")
+    )
     return network, done, seen
 
 
 def job(
-    network: nn.Module, recipe: Recipe, parts: Parts, seed: int, report: Report, checkpoint: Path
+    network: nn.Module,
+    recipe: Recipe,
+    parts: Parts,
+    seed: int,
+    report: Report,
+    checkpoint: Path,
 ) -> TrainingJob:
-    return TrainingJob(network, recipe, parts.train, parts.valid, seed, CPU, report, checkpoint)
+    return TrainingJob(
+        network, recipe, parts.train, parts.valid, seed, CPU, report, checkpoint
+    )
 
 
 class Regularised(MeanClassifier):
@@ -83,7 +97,9 @@ class Regularised(MeanClassifier):
 def test_it_learns_what_can_be_learnt(parts: Parts, tmp_path: Path) -> None:
     network, done, seen = fit(parts, tmp_path)
     predictions = predict(network, parts.test, CPU, 4)
-    assert (predictions.probabilities.argmax(1) == predictions.truth.argmax(1)).mean() == 1.0
+    assert (
+        predictions.probabilities.argmax(1) == predictions.truth.argmax(1)
+    ).mean() == 1.0
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
     assert seen[-1][1]["train loss"] < seen[0][1]["train loss"]
     assert {"UA", "WA", "F1 macro", "F1 weighted", "loss"} <= set(seen[0][1])
@@ -100,9 +116,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
     assert not np.array_equal(first.probabilities, other.probabilities)
 
 
-def test_order_and_batch_of_prediction_change_nothing(parts: Parts, tmp_path: Path) -> None:
+def test_order_and_batch_of_prediction_change_nothing(
+    parts: Parts, tmp_path: Path
+) -> None:
     network, _, _ = fit(parts, tmp_path)
-    one, many = predict(network, parts.test, CPU, 1), predict(network, parts.test, CPU, 9)
+    one, many = (
+        predict(network, parts.test, CPU, 1),
+        predict(network, parts.test, CPU, 9),
+    )
     assert one.clips == tuple(c.id for c in parts.test.clips) == many.clips
     np.testing.assert_allclose(one.probabilities, many.probabilities, atol=1e-6)
 
@@ -123,7 +144,9 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
     assert torch.load(tmp_path / "c.pt", weights_only=True)["progress"]["epoch"] == 4
     network, _, seen = fit(parts, tmp_path)
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
-    assert np.array_equal(whole.probabilities, predict(network, parts.test, CPU, 4).probabilities)
+    assert np.array_equal(
+        whole.probabilities, predict(network, parts.test, CPU, 4).probabilities
+    )
 
 
 def test_early_stopping_restores_the_best_epoch(parts: Parts, tmp_path: Path) -> None:
@@ -136,7 +159,9 @@ def test_early_stopping_restores_the_best_epoch(parts: Parts, tmp_path: Path) ->
     assert log_loss(again) == pytest.approx(min(losses), rel=1e-6)
 
 
-def test_of_epochs_that_score_alike_the_surer_one_is_kept(parts: Parts, tmp_path: Path) -> None:
+def test_of_epochs_that_score_alike_the_surer_one_is_kept(
+    parts: Parts, tmp_path: Path
+) -> None:
     _, done, seen = fit(parts, tmp_path, replace(RECIPE, epochs=12))
     best = max(values["UA"] for _, values in seen)
     losses = {epoch: values["loss"] for epoch, values in seen if values["UA"] == best}
@@ -153,15 +178,26 @@ class Greedy(Regularised):
         return super().forward(inputs)
 
 
-def test_full_memory_halves_the_batch_and_keeps_the_step(parts: Parts, tmp_path: Path) -> None:
-    network, done, _ = fit(parts, tmp_path, replace(RECIPE, batch_size=16, accumulate=2), Greedy())
+def test_full_memory_halves_the_batch_and_keeps_the_step(
+    parts: Parts, tmp_path: Path
+) -> None:
+    network, done, _ = fit(
+        parts, tmp_path, replace(RECIPE, batch_size=16, accumulate=2), Greedy()
+    )
     assert (done.batch_size, done.accumulate) == (4, 8)
     assert predict(network, parts.test, CPU, 16).probabilities.shape == (9, 3)
 
 
-def test_accumulated_gradients_equal_those_of_the_whole_batch(parts: Parts, tmp_path: Path) -> None:
+def test_accumulated_gradients_equal_those_of_the_whole_batch(
+    parts: Parts, tmp_path: Path
+) -> None:
     same = replace(
-        RECIPE, optimizer="sgd", learning_rate=0.1, epochs=1, weight_decay=0.0, clip_norm=0.0
+        RECIPE,
+        optimizer="sgd",
+        learning_rate=0.1,
+        epochs=1,
+        weight_decay=0.0,
+        clip_norm=0.0,
     )
     torch.manual_seed(0)
     start = MeanClassifier("mel", 80, 3).state_dict()
@@ -169,7 +205,12 @@ def test_accumulated_gradients_equal_those_of_the_whole_batch(parts: Parts, tmp_
     for size, accumulate in ((36, 1), (12, 3)):
         network = MeanClassifier("mel", 80, 3)
         network.load_state_dict(start)
-        fit(parts, tmp_path, replace(same, batch_size=size, accumulate=accumulate), network)
+        fit(
+            parts,
+            tmp_path,
+            replace(same, batch_size=size, accumulate=accumulate),
+            network,
+        )
         results.append(network.classify.weight.detach())
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)
 
@@ -179,9 +220,12 @@ class Exploding(Regularised):
         return super().forward(inputs) * (torch.inf if self.training else 1.0)
 
 
-def test_a_loss_that_is_not_finite_names_step_and_clips(parts: Parts, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_names_step_and_clips(
+    parts: Parts, tmp_path: Path
+) -> None:
     with pytest.raises(
-        TrainingError, match=r"not finite at epoch 1, batch 1 \(clips (low|middle|high)_._\d"
+        TrainingError,
+        match=r"not finite at epoch 1, batch 1 \(clips (low|middle|high)_._\d",
     ):
         fit(parts, tmp_path, network=Exploding())
 
@@ -226,7 +270,9 @@ def test_precisions_and_schedules_run_one_after_another(
     parts: Parts, tmp_path: Path, precision: str, schedule: str
 ) -> None:
     _, done, _ = fit(
-        parts, tmp_path, replace(RECIPE, epochs=2, precision=precision, schedule=schedule)
+        parts,
+        tmp_path,
+        replace(RECIPE, epochs=2, precision=precision, schedule=schedule),
     )
     assert done.epoch == 2
 
@@ -236,7 +282,9 @@ def test_learning_rate_rises_then_falls() -> None:
     assert [round(rate(s), 3) for s in (0, 1, 2, 6, 10)] == [0.5, 1.0, 1.0, 0.5, 0.0]
 
 
-def test_balanced_loss_weighs_a_rare_class_as_much_as_a_common_one(parts: Parts) -> None:
+def test_balanced_loss_weighs_a_rare_class_as_much_as_a_common_one(
+    parts: Parts,
+) -> None:
     few = Examples(
         [c for c in parts.train.clips if c.labels != ("low",) or c.speaker == "a"],
         *_rest(parts.train),
@@ -245,8 +293,12 @@ def test_balanced_loss_weighs_a_rare_class_as_much_as_a_common_one(parts: Parts)
     logits = torch.zeros(len(few), 3)
     logits[:, 0] = 1.0
     targets = few.targets
-    per_class = [-(logits.log_softmax(1)[targets[:, k] == 1, k]).mean() for k in range(3)]
-    assert loss(logits, targets).item() == pytest.approx(float(sum(per_class)) / 3, rel=1e-5)
+    per_class = [
+        -(logits.log_softmax(1)[targets[:, k] == 1, k]).mean() for k in range(3)
+    ]
+    assert loss(logits, targets).item() == pytest.approx(
+        float(sum(per_class)) / 3, rel=1e-5
+    )
 
 
 def _rest(examples: Examples):
@@ -291,9 +343,13 @@ class Centroids(MeanClassifier):
     ) -> None:
         means = torch.cat([batch["mel"].mean() for batch in inputs])
         assert len(means) == len(targets) == 36
-        assert sum(len(batch["mel"].lengths) for batch in valid_inputs) == len(valid) == 9
+        assert (
+            sum(len(batch["mel"].lengths) for batch in valid_inputs) == len(valid) == 9
+        )
         centres = targets.T @ means / targets.sum(0)[:, None]
-        self.classify.load_state_dict({"weight": centres, "bias": -centres.square().sum(1) / 2})
+        self.classify.load_state_dict(
+            {"weight": centres, "bias": -centres.square().sum(1) / 2}
+        )
         self.fits += 1
 
     def calibrate(self, inputs: Iterable[Inputs]) -> None:
@@ -311,27 +367,39 @@ def test_a_network_may_fit_itself(parts: Parts, tmp_path: Path) -> None:
     assert {"UA", "WA", "loss"} <= set(seen[0][1])
     assert torch.equal(done.best["classify.weight"], network.classify.weight)
     predictions = predict(network, parts.test, CPU, 4)
-    assert (predictions.probabilities.argmax(1) == predictions.truth.argmax(1)).mean() == 1.0
+    assert (
+        predictions.probabilities.argmax(1) == predictions.truth.argmax(1)
+    ).mean() == 1.0
     assert not (tmp_path / "c.pt").exists()
 
 
-def test_a_share_of_an_epoch_is_so_many_batches_and_steps(parts: Parts, tmp_path: Path) -> None:
+def test_a_share_of_an_epoch_is_so_many_batches_and_steps(
+    parts: Parts, tmp_path: Path
+) -> None:
     whole, half = (
-        list(LengthBatches(parts.train.lengths, 4, seed=2, share=share)) for share in (1.0, 0.5)
+        list(LengthBatches(parts.train.lengths, 4, seed=2, share=share))
+        for share in (1.0, 0.5)
     )
     assert (len(whole), half) == (9, whole[:5])
     same = replace(RECIPE, batch_size=4, epochs=1, schedule="linear")
     weights = [
-        fit(parts, tmp_path, replace(same, epoch_share=share), MeanClassifier("mel", 80, 3))[
-            0
-        ].classify.weight
+        fit(
+            parts,
+            tmp_path,
+            replace(same, epoch_share=share),
+            MeanClassifier("mel", 80, 3),
+        )[0].classify.weight
         for share in (1.0, 0.5)
     ]
     assert not torch.equal(*weights)
 
 
-def test_the_last_epoch_is_kept_where_none_is_to_be_chosen(parts: Parts, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, learning_rate=2.0)  # so large that the best epoch is an early one
+def test_the_last_epoch_is_kept_where_none_is_to_be_chosen(
+    parts: Parts, tmp_path: Path
+) -> None:
+    recipe = replace(
+        RECIPE, learning_rate=2.0
+    )  # so large that the best epoch is an early one
     _, best, _ = fit(parts, tmp_path, replace(recipe, monitor="loss"))
     _, last, _ = fit(parts, tmp_path, replace(recipe, monitor="last"))
     assert best.best_epoch < 8
@@ -339,13 +407,17 @@ def test_the_last_epoch_is_kept_where_none_is_to_be_chosen(parts: Parts, tmp_pat
     assert best.history == last.history
 
 
-def test_several_labels_are_scored_at_their_best_thresholds(parts: Parts, tmp_path: Path) -> None:
+def test_several_labels_are_scored_at_their_best_thresholds(
+    parts: Parts, tmp_path: Path
+) -> None:
     """A rare class is never above one half at first; its order is worth something all the same."""
     several = [
         Examples(p.clips, p.labels, True, p.features)
         for p in (parts.train, parts.valid, parts.test)
     ]
     _, _, seen = fit(
-        Parts(*several), tmp_path, replace(RECIPE, epochs=1, learning_rate=1e-6, monitor="F1 macro")
+        Parts(*several),
+        tmp_path,
+        replace(RECIPE, epochs=1, learning_rate=1e-6, monitor="F1 macro"),
     )
     assert seen[0][1]["F1 macro"] >= 0.5

@@ -82,7 +82,15 @@ def write(path: Path, header: str, rows: Sequence[Sequence[object]]) -> Path:
 def example_rows() -> Iterator[tuple[object, ...]]:
     for call, (group, scale, segments) in EXAMPLE.items():
         for number, (minute, p) in enumerate(segments):
-            yield call, f"{call}-{number}", 60 * minute, 60 * minute + 5, group, scale, p
+            yield (
+                call,
+                f"{call}-{number}",
+                60 * minute,
+                60 * minute + 5,
+                group,
+                scale,
+                p,
+            )
 
 
 @pytest.fixture
@@ -94,7 +102,9 @@ def example(tmp_path: Path) -> Path:
     )
 
 
-def printed(bench: Bench, capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+def printed(
+    bench: Bench, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> Any:
     assert bench("trend", *arguments, "--format", "json") == 0
     return json.loads(capsys.readouterr().out)
 
@@ -127,7 +137,9 @@ def test_the_hand_worked_example(
     for stage in NSS:
         for group in ("risk", "other"):
             calls = [c for c in found["calls"] if c["group"] == group]
-            measured = [next(s for s in c["stages"] if s["stage"] == stage) for c in calls]
+            measured = [
+                next(s for s in c["stages"] if s["stage"] == stage) for c in calls
+            ]
             assert [m["nss"] for m in measured] == NSS[stage][group]
             assert [m["ecr"] for m in measured] == [
                 e if e is None else pytest.approx(e) for e in ECR[stage][group]
@@ -141,11 +153,15 @@ def test_the_hand_worked_example(
             known = [e for e in ECR[stage][group] if e is not None]
             assert mean["ECR"]["mean"] == pytest.approx(np.mean(known))
             assert (mean["NSS"]["calls"], mean["ECR"]["calls"]) == (3, len(known))
-    (whole,) = [c for c in found["comparisons"] if (c["stage"], c["measure"]) == (FULL, "NSS")]
+    (whole,) = [
+        c for c in found["comparisons"] if (c["stage"], c["measure"]) == (FULL, "NSS")
+    ]
     # 3 2 1 against 0 1 0: means 2 and 1/3, variances 1 and 1/3, so se^2 = 4/9
     assert whole["difference"] == pytest.approx(5 / 3)
     assert whole["t"] == pytest.approx((5 / 3) / (2 / 3))
-    assert whole["df"] == pytest.approx((4 / 9) ** 2 / ((1 / 3) ** 2 / 2 + (1 / 9) ** 2 / 2))
+    assert whole["df"] == pytest.approx(
+        (4 / 9) ** 2 / ((1 / 3) ** 2 / 2 + (1 / 9) ** 2 / 2)
+    )
     assert whole["u"] == 8.5  # of nine pairs only 1 against 1 is a tie
     assert whole["delta"] == pytest.approx(8 / 9)
     assert whole["p_permutation"] == pytest.approx(
@@ -162,7 +178,10 @@ def test_one_segment_has_no_ecr_and_is_not_dropped_silently(
 ) -> None:
     notes = printed(bench, capsys, "--probabilities", example)["notes"]
     assert "full: 1 call with fewer than two segments, which only NSS includes" in notes
-    assert "first 30 min: 3 calls with fewer than two segments, which only NSS includes" in notes
+    assert (
+        "first 30 min: 3 calls with fewer than two segments, which only NSS includes"
+        in notes
+    )
     assert any(
         "1 comparison left out" in note for note in notes
     )  # ECR of a single call of risk at first
@@ -172,7 +191,10 @@ def test_the_script_binarises(
     bench: Bench, example: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = printed(bench, capsys, "--probabilities", example, "--ecr", "binarised")
-    assert [s["ecr"] for s in found["calls"][0]["stages"]] == [1.0, pytest.approx(2 / 3)]
+    assert [s["ecr"] for s in found["calls"][0]["stages"]] == [
+        1.0,
+        pytest.approx(2 / 3),
+    ]
 
 
 def test_a_stage_holds_what_begins_in_it(
@@ -196,10 +218,14 @@ def test_comparison_worked_out_by_hand() -> None:
     found = compare(A, B)
     assert found.difference == -2
     assert found.t == pytest.approx(-2 / math.sqrt(5 / 3))
-    assert found.df == pytest.approx((5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2))
+    assert found.df == pytest.approx(
+        (5 / 3) ** 2 / ((1 / 3) ** 2 / 2 + (4 / 3) ** 2 / 2)
+    )
     assert found.u == 1.5  # 3 > 2, and 2 = 2 by half
     assert found.delta == pytest.approx(-2 / 3)
-    assert found.g == pytest.approx(-2 / math.sqrt(2.5) / (math.sqrt(2) * math.gamma(1.5)))
+    assert found.g == pytest.approx(
+        -2 / math.sqrt(2.5) / (math.sqrt(2) * math.gamma(1.5))
+    )
     assert hedges_interval(0.0, 50, 50) == pytest.approx((-1.959964 / 5, 1.959964 / 5))
 
 
@@ -210,8 +236,12 @@ def test_tests_agree_with_scipy_and_with_enumeration() -> None:
     for n, m in ((5, 4), (12, 9)):
         a, b = random.gamma(2, 10, n).round(), random.gamma(2, 14, m).round()
         found, welch = compare(a, b), stats.ttest_ind(a, b, equal_var=False)
-        assert (found.t, found.p_welch) == pytest.approx((welch.statistic, welch.pvalue))
-        assert found.difference_interval == pytest.approx(tuple(welch.confidence_interval()))
+        assert (found.t, found.p_welch) == pytest.approx(
+            (welch.statistic, welch.pvalue)
+        )
+        assert found.difference_interval == pytest.approx(
+            tuple(welch.confidence_interval())
+        )
         assert found.p_mann_whitney == pytest.approx(stats.mannwhitneyu(a, b).pvalue)
         assert found.delta == pytest.approx(np.mean(np.sign(a[:, None] - b[None])))
         pooled = np.concatenate([a, b])
@@ -231,13 +261,16 @@ def test_tests_agree_with_scipy_and_with_enumeration() -> None:
 def _t(pooled: np.ndarray, rows: list[int]) -> float:
     a, b = pooled[rows], np.delete(pooled, rows)
     return float(
-        abs(a.mean() - b.mean()) / np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+        abs(a.mean() - b.mean())
+        / np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
     )
 
 
 def test_calls_that_are_all_alike_are_not_tested() -> None:
     same = compare(np.ones(4), np.ones(5))
-    assert (same.t, same.p_welch, same.p_mann_whitney, same.p_permutation, same.g) == (None,) * 5
+    assert (same.t, same.p_welch, same.p_mann_whitney, same.p_permutation, same.g) == (
+        None,
+    ) * 5
     assert same.delta == 0
     apart = compare(np.zeros(3), np.ones(3))
     assert (apart.t, apart.g, apart.delta) == (None, None, -1)
@@ -280,10 +313,14 @@ def counts(random: np.random.Generator, n: int) -> np.ndarray:
     [(counts, 30.0, math.inf), (lambda random, n: random.beta(2, 10, n), 2 / 12, 1.0)],
     ids=["NSS", "ECR"],
 )
-def test_intervals_cover_at_their_rate(n: int, draw: Any, mean: float, high: float) -> None:
+def test_intervals_cover_at_their_rate(
+    n: int, draw: Any, mean: float, high: float
+) -> None:
     random = np.random.default_rng(n)
     found = [interval(draw(random, n), 0.0, high, draws=2000) for _ in range(500)]
-    covered = [low <= mean <= top for low, top in (bounds for bounds in found if bounds)]
+    covered = [
+        low <= mean <= top for low, top in (bounds for bounds in found if bounds)
+    ]
     assert len(covered) == 500
     assert 0.92 <= np.mean(covered) <= 0.975
 
@@ -300,7 +337,10 @@ def test_effect_sizes_and_correlations_cover_at_their_rate() -> None:
         assert found
         assert found[1]
         hits.append(
-            (low <= 0.8 <= high, found[1][0] <= 6 / math.pi * math.asin(0.25) <= found[1][1])
+            (
+                low <= 0.8 <= high,
+                found[1][0] <= 6 / math.pi * math.asin(0.25) <= found[1][1],
+            )
         )
     assert np.all((np.mean(hits, axis=0) >= 0.92) & (np.mean(hits, axis=0) <= 0.975))
 
@@ -310,7 +350,10 @@ def test_a_permutation_of_unequal_spreads_keeps_its_level() -> None:
     too often.
     """
     random = np.random.default_rng(6)
-    p = [permutation_p(random.normal(0, 5, 6), random.normal(0, 1, 20)) for _ in range(40)]
+    p = [
+        permutation_p(random.normal(0, 5, 6), random.normal(0, 1, 20))
+        for _ in range(40)
+    ]
     assert np.mean([value <= 0.05 for value in p if value is not None]) <= 0.1
 
 
@@ -325,7 +368,11 @@ def test_a_permutation_of_unequal_spreads_keeps_its_level() -> None:
         ("call,segment,start,start", ["a,x,0,0"], "two columns called start"),
         ("call,segment,start", [], "has no rows"),
         ("call,segment,start", [",x,0", "a,,0"], "row 2: no call; row 3: no segment"),
-        ("call,segment,start", ["a,x,soon"], r"row 2: start is not a number of seconds \(soon\)"),
+        (
+            "call,segment,start",
+            ["a,x,soon"],
+            r"row 2: start is not a number of seconds \(soon\)",
+        ),
         ("call,segment,start", ["a,x,0", "a,y,"], r"row 3: no start \(1 such rows\)"),
         ("call,segment,start,end", ["a,x,3,3"], "row 2: end is not after start"),
         (
@@ -338,10 +385,18 @@ def test_a_permutation_of_unequal_spreads_keeps_its_level() -> None:
             ["a,x,0,5", "a,y,4,6"],
             "row 3: begins before row 2 of the same call has ended",
         ),
-        ("call,segment,start,order", ["a,x,0,2", "a,y,4,1"], "row 3: comes before row 2 by order"),
+        (
+            "call,segment,start,order",
+            ["a,x,0,2", "a,y,4,1"],
+            "row 3: comes before row 2 by order",
+        ),
         ("call,segment,order", ["a,x,1", "a,y,1"], "row 3: the same order as row 2"),
         ("call,segment,order", ["a,x,1", "a,x,2"], "row 3: the same segment as row 2"),
-        ("call,segment,order,group", ["a,x,1,g", "a,y,2,h"], "row 3: another group than row 2"),
+        (
+            "call,segment,order,group",
+            ["a,x,1,g", "a,y,2,h"],
+            "row 3: another group than row 2",
+        ),
         ("call,segment,order,group", ["a,x,1,"], "row 2: no group"),
         (
             "call,segment,order,scale",
@@ -381,7 +436,8 @@ def test_rows_in_an_order_need_no_times(
     assert found["first_minutes"] is None
     assert {s["stage"] for s in found["groups"]} == {FULL}
     assert (
-        "there are no first 30 minutes, since only the order of segments is known" in found["notes"]
+        "there are no first 30 minutes, since only the order of segments is known"
+        in found["notes"]
     )
     assert any(note.startswith("one group") for note in found["notes"])
     assert found["comparisons"] == []
@@ -396,7 +452,9 @@ def test_probabilities_that_are_missing(
         [["a", 1, 0.5], ["a", 2, ""], ["a", 3, 0.9], ["b", 1, ""]],
     )
     assert bench("trend", "--probabilities", path) == 1
-    assert "2 segments have no probability, the first in row 3" in capsys.readouterr().err
+    assert (
+        "2 segments have no probability, the first in row 3" in capsys.readouterr().err
+    )
     found = printed(bench, capsys, "--probabilities", path, "--skip-missing")
     assert [c["call"] for c in found["calls"]] == ["a"]
     (note,) = [n for n in found["notes"] if "without a prediction" in n]
@@ -421,8 +479,14 @@ def test_three_groups_are_corrected_and_a_group_of_one_call_is_told(
     path = write(tmp_path / "p.csv", "call,order,group,negative", rows)
     found = printed(bench, capsys, "--probabilities", path)
     pairs = [c for c in found["comparisons"] if c["measure"] == "ECR"]
-    assert [(c["group"], c["other"]) for c in pairs] == [("x", "y"), ("x", "z"), ("y", "z")]
-    assert [c["p_welch_holm"] for c in pairs] == pytest.approx(holm([c["p_welch"] for c in pairs]))
+    assert [(c["group"], c["other"]) for c in pairs] == [
+        ("x", "y"),
+        ("x", "z"),
+        ("y", "z"),
+    ]
+    assert [c["p_welch_holm"] for c in pairs] == pytest.approx(
+        holm([c["p_welch"] for c in pairs])
+    )
     assert any("6 comparisons left out" in note for note in found["notes"])
     assert bench("trend", "--probabilities", path, "--format", "text") == 0
     assert "Holm" in capsys.readouterr().out
@@ -434,20 +498,28 @@ def test_three_groups_are_corrected_and_a_group_of_one_call_is_told(
 def test_segments_that_are_written_are_read_again(
     bench: Bench, example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = printed(bench, capsys, "--probabilities", example, "--segments", "again.csv")
+    first = printed(
+        bench, capsys, "--probabilities", example, "--segments", "again.csv"
+    )
     assert printed(bench, capsys, "--probabilities", "again.csv") == first
 
 
 @pytest.mark.parametrize("format", ["text", "markdown", "csv", "latex", "html"])
 def test_formats(bench: Bench, example: Path, tmp_path: Path, format: str) -> None:
-    assert bench("trend", "--probabilities", example, "--format", format, "-o", "out") == 0
+    assert (
+        bench("trend", "--probabilities", example, "--format", format, "-o", "out") == 0
+    )
     text = (tmp_path / "out").read_text(encoding="utf-8")
     assert "risk" in text
     if format == "csv":
         rows = list(csv.DictReader(io.StringIO(text)))
         assert {row["kind"] for row in rows} == {"group", "comparison", "correlation"}
         assert (
-            next(row["mean"] for row in rows if row["group"] == "risk" and row["stage"] == FULL)
+            next(
+                row["mean"]
+                for row in rows
+                if row["group"] == "risk" and row["stage"] == FULL
+            )
             == "2.0"
         )
     else:
@@ -458,8 +530,15 @@ def test_formats(bench: Bench, example: Path, tmp_path: Path, format: str) -> No
 @pytest.mark.parametrize(
     ("suffix", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
 )
-def test_figures(bench: Bench, example: Path, tmp_path: Path, suffix: str, begins: bytes) -> None:
-    assert bench("trend", "--probabilities", example, "--figure", f"f.{suffix}", "-o", "out") == 0
+def test_figures(
+    bench: Bench, example: Path, tmp_path: Path, suffix: str, begins: bytes
+) -> None:
+    assert (
+        bench(
+            "trend", "--probabilities", example, "--figure", f"f.{suffix}", "-o", "out"
+        )
+        == 0
+    )
     content = (tmp_path / f"f.{suffix}").read_bytes()
     assert content.startswith(begins)
     if suffix == "svg":
@@ -491,7 +570,9 @@ def test_a_figure_is_drawn_whatever_calls_are_called(
         ["$甲_", 2, "\U00012000", 0.6],
     ]  # of cuneiform no machine here has a font
     path = write(tmp_path / "p.csv", "call,order,group,negative", rows)
-    assert bench("trend", "--probabilities", path, "--figure", "f.png", "-o", "out") == 0
+    assert (
+        bench("trend", "--probabilities", path, "--figure", "f.png", "-o", "out") == 0
+    )
     assert "boxes stand for characters that no font here has" in capsys.readouterr().err
     assert (tmp_path / "f.png").stat().st_size > 5000
 
@@ -501,9 +582,15 @@ def test_a_figure_is_drawn_whatever_calls_are_called(
     [
         ([], "needs RUN with --calls FILE, or --probabilities FILE alone"),
         (["byol-s@demo"], "needs RUN with --calls FILE"),
-        (["byol-s@demo", "--probabilities", "example.csv"], "--probabilities stands alone"),
+        (
+            ["byol-s@demo", "--probabilities", "example.csv"],
+            "--probabilities stands alone",
+        ),
         (["byol-s@demo", "--calls", "no.csv"], "no table of calls at no.csv"),
-        (["--probabilities", "example.csv", "--show-calls", "a"], "--show-calls needs --figure"),
+        (
+            ["--probabilities", "example.csv", "--show-calls", "a"],
+            "--show-calls needs --figure",
+        ),
         (
             ["--probabilities", "example.csv", "--figure", "f.gif"],
             "f.gif must end in .png, .svg or .pdf",
@@ -515,7 +602,11 @@ def test_a_figure_is_drawn_whatever_calls_are_called(
     ],
 )
 def test_what_does_not_go_together(
-    bench: Bench, example: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    bench: Bench,
+    example: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
 ) -> None:
     assert bench("trend", *arguments) == 2
     assert said in capsys.readouterr().err
@@ -535,7 +626,11 @@ def test_help_and_usage_errors_import_nothing_heavy_and_a_table_needs_no_store(
         "assert loaded('--probabilities', 'example.csv') == {'numpy', 'scipy'}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["example.csv"]
@@ -566,14 +661,22 @@ def record(
     """A pairing of two folds as the harness leaves it; the task names no positive class."""
     store = open_store(None, results)
     folds = {"folds_asked": 2, "folds_expected": 2, "seeds": seeds}
-    about = PairingRecord(task, "byol-s", "probe", "speaker", "full", labels=labels, **folds)
+    about = PairingRecord(
+        task, "byol-s", "probe", "speaker", "full", labels=labels, **folds
+    )
     parent = store.open_pairing(about, "key")
     for seed, (fold, clips) in itertools.product(range(seeds), FOLDS.items()):
         p = np.array(
-            [[OF_SEED[seed][c], 1 - OF_SEED[seed][c], *[0.0] * (len(labels) - 2)] for c in clips]
+            [
+                [OF_SEED[seed][c], 1 - OF_SEED[seed][c], *[0.0] * (len(labels) - 2)]
+                for c in clips
+            ]
         )
         truth = np.array(
-            [[c in NEGATIVE, c not in NEGATIVE, *[False] * (len(labels) - 2)] for c in clips]
+            [
+                [c in NEGATIVE, c not in NEGATIVE, *[False] * (len(labels) - 2)]
+                for c in clips
+            ]
         )
         log = store.start(task, parent, f"{fold[-1]}{seed}abc", fold, seed, {}, {})
         log.finish(Predictions(labels, clips, clips, truth, p), {}, {}, [])
@@ -594,7 +697,9 @@ def test_a_recorded_pairing_is_pooled_over_folds_and_averaged_over_seeds(
         "NSS counts 50.0 % (2 of 4): g 66.7 % (2 of 3), h 0.0 % (0 of 1); "
         "of the others, 0.0 % (0 of 1)" in notes
     )
-    assert "recall of negative over all its test clips is 62.5 %" in notes  # 2 of 4, and 3 of 4
+    assert (
+        "recall of negative over all its test clips is 62.5 %" in notes
+    )  # 2 of 4, and 3 of 4
     assert "1 test clip of the run in none of the calls" in notes
     assert "means over 2 seeds" in notes
     hidden = printed(
@@ -633,7 +738,9 @@ def test_segments_without_a_prediction(
     assert "name the whole pairing" in said
     found = printed(bench, capsys, *alone[1:], "--skip-missing")
     assert [c["call"] for c in found["calls"]] == ["s"]
-    assert "fold fold 1, seed 0 alone, of 2 recorded runs of the pairing" in found["notes"]
+    assert (
+        "fold fold 1, seed 0 alone, of 2 recorded runs of the pairing" in found["notes"]
+    )
     write(calls, HEADER, [*CALLS, ["u", "s1", 0, "g"]])
     assert bench("trend", "byol-s@toy", "--calls", calls, "--results", results) == 1
     assert "row 7: the same segment as row 2" in capsys.readouterr().err
@@ -647,14 +754,21 @@ def test_a_run_must_be_binary_and_have_the_class(
 ) -> None:
     record(results, seeds=1)
     record(results, seeds=1, task="three", labels=(*LABELS, "neutral"))
-    arguments = ["--calls", write(tmp_path / "calls.csv", HEADER, CALLS), "--results", results]
+    arguments = [
+        "--calls",
+        write(tmp_path / "calls.csv", HEADER, CALLS),
+        "--results",
+        results,
+    ]
     assert bench("trend", "byol-s@toy", *arguments, "--class", "negativ") == 2
     assert "no class negativ (did you mean negative?)" in capsys.readouterr().err
     assert bench("trend", "byol-s@three", *arguments) == 2
     assert "a trend needs a task of two classes" in capsys.readouterr().err
 
 
-def test_a_segment_of_a_longer_recording_is_named_as_in_its_manifest(tmp_path: Path) -> None:
+def test_a_segment_of_a_longer_recording_is_named_as_in_its_manifest(
+    tmp_path: Path,
+) -> None:
     clips = {"c/a.wav@0-2.5": 0.1, "c/a.wav@2.5-4": 0.9}
     run = source.Tested(
         "title", "negative", clips, dict.fromkeys(clips, True), 1.0, False, False, ()
@@ -676,7 +790,16 @@ def test_a_segment_of_a_longer_recording_is_named_as_in_its_manifest(tmp_path: P
 
 # --- private calls ---
 
-PLANTED = ("zhang-wei", "ward7", "verzweifelt", "ruhig", "sitzung", "klinik", "suizid", "4711")
+PLANTED = (
+    "zhang-wei",
+    "ward7",
+    "verzweifelt",
+    "ruhig",
+    "sitzung",
+    "klinik",
+    "suizid",
+    "4711",
+)
 
 
 @pytest.fixture(scope="module")
@@ -685,11 +808,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
     folder = tmp_path_factory.mktemp("private") / "klinik"
     tones = write_tones(folder / "sitzung")
     names = {"low": "ruhig", "high": "verzweifelt"}
-    clips = [p for p in sorted(tones.glob("*.wav")) if p.stem.partition("_")[0] in names]
+    clips = [
+        p for p in sorted(tones.glob("*.wav")) if p.stem.partition("_")[0] in names
+    ]
     rows, calls, places = [], [], dict.fromkeys("abcdef", 0)
     for path in clips:
         label, speaker, number = path.stem.split("_")
-        renamed = path.rename(path.with_name(f"zhang-wei_{label}_{speaker}_{number}.wav"))
+        renamed = path.rename(
+            path.with_name(f"zhang-wei_{label}_{speaker}_{number}.wav")
+        )
         rows.append([f"sitzung/{renamed.name}", names[label], f"zhang-wei-{speaker}"])
         group = "suizid" if speaker in "abc" else "suizid-nein"
         calls.append(
@@ -703,7 +830,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Path:
         )
         places[speaker] += 60
     write(folder / "m.csv", "path,label,speaker", rows)
-    (folder / "m.toml").write_text('private = true\npositive = "verzweifelt"\n', encoding="utf-8")
+    (folder / "m.toml").write_text(
+        'private = true\npositive = "verzweifelt"\n', encoding="utf-8"
+    )
     write(folder / "calls.csv", "call,segment,start,group,scale", calls)
     results = shutil.copytree(new_store, folder / "results")
     command = [
@@ -746,15 +875,29 @@ def leaks(text: str) -> list[str]:
 
 
 def test_private_calls_are_found_and_leave_no_name(
-    private: list[object], bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    private: list[object],
+    bench: Bench,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     capsys.readouterr()
     extra = ["--figure", "f.svg", "--segments", "s.csv"]
     assert (
-        bench("trend", *private, *extra, "--show-calls", "ward7-a,ward7-e", "--format", "json") == 0
+        bench(
+            "trend",
+            *private,
+            *extra,
+            "--show-calls",
+            "ward7-a,ward7-e",
+            "--format",
+            "json",
+        )
+        == 0
     )
     said = capsys.readouterr()
-    written = [(tmp_path / name).read_text(encoding="utf-8") for name in ("f.svg", "s.csv")]
+    written = [
+        (tmp_path / name).read_text(encoding="utf-8") for name in ("f.svg", "s.csv")
+    ]
     assert leaks("".join([said.out, said.err, *written])) == []
     found = json.loads(said.out)
     secret = pseudonym("ward7-a", "call")
@@ -792,7 +935,9 @@ def test_errors_about_private_calls_name_rows_alone(
         assert expected in said
         assert leaks(said) == []
     path.write_text(good, encoding="utf-8")
-    assert bench("trend", *private, "--figure", "f.svg", "--show-calls", "zhang-wei") == 2
+    assert (
+        bench("trend", *private, "--figure", "f.svg", "--show-calls", "zhang-wei") == 2
+    )
     said = capsys.readouterr().err
     assert "--show-calls names 1 that are not among the calls analysed" in said
     assert leaks(said) == []
@@ -802,7 +947,9 @@ def test_private_probabilities_are_shown_under_pseudonyms(
     bench: Bench, example: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = printed(bench, capsys, "--probabilities", example, "--private")
-    assert [c["call"] for c in found["calls"]] == [pseudonym(name, "call") for name in EXAMPLE]
+    assert [c["call"] for c in found["calls"]] == [
+        pseudonym(name, "call") for name in EXAMPLE
+    ]
     assert {c["group"] for c in found["calls"]} == {"group 1", "group 2"}
     assert "scale" not in found["calls"][0]
     assert {r["group"] for r in found["correlations"]} == {ALL}

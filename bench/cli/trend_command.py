@@ -1,0 +1,116 @@
+"""The command `bench trend`: what can be typed, and the request that it makes."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench.cli.flags import STORE, Format, Output, split, takes
+from bench.settings import gather
+
+
+@takes(only=STORE)
+def trend(
+    given: dict[str, Any],
+    recorded: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="run id, start of a fingerprint, or backbone@task"
+        ),
+    ] = None,
+    calls: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="columns call, segment, start (seconds, or order), group, scale",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="instead of RUN and --calls: the same with probabilities",
+        ),
+    ] = None,
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="LABEL",
+            help="the class that is counted (default: the task's positive class, or negative)",
+        ),
+    ] = None,
+    first: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0.01,
+            help="minutes of the first stage (default: 30)",
+            show_default=False,
+        ),
+    ] = 30.0,
+    ecr: Annotated[
+        Literal["probabilities", "binarised"],
+        typer.Option(
+            metavar="WHAT",
+            help="what changes: probabilities, as in Eq. 7, or binarised, as in the authors' "
+            "script (default: probabilities)",
+            show_default=False,
+        ),
+    ] = "probabilities",
+    skip_missing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-missing",
+            metavar="",
+            help="continue without segments that lack a prediction",
+        ),
+    ] = False,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            metavar="",
+            help="show pseudonyms, as is always done for a private task",
+        ),
+    ] = False,
+    figure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="trend lines, as .png, .svg or .pdf"),
+    ] = None,
+    show_calls: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CALLS",
+            help="the calls in the figure (default: three of each group)",
+        ),
+    ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="write each segment's probability, as --probabilities reads it",
+        ),
+    ] = None,
+    format: Format = "text",
+    output: Output = None,
+) -> None:
+    """Print how often and how changeably calls are negative, and whether groups of calls differ."""
+    from bench.cli import commands
+    from bench.trend.request import Request
+
+    request = Request(
+        run=recorded,
+        calls=calls,
+        probabilities=probabilities,
+        label=class_,
+        minutes=first,
+        binarised=ecr == "binarised",
+        skip_missing=skip_missing,
+        private=private,
+        figure=figure,
+        show=tuple(split(show_calls)),
+        segments=segments,
+    )
+    request.check()
+    commands.trend(request, gather(given), format, output)
