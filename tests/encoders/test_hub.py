@@ -256,10 +256,11 @@ def test_loading_prints_nothing(
     )  # its lm_head has no place
     capfd.readouterr()
     level = logging.get_verbosity()
+    has_bars = logging.is_progress_bar_enabled()
     load_pretrained(auto_model(), resolve(str(tmp_path), None))
     assert capfd.readouterr() == ("", "")
     assert logging.get_verbosity() == level
-    assert logging.is_progress_bar_enabled()
+    assert logging.is_progress_bar_enabled() == has_bars
 
 
 def cut_short(folder: Path) -> None:

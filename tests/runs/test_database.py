@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from bench.runs.database import Layout, alembic_head, ensure
-from bench.runs.mlflow_client import Client, StoreError
-from bench.runs.store import Store
 from tests.conftest import Bench
+from tests.helpers import open_store
 
 TABLES_OF_MLFLOW = """
 import sys
@@ -38,7 +38,7 @@ def half_made(path: Path, tables: str) -> Path:
 
 def test_a_half_made_store_is_made_anew(tmp_path: Path, bench: Bench) -> None:
     half_made(tmp_path / "mlflow.db", TABLES_OF_MLFLOW)
-    assert Store(None, tmp_path).records() == []
+    assert open_store(None, tmp_path).records() == []
     assert not list(tmp_path.glob("*half-made*"))
     assert not list(tmp_path.glob(".mlflow.db.new-*"))
 
@@ -50,33 +50,37 @@ def test_a_half_made_store_with_runs_is_kept(tmp_path: Path) -> None:
             "INSERT INTO runs (run_uuid, status) VALUES ('one', 'FINISHED')"
         )
     with pytest.raises(Exception, match=r"it is kept as mlflow\.half-made-1\.db"):
-        Store(None, tmp_path)
-    assert Store(None, tmp_path).records() == []
+        open_store(None, tmp_path)
+    assert open_store(None, tmp_path).records() == []
     with closing(sqlite3.connect(tmp_path / "mlflow.half-made-1.db")) as database:
         assert database.execute("SELECT run_uuid FROM runs").fetchall() == [("one",)]
 
 
 def test_an_empty_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
-    assert Store(None, tmp_path).records() == []
+    assert open_store(None, tmp_path).records() == []
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"a text of somebody" * 100)
-    with pytest.raises(StoreError, match="does not answer"):
-        Store(None, tmp_path)
+    with pytest.raises(BenchError, match="does not answer"):
+        open_store(None, tmp_path)
     assert (tmp_path / "mlflow.db").read_bytes().startswith(b"a text of somebody")
 
 
 def test_a_store_that_mlflow_made_is_used_as_it_is(tmp_path: Path) -> None:
+    from bench.runs.mlflow_client import Client
+
     client = Client(f"sqlite:///{tmp_path / 'mlflow.db'}")
     client.create_experiment("somebody's own")
-    Store(None, tmp_path)
-    assert Store(None, tmp_path).client.get_experiment_by_name("somebody's own")
+    open_store(None, tmp_path)
+    assert open_store(None, tmp_path).client.get_experiment_by_name("somebody's own")
 
 
 def test_a_killed_command_leaves_a_store_or_none(tmp_path: Path) -> None:
     """Killed at the moment at which the layout is complete, but for its name."""
+
+    from bench.runs.mlflow_client import Client
 
     def create(url: str) -> None:
         Client(url).search_experiments(max_results=1)
@@ -86,7 +90,7 @@ def test_a_killed_command_leaves_a_store_or_none(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ensure(tmp_path / "mlflow.db", Layout(create, lambda: head, "runs"))
     assert not (tmp_path / "mlflow.db").exists()
-    assert Store(None, tmp_path).records() == []
+    assert open_store(None, tmp_path).records() == []
 
 
 @pytest.mark.slow
@@ -145,7 +149,7 @@ def test_a_results_folder_can_be_moved(
 
 def test_mlflow_finds_the_artifacts_of_a_moved_store(moved: Path) -> None:
     """As its pages look for them: by the address of the run."""
-    store = Store(None, moved)
+    store = open_store(None, moved)
     for experiment in store.client.search_experiments():
         for run in store.client.search_runs(
             [experiment.experiment_id], "attributes.status = 'FINISHED'"
