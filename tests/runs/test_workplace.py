@@ -8,13 +8,14 @@ from backbones.wav2vec2 import Wav2Vec2
 from bench.contracts.backbone import Setup
 from bench.encoders import wav2vec2
 from bench.runs.system import System
-from bench.runs.workplace import Material
 from tests.helpers import Tones, tones
 
 
 def test_frozen_networks_make_room_for_the_network_to_be_trained(
     tmp_path: Path,
 ) -> None:
+    from bench.runs.workplace import Material
+
     corpus, cache = tones(tmp_path, per_speaker=1)
     backbone = Wav2Vec2("wav2vec2")
     setup = Setup(
