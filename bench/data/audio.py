@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bench.contracts.feature import Waveform
 
-# the versions that decoded samples depend on
-DECODER = f"1/{soundfile.__libsndfile_version__}/{soxr.__libsoxr_version__}"
+# the versions that decoded samples depend on; the first also rises when more is refused
+DECODER = f"2/{soundfile.__libsndfile_version__}/{soxr.__libsoxr_version__}"
 # s; a segment may end this far after its recording (times are rounded), and is cut at its end
 SLACK = 0.01
 
@@ -63,7 +63,8 @@ class AudioError(BenchError):
 def decode(recording: Recording) -> "Waveform":
     """The mean of the recording's channels at 16 kHz, between its start and end.
 
-    Reads WAV, FLAC, Ogg (Vorbis, Opus) and MP3, at any rate.
+    Reads WAV, RF64, W64, AIFF, AU, NIST SPHERE, CAF, FLAC, Ogg (Vorbis, Opus) and MP3, at any
+    rate.
 
     Raises:
         AudioError: the file is missing, empty, truncated or unreadable, the segment lies outside
@@ -141,7 +142,7 @@ def _open(recording: Recording) -> Any:
     source = recording.path or _Memory(recording.data or b"")
     try:
         with _opening:
-            return soundfile.SoundFile(source)
+            return _File(source)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .")
     except OSError as error:
@@ -149,6 +150,15 @@ def _open(recording: Recording) -> Any:
     except TypeError:  # a file named `.raw`, whose rate is unknown
         reason = NO_HEADER
     raise AudioError(f"unreadable: {reason}")
+
+
+class _File(soundfile.SoundFile):  # type: ignore[misc] # it has no types
+    """A file after whose `read` the library does not seek, which some codecs (GSM) cannot do."""
+
+    can_seek = soundfile.SoundFile.seekable
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _require_whole(recording: Recording, file: Any) -> None:
@@ -199,7 +209,8 @@ def _frames(file: Any, first: int, last: int) -> "NDArray[np.float32]":
     """
     begin = first if file.subtype in _EXACT else 0
     try:
-        file.seek(begin)
+        if file.can_seek():
+            file.seek(begin)
         block = file.read(last - begin, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.removeprefix("Error : ")

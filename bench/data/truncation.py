@@ -6,12 +6,15 @@ half would pass as a short one.
 """
 
 import os
-import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-# bytes; from here on a data size means that the writer did not know it
-_STREAMED = 0x7FFFF000
+from bench.data.containers import FORMATS, ends, locate
+
+# bytes by which a writer may state too much, as one that counts the header of a WAV file does
+_MISCOUNTED = 44
+_JUDGED = ("OGG", "FLAC", "HTK")  # above, or by the decoder itself
 _OGG_PAGE = 65_307  # bytes of the longest page
 _LAYER_3_KBPS = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
@@ -27,6 +30,8 @@ _MPEG_1 = 0b11
 _RESERVED = 0b01  # MPEG version
 _LAYER_3 = 0b01
 _NO_BIT_RATE = (0, 15)  # free and forbidden
+_TAG_FAULT = "unreadable: its ID3 tag claims bytes that are audio"
+_CHAIN = 8  # consecutive frames that are no coincidence
 _SYNC = 0x7FF  # the eleven bits that begin an MP3 frame
 _ID3_HEADER = 10  # bytes
 _OGG_HEADER = 27  # bytes, before the sizes of the page's segments
@@ -36,43 +41,51 @@ _OGG_LAST = 4  # flag of the page that ends a stream
 def fault(file: BinaryIO, format: str, frames: int, rate: int) -> str | None:
     """Why the recording cannot be complete, in a few words, or None.
 
-    `format`, `frames` and `rate` (Hz) are the decoder's. WAV, Ogg and MP3 are checked here; FLAC
-    decoders detect truncation themselves.
+    `format`, `frames` and `rate` (Hz) are the decoder's. A format of which this cannot be judged
+    is refused by its name.
     """
-    if format in ("WAV", "WAVEX"):
-        return _wav_fault(file)
+    if format in FORMATS:
+        return _size_fault(file, format, frames, rate)
     if format == "OGG" and not _ogg_ends(file):
         return f"truncated: the stream breaks off after {frames / rate:.2f} s"
     if format == "MP3":
-        return _mp3_fault(file.read(), frames)
-    return None
+        data = file.read()
+        hidden = _tag_hides_audio(data)
+        return _TAG_FAULT if hidden else _mp3_fault(data, frames)
+    if format in _JUDGED:
+        return None
+    return f"unreadable: {format} files cannot be checked for completeness: convert to WAV or FLAC"
 
 
-def _wav_fault(file: BinaryIO) -> str | None:
-    riff = file.read(12)
-    order = ">" if riff.startswith(b"RIFX") else "<"
-    bytes_per_second = 0
-    while len(header := file.read(8)) == 8:
-        name, size = struct.unpack(f"{order}4sI", header)
-        start = file.tell()
-        if name == b"fmt ":
-            content = file.read(12)
-            (bytes_per_second,) = struct.unpack(f"{order}8xI", content.ljust(12, b"\0"))
-        if name == b"data":
-            present = file.seek(0, os.SEEK_END) - start
-            if size >= _STREAMED or present >= size:
-                return None
-            return _shortfall(present, size, bytes_per_second)
-        file.seek(start + size + size % 2)
-    return None
+def _size_fault(file: BinaryIO, format: str, frames: int, rate: int) -> str | None:
+    """How the size that the header states differs from the bytes that are present."""
+    data = locate(file, format)
+    if data is None or frames == data.size == 0:
+        return None
+    present = file.seek(0, os.SEEK_END) - data.start
+    per_second = data.per_second
+    if per_second == 0 and frames:
+        per_second = round(min(present, data.size) * rate / frames)
+    if present >= data.size:
+        if ends(file, format, data):
+            return None
+        return _shortfall(
+            data.size, present, per_second, "unreadable: the header states"
+        )
+    undivided = data.block > 0 and present % data.block == 0
+    if undivided and frames and data.size - present <= _MISCOUNTED:
+        return None
+    return _shortfall(present, data.size, per_second)
 
 
-def _shortfall(present: int, promised: int, per_second: int) -> str:
+def _shortfall(
+    part: int, whole: int, per_second: int, problem: str = "truncated:"
+) -> str:
     if per_second == 0:
-        return f"truncated: {present} of {promised} bytes"
-    seconds = present / per_second
-    promised_seconds = promised / per_second
-    return f"truncated: {seconds:.2f} s of {promised_seconds:.2f} s"
+        return f"{problem} {part} of {whole} bytes"
+    seconds = part / per_second
+    whole_seconds = whole / per_second
+    return f"{problem} {seconds:.2f} s of {whole_seconds:.2f} s"
 
 
 def _ogg_ends(file: BinaryIO) -> bool:
@@ -101,7 +114,7 @@ class _Mp3Frame(NamedTuple):
 
 
 def _mp3_fault(data: bytes, decoded: int) -> str | None:
-    frames = list(_mp3_frames(data))
+    frames = list(_mp3_frames(data, _after_id3(data)))
     if not frames:
         return None
     first = frames[0]
@@ -141,9 +154,20 @@ def _mp3_index(frame: bytes) -> int | None:
     return None
 
 
-def _mp3_frames(data: bytes) -> Iterator[_Mp3Frame]:
-    """The consecutive frames from the first one on; the last may end after the data."""
-    at = _after_id3(data)
+def _tag_hides_audio(data: bytes) -> bool:
+    """Whether frames follow one another within the ID3 tag, which the decoder skips."""
+    end = min(_after_id3(data), len(data))
+    at = data.find(b"\xff", _ID3_HEADER, end)
+    while at >= 0:
+        chain = list(islice(_mp3_frames(data, at), _CHAIN))
+        if len(chain) == _CHAIN:
+            return True
+        at = data.find(b"\xff", at + 1, end)
+    return False
+
+
+def _mp3_frames(data: bytes, at: int) -> Iterator[_Mp3Frame]:
+    """The consecutive frames from this byte on; the last may end after the data."""
     while at < len(data):
         frame = _mp3_frame(data, at)
         if frame is None:

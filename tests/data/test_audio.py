@@ -15,6 +15,20 @@ from bench.contracts.clip import Recording
 from bench.data.audio import AudioError, decode, source_key
 
 RATE = 16_000
+JUDGED = {
+    "WAV",
+    "WAVEX",
+    "RF64",
+    "W64",
+    "AIFF",
+    "AU",
+    "NIST",
+    "CAF",
+    "HTK",
+    "FLAC",
+    "OGG",
+    "MP3",
+}
 
 
 def tone(rate: int = RATE, seconds: float = 1.5, channels: int = 1) -> np.ndarray:
@@ -199,6 +213,48 @@ def test_a_streamed_wav_has_no_length_to_be_held_to() -> None:
     )  # all that the decoder makes of it
 
 
+@pytest.mark.parametrize("excess", [1, 2, 44])
+def test_a_header_that_states_a_little_too_much_is_whole(excess: int) -> None:
+    data = wav()
+    found = decode(Recording(data=with_data_size(data, len(data) - 44 + excess)))
+    assert np.array_equal(found, decode(Recording(data=data)))
+
+
+def test_a_header_that_states_half_of_what_is_there() -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 1))
+    half = with_data_size(wav(noise), 48_000)
+    assert reason(half) == "unreadable: the header states 1.50 s of 3.00 s"
+
+
+# RAW has no header, and the library writes SD2's into a file of the working directory
+@pytest.mark.parametrize(
+    "format", sorted(soundfile.available_formats().keys() - {"RAW", "SD2"})
+)
+def test_half_a_file_of_any_format_is_refused(format: str) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal((16_000, 1))
+    rate = 8_000 if format == "WVE" else RATE
+    data = encoded(noise, rate, format=format)
+    assert reason(data[: len(data) // 2]).startswith(("truncated", "unreadable"))
+    if format in JUDGED:
+        assert reason(data[:-100]).startswith(("truncated", "unreadable"))
+        assert len(decode(Recording(data=data))) == 16_000
+    else:
+        assert reason(data).startswith(f"unreadable: {format} files cannot be checked")
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype"),
+    [("WAV", "GSM610"), ("W64", "GSM610"), ("WAV", "G721_32"), ("AU", "G723_24")],
+)
+def test_a_codec_that_cannot_seek(format: str, subtype: str) -> None:
+    data = encoded(tone(8_000, 3), 8_000, format=format, subtype=subtype)
+    whole = decode(Recording(data=data))
+    assert np.abs(whole[:48_000] - tone(seconds=3)[:, 0]).max() < 0.2
+    part = decode(Recording(data=data, start=1.0, end=2.0))
+    assert np.abs(part - whole[16_000:32_000])[100:-100].max() < 1e-3
+    assert reason(data[: len(data) // 2]).startswith("truncated: 1.")
+
+
 @pytest.mark.parametrize("share", [0.6, 0.8, 0.999])
 @pytest.mark.parametrize(
     ("format", "subtype", "rate"),
@@ -265,6 +321,14 @@ def test_an_mp3_with_tags() -> None:
         == 48_000
     )
     assert reason(id3v2 + mp3("VARIABLE")[:-700]).startswith("truncated: ")
+
+
+def test_an_id3_tag_that_claims_audio() -> None:
+    data = mp3("CONSTANT")
+    claimed = data.index(data[:2], len(data) * 3 // 4)  # to the start of a frame
+    size = bytes([claimed >> 14 & 127, claimed >> 7 & 127, claimed & 127])
+    reading = reason(b"ID3\x04\0\0\0" + size + data)
+    assert reading == "unreadable: its ID3 tag claims bytes that are audio"
 
 
 def test_the_source_key_follows_bytes_and_segment_alone(tmp_path: Path) -> None:
