@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from bench.runs.store import Store
-from bench.scoring.intervals import ua_difference_interval
+from bench.scoring.jackknife import difference
 from bench.scoring.predictions import Predictions
-from bench.scoring.scores import concatenate, scores
+from bench.scoring.sample import Sample
+from bench.scoring.scores import concatenate
 from bench.tables.collect import rows
 from bench.tables.row import Row
 
@@ -108,7 +108,7 @@ def table(found: Sequence[Row]) -> str:
 def gains(results: Path) -> str:
     """Markdown: the differences of the fusions to their controls on `demo:pitch`.
 
-    Each interval is over the same draws of speakers.
+    Each interval is over the same speakers.
     """
     tested = _tested(results)
     lines = ["| UA in points, demo:pitch | over | is |", "| --- | --- | ---: |"]
@@ -133,15 +133,14 @@ def _tested(results: Path) -> dict[str, list[Predictions]]:
 
 
 def _gain(one: Sequence[Predictions], other: Sequence[Predictions]) -> str:
-    mean = fmean(scores(p)["UA"] for p in one)
-    reference = fmean(scores(p)["UA"] for p in other)
-    low, high = ua_difference_interval(one, other)
-    interval = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-    return f"{100 * (mean - reference):+.1f} {interval}"
+    found = difference(Sample(one), Sample(other), "UA")
+    assert found, "several speakers were tested"
+    low, high = found.bounds
+    return f"{100 * found.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _cell(row: Row) -> str:
-    low, high = row.interval or (float("nan"), float("nan"))
+    low, high = row.intervals.get("UA", (float("nan"), float("nan")))
     return f"{100 * row.scores['UA']:.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 

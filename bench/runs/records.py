@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from bench.scoring.predictions import Predictions
+from bench.scoring.predictions import RANKED_BY, Predictions
 
 Status = Literal["ok", "skipped", "failed", "partial"]
 
@@ -91,6 +91,11 @@ class PairingRecord:
         trials)`.
         """
         return f"{self.backbone}, {self.recipe}" if self.recipe else self.backbone
+
+    @property
+    def ranked_by(self) -> str:
+        """The score by which rows of its task are ranked."""
+        return RANKED_BY[self.multilabel]
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,7 @@ def recipe_of(
     names = [f.name for f in dataclasses.fields(Recipe)]
     values = {k: v for k, v in chosen(settings, backbone).items() if k in names}
     usual = backbone.recipe(setup)
-    if (
-        setup.multilabel and usual.monitor == "UA"
-    ):  # a mean recall is best where everything is called present
+    if usual.monitor == "UA" and setup.multilabel:
         usual = dataclasses.replace(usual, monitor="F1 macro")
     recipe = change(usual, values, f"recipe of {backbone.name}")
     if settings.precision:

@@ -18,6 +18,9 @@ COLUMNS = (
 METADATA = b"ser-bench"  # key of the file's own metadata
 SEPARATOR = "|"  # between the true labels of a clip
 THRESHOLD = "threshold of "  # prefix of a label: the column of its thresholds
+# Multi-label or not -> the score that ranks systems. Mean recall is best where everything is called
+# present.
+RANKED_BY = {False: "UA", True: "F1 macro"}
 SUM_TOLERANCE = 1e-3  # of the probabilities of a clip
 
 

@@ -5,21 +5,20 @@ seed and averaged over seeds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf
 from statistics import fmean, stdev
 
 from bench.contracts.task import Published
 from bench.errors import BenchError
 from bench.runs.records import PairingRecord, RunRecord
-from bench.scoring.intervals import ua_difference_interval, ua_interval
 from bench.scoring.predictions import Predictions
+from bench.scoring.sample import Sample
 from bench.scoring.scores import concatenate, scores
 from bench.tables import caveats
 from bench.tables.row import AVERAGES, TAKEN_OVER, Row
+from bench.tables.uncertainty import Measured, with_gains, with_intervals, with_stars
 
-DRAWS = 2000  # of the bootstrap behind the intervals of UA
-DRAW_SEED = 0
 Tested = dict[int, dict[str, Predictions]]  # seed -> fold -> predictions
 
 
@@ -33,12 +32,13 @@ def rows(
     is by task name; each figure comes once: in the table of its protocol, or behind the task's last
     table where nothing was measured under that protocol.
     """
-    measured = _with_gains([_measured(pairing) for pairing in _newest(records)])
+    found = [_measured(pairing) for pairing in _newest(records)]
+    measured = with_stars(with_gains(found))
     order = _Order(measured)
     every = list(measured)
-    for task in order.tasks:
+    for task, ranked_by in order.tasks.items():
         figures = published.get(task, ())
-        every += [_cited(task, figure) for figure in figures]
+        every += [_cited(task, figure, ranked_by) for figure in figures]
     return sorted(every, key=order.place)
 
 
@@ -46,34 +46,31 @@ class _Order:
     """The order of all rows; a tuned row and its default one stay side by side."""
 
     def __init__(self, measured: Sequence[Row]) -> None:
-        self.tasks: list[str] = []
+        self.tasks: dict[str, str] = {}  # with the score that ranks
         self._tables: list[tuple[str, str]] = []
-        self._best: dict[
-            object, float
-        ] = {}  # the highest UA of a default row and its tuned one
+        # the highest rank of a default row and its tuned one
+        self._best: dict[object, float] = {}
         for row in measured:
             table = (row.task, row.protocol)
-            if row.task not in self.tasks:
-                self.tasks.append(row.task)
+            self.tasks.setdefault(row.task, row.ranked_by)
             if table not in self._tables:
                 self._tables.append(table)
             best = self._best.get(row.system, -inf)
-            self._best[row.system] = max(best, _ua(row))
+            self._best[row.system] = max(best, row.rank)
 
     def place(self, row: Row) -> tuple[object, ...]:
         """What to sort by: the table, the block within it, the system, the row."""
-        ua = _ua(row)
         wa = row.scores.get("WA", -inf)
-        best = ua
+        best = row.rank
         if row.scores:
-            best = max(ua, self._best.get(row.system, -inf))
+            best = max(best, self._best.get(row.system, -inf))
         return (
-            self.tasks.index(row.task),
+            list(self.tasks).index(row.task),
             self._table(row),
             _block(row),
             -best,
             row.backbone,
-            -ua,
+            -row.rank,
             -wa,
             row.label,
         )
@@ -94,14 +91,10 @@ def _block(row: Row) -> int:
     return 0
 
 
-def _ua(row: Row) -> float:
-    scores = row.scores
-    return scores.get("UA", -inf)
-
-
-def _cited(task: str, figure: Published) -> Row:
+def _cited(task: str, figure: Published, ranked_by: str) -> Row:
     return Row(
         task=task,
+        ranked_by=ranked_by,
         backbone=figure.system,
         protocol=figure.protocol,
         source="published",
@@ -172,32 +165,24 @@ def _done(pairing: PairingRecord) -> set[str]:
 # --- a measured row ---
 
 
-@dataclass(frozen=True)
-class _Measured:
-    row: Row
-    pooled: list[Predictions] = field(
-        default_factory=list
-    )  # of all folds, one per seed
-
-
-def _measured(newest: _Newest) -> _Measured:
+def _measured(newest: _Newest) -> Measured:
     pairing = newest.pairing
     about = {name: getattr(pairing, name) for name in TAKEN_OVER}
     row = Row(**about, source="measured", status="skipped", reason=pairing.skipped)
     if pairing.skipped:
-        return _Measured(row)
+        return Measured(row)
     read = _latest([_read(run) for run in pairing.runs])
     latest = [each.run for each in read]
     row = replace(row, lost=_is_lost(newest, latest))
     tested = _by_seed(read)
     if not tested:
-        return _Measured(_without_result(row, caveats.failures(latest)))
+        return Measured(_without_result(row, caveats.failures(latest)))
     return _with_result(row, newest, latest, tested)
 
 
 def _with_result(
     row: Row, newest: _Newest, latest: Sequence[RunRecord], tested: Tested
-) -> _Measured:
+) -> Measured:
     pairing = newest.pairing
     pooled = [_pooled(folds) for folds in tested.values()]
     done = [run for run in latest if run.fold in tested.get(run.seed, {})]
@@ -209,7 +194,10 @@ def _with_result(
         reason=reason,
         notes=caveats.notes(pairing, done, pooled[0].clips, later_failure),
     )
-    return _Measured(scored, pooled)
+    if not _same_clips(pooled):
+        return Measured(scored)
+    sample = Sample(pooled)
+    return Measured(with_intervals(scored, sample), sample)
 
 
 def _without_result(row: Row, failed: Sequence[RunRecord]) -> Row:
@@ -285,13 +273,14 @@ def _scored(
     for predictions in pooled:
         clips.update(predictions.clips)
     mean, deviation = _over_folds(tested)
+    of_seeds = [scores(predictions) for predictions in pooled]
     return replace(
         row,
         folds=len({run.fold for run in done}),
         seeds=len(tested),
         clips=len(clips),
-        scores=_mean([scores(predictions) for predictions in pooled]),
-        interval=_interval(pooled),
+        scores=_mean(of_seeds),
+        seed_sd=_deviation(of_seeds),
         fold_mean=mean,
         fold_sd=deviation,
         parameters=max(run.parameters for run in done),
@@ -300,13 +289,6 @@ def _scored(
         peak_memory_mb=max(run.peak_memory_mb for run in done),
         fingerprints=tuple(run.fingerprint for run in done),
     )
-
-
-def _interval(pooled: Sequence[Predictions]) -> tuple[float, float] | None:
-    """None where seeds were tested on different clips: some of their folds are missing."""
-    if not _same_clips(pooled):
-        return None
-    return ua_interval(pooled, DRAWS, DRAW_SEED)
 
 
 def _same_clips(pooled: Iterable[Predictions]) -> bool:
@@ -327,14 +309,20 @@ def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
             of_fold.setdefault(name, []).append(scores(predictions))
     names = sorted(of_fold)
     each = [_mean(of_fold[name]) for name in names]
-    means = {}
-    deviations = {}
-    for average in AVERAGES:
-        values = [fold[average] for fold in each]
-        means[average] = fmean(values)
-        if len(values) > 1:
-            deviations[average] = stdev(values)
-    return means, deviations
+    means = _mean(each)
+    averages = {name: means[name] for name in AVERAGES}
+    return averages, _deviation(each)
+
+
+def _deviation(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The standard deviation of each average; empty for a single value."""
+    deviations: dict[str, float] = {}
+    if len(each) < 2:
+        return deviations
+    for name in AVERAGES:
+        values = [scored[name] for scored in each]
+        deviations[name] = stdev(values)
+    return deviations
 
 
 def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -344,31 +332,3 @@ def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
         values = [scored[name] for scored in each]
         means[name] = fmean(values)
     return means
-
-
-# --- tuned rows beside default ones ---
-
-
-def _with_gains(found: Sequence[_Measured]) -> list[Row]:
-    """The rows, each tuned one with its gain in UA over the default recipe on the same clips."""
-    default = {}
-    for measured in found:
-        row = measured.row
-        if measured.pooled and not row.recipe:
-            default[row.system] = measured
-    rows = []
-    for measured in found:
-        row = measured.row
-        if measured.pooled and row.recipe and row.system in default:
-            row = _with_gain(measured, default[row.system])
-        rows.append(row)
-    return rows
-
-
-def _with_gain(tuned: _Measured, default: _Measured) -> Row:
-    row = tuned.row
-    if not _same_clips([*tuned.pooled, *default.pooled]):
-        return row
-    gain = _ua(row) - _ua(default.row)
-    interval = ua_difference_interval(tuned.pooled, default.pooled, DRAWS, DRAW_SEED)
-    return replace(row, gain=gain, gain_interval=interval)

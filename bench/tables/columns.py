@@ -8,7 +8,9 @@ from bench.tables.numbers import NOTHING, count, duration, many, percent, quanti
 from bench.tables.row import AVERAGES, Row
 from bench.tables.table import Column
 
-BY_FOLD, TRAIN_TIME, GAIN = "UA by fold", "train time", "by tuning"
+BY_FOLD, OVER_SEEDS = "by fold", "over seeds"
+TRAIN_TIME, GAIN = "train time", "by tuning"
+MEAN_RECALL = "mean recall"  # what UA is where clips have several labels
 CLASS_SPARE = 7  # as Column.spare, of the F1 of single classes
 
 Group = Literal["name", "score", "setup", "cost", "status"]
@@ -39,7 +41,16 @@ def _published_alone(rows: Iterable[Row]) -> list[Row]:
 def _tuned(rows: Iterable[Row]) -> list[Row]:
     found = []
     for row in rows:
-        if row.gain is not None:
+        if row.gains:
+            found.append(row)
+    return found
+
+
+def _repeated(rows: Iterable[Row]) -> list[Row]:
+    """The rows of several training seeds."""
+    found = []
+    for row in rows:
+        if row.seed_sd:
             found.append(row)
     return found
 
@@ -53,30 +64,57 @@ def _name(row: Row) -> str:
     return row.backbone
 
 
-def _ua(row: Row) -> str:
-    value = percent(row.scores.get("UA"))
-    if row.interval is None:
+def _ranked(row: Row) -> str:
+    """The score that ranks, with its interval."""
+    name = row.ranked_by
+    value = percent(row.scores.get(name))
+    bounds = row.intervals.get(name)
+    if bounds is None:
         return value
-    low, high = row.interval
+    low, high = bounds
     return f"{value} [{percent(low)}, {percent(high)}]"
 
 
 def _gain(row: Row) -> str:
-    if row.gain is None:
+    name = row.ranked_by
+    gain = row.gains.get(name)
+    if gain is None:
         return NOTHING
-    value = f"{100 * row.gain:+.1f}"
-    if row.gain_interval is None:
+    value = f"{100 * gain:+.1f}"
+    bounds = row.gain_intervals.get(name)
+    if bounds is None:
         return value
-    low, high = row.gain_interval
+    low, high = bounds
     return f"{value} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _by_fold(row: Row) -> str:
     if not row.fold_sd:
         return NOTHING
-    mean = percent(row.fold_mean["UA"])
-    deviation = percent(row.fold_sd["UA"])
+    name = row.ranked_by
+    mean = percent(row.fold_mean[name])
+    deviation = percent(row.fold_sd[name])
     return f"{mean} ± {deviation}"
+
+
+def _over_seeds(row: Row) -> str:
+    if not row.seed_sd:
+        return NOTHING
+    deviation = percent(row.seed_sd[row.ranked_by])
+    return f"± {deviation}"
+
+
+def _units(row: Row) -> str:
+    """Over what an interval is: `24 speakers`."""
+    if not row.interval_unit:
+        return NOTHING
+    if row.interval_unit == "clip":
+        return many(row.interval_units, "clip")
+    speakers = many(row.interval_units, "speaker")
+    if not row.interval_clips:
+        return speakers
+    clips = many(row.interval_clips, "clip")
+    return f"{speakers} + {clips}"
 
 
 def _folds(row: Row) -> str:
@@ -123,15 +161,14 @@ class RowColumn(Column[Row]):
         return bool(self.about(rows))
 
 
-def _score(name: str, spare: int = 0) -> RowColumn:
+def _score(name: str, spare: int = 0, header: str = "") -> RowColumn:
     def read(row: Row) -> float | None:
         return row.scores.get(name)
 
     return RowColumn(
-        name,
+        header or name,
         read,
         percent,
-        score=True,
         spare=spare,
         about=_with_score(name),
     )
@@ -158,11 +195,6 @@ COLUMNS: tuple[RowColumn, ...] = (
         group="name",
         about=_published_alone,
     ),
-    RowColumn("UA [95 %]", _ua, score=True, about=_with_score("UA")),
-    _score("WA"),
-    _score("F1 macro"),
-    _score("F1 weighted", spare=6),
-    _score("F1 micro", spare=CLASS_SPARE),
     RowColumn(GAIN, _gain, spare=10, group="setup", about=_tuned),
     RowColumn(
         "mode",
@@ -201,6 +233,15 @@ COLUMNS: tuple[RowColumn, ...] = (
         about=scored,
         title=lambda row: f"{row.clips} clips",
     ),
+    RowColumn(
+        "intervals over",
+        _units,
+        spare=9,
+        group="setup",
+        about=scored,
+        title=lambda row: f"intervals over {_units(row)}",
+    ),
+    RowColumn(OVER_SEEDS, _over_seeds, spare=2, group="cost", about=_repeated),
     RowColumn(BY_FOLD, _by_fold, spare=1, group="cost", about=scored),
     RowColumn("folds", _folds, spare=5, group="cost", about=scored),
     RowColumn(
@@ -221,21 +262,37 @@ COLUMNS: tuple[RowColumn, ...] = (
     ),
     RowColumn("status", _status, number=False, group="status", marked=True),
 )
-DECLARED = (*AVERAGES, "F1 micro")  # the scores that have an entry
+SPARE = {"F1 weighted": 6, "F1 micro": CLASS_SPARE}  # as Column.spare
+DECLARED = (*AVERAGES, "F1 micro")  # the scores with a column of their own
 
 
 def columns(rows: Sequence[Row]) -> list[RowColumn]:
     """The columns of a table of these rows."""
-    shown = [column for column in COLUMNS if column.shown(rows)]
-    single = [_score(name, CLASS_SPARE) for name in _other_scores(rows)]
+    scores = _averages(rows)
+    for name in _other_scores(rows):
+        scores.append(_score(name, CLASS_SPARE))
+
     front: list[RowColumn] = []
     back: list[RowColumn] = []
-    for column in shown:
-        if column.group in ("name", "score"):
+    for column in COLUMNS:
+        if column.group == "name":
             front.append(column)
         else:
             back.append(column)
-    return [*front, *single, *back]
+    every = [*front, *scores, *back]
+    return [column for column in every if column.shown(rows)]
+
+
+def _averages(rows: Sequence[Row]) -> list[RowColumn]:
+    """The score that ranks, and the other averages."""
+    first = rows[0].ranked_by
+    ranked = RowColumn(f"{first} [95 %]", _ranked, score=True, about=_with_score(first))
+    others = []
+    for name in DECLARED:
+        if name != first:
+            header = MEAN_RECALL if name == "UA" else name
+            others.append(_score(name, SPARE.get(name, 0), header))
+    return [ranked, *others]
 
 
 def titles(rows: Sequence[Row]) -> list[str]:

@@ -1,17 +1,16 @@
 """Rows as tables to read: one per task and protocol, with columns, bold figures and numbered
 footnotes.
 
-Bold is the best measured figure of a column, as printed, so that what looks equal is equally bold.
-Only rows that cover the whole protocol compete, and tiny ones only among themselves; a single row
-has nothing to be better than.
+Bold is the score that ranks, in the best measured row and in those that do not differ from it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from bench.tables.columns import (
     BY_FOLD,
     GAIN,
+    OVER_SEEDS,
     TRAIN_TIME,
     RowColumn,
     columns,
@@ -19,12 +18,15 @@ from bench.tables.columns import (
     scored,
     titles,
 )
-from bench.tables.numbers import NOTHING
 from bench.tables.row import Row
 from bench.tables.table import Cell, Table
 
+NARROW = ", somewhat narrow because folds share training data"
 OTHER = "published under other protocols"  # the title of figures that were measured differently
-BEST = "best measured score among the rows with status ok"
+BEST = (
+    "best, or not significantly different from the best (paired by speaker, Holm over all "
+    "pairs of rows with status ok)"
+)
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:
@@ -42,11 +44,7 @@ def tables(rows: Iterable[Row]) -> list[Table]:
 def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
     notes = _Footnotes(rows)
     shown = columns(rows)
-    competing = _competing(rows)
-    best = _best(shown, competing)
-    body = tuple(
-        _cells(row, shown, best if row in competing else {}, notes) for row in rows
-    )
+    body = tuple(_cells(row, shown, notes) for row in rows)
     under = protocol if protocol == OTHER else f"protocol {protocol}"
     title = " · ".join([task, under, *titles(rows)])
     return Table(
@@ -55,7 +53,7 @@ def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
         body=body,
         footnotes=notes.texts,
         legend=_legend(rows),
-        best=BEST if best else "",
+        best=BEST if any(row.best for row in rows) else "",
     )
 
 
@@ -117,54 +115,14 @@ def _notes(row: Row) -> list[str]:
 # --- cells ---
 
 
-def _cells(
-    row: Row, shown: Sequence[RowColumn], best: Mapping[str, float], notes: _Footnotes
-) -> tuple[Cell, ...]:
-    """A row's cells. `best` has the highest score by header, none if the row does not compete."""
+def _cells(row: Row, shown: Sequence[RowColumn], notes: _Footnotes) -> tuple[Cell, ...]:
     cells = []
     for column in shown:
         text = column.text(row)
-        highest = best.get(column.header)
-        bold = highest is not None and _leading(text) == highest
         if column.marked:
             text = notes.marked(text, notes.own(row))
-        cells.append(Cell(text, bold))
+        cells.append(Cell(text, column.score and row.best))
     return tuple(cells)
-
-
-def _best(shown: Sequence[RowColumn], competing: Sequence[Row]) -> dict[str, float]:
-    """The highest score of each column, as printed."""
-    if not competing:
-        return {}
-    best = {}
-    for column in shown:
-        if column.score:
-            scores = [_leading(column.text(row)) for row in competing]
-            best[column.header] = max(scores)
-    return best
-
-
-def _competing(rows: Sequence[Row]) -> list[Row]:
-    whole = []
-    full_size = []
-    for row in measured(rows):
-        if row.status != "ok":
-            continue
-        whole.append(row)
-        if row.scale != "tiny":
-            full_size.append(row)
-    competing = full_size or whole
-    if len(competing) < 2:
-        return []
-    return competing
-
-
-def _leading(text: str) -> float:
-    """The number that a cell begins with; below every score for a cell without one."""
-    number, _, _ = text.partition(" ")
-    if number == NOTHING:
-        return -1.0
-    return float(number)
 
 
 # --- the legend ---
@@ -176,20 +134,25 @@ def _legend(rows: Sequence[Row]) -> tuple[str, ...]:
     entries = [
         (any(row.scores for row in rows), scores if pooled else "scores in %"),
         (
-            any(row.interval for row in rows),
-            "[low, high]: 95 % interval of UA over speakers (or clips), not over training seeds",
+            any(row.intervals for row in rows),
+            "[low, high]: 95 % interval over the test clips' speakers (delete-one jackknife)"
+            + (NARROW if pooled else ""),
+        ),
+        (
+            any(row.seed_sd for row in rows),
+            f"{OVER_SEEDS}: standard deviation over training seeds, which no interval includes",
         ),
         (
             any("F1 micro" in row.scores for row in rows),
             "several labels per clip: WA counts a clip as correct only if all of its labels are",
         ),
         (
-            any(row.gain is not None for row in rows),
-            f"{GAIN}: UA gained over the default recipe, and its 95 % interval over speakers",
+            any(row.gains for row in rows),
+            f"{GAIN}: gained over the default recipe, with its 95 % interval over speakers",
         ),
         (
             any(row.fold_sd for row in rows),
-            f"{BY_FOLD}: mean ± standard deviation over folds",
+            f"{BY_FOLD}: {rows[0].ranked_by}, mean ± standard deviation over folds",
         ),
         (
             any(row.train_seconds for row in rows),

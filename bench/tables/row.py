@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal
 
 from bench.runs.records import Status
+from bench.scoring.jackknife import Bounds
 
 AVERAGES = ("UA", "WA", "F1 macro", "F1 weighted")  # of a row, and of each of its folds
 
@@ -20,6 +21,7 @@ TAKEN_OVER = (  # fields that a row takes over from its pairing
     "settings",
     "recipe",
     "labels",
+    "ranked_by",
     "folds_expected",
     "clips_missing",
 )
@@ -43,6 +45,7 @@ class Row:
     settings: Mapping[str, str] = field(default_factory=dict)
     recipe: str = ""  # as in PairingRecord
     labels: tuple[str, ...] = ()
+    ranked_by: str = "UA"  # the score by which rows are sorted and starred
     folds: int = 0  # that have predictions
     folds_expected: int = 0  # of the whole protocol
     seeds: int = 0  # that have predictions
@@ -50,11 +53,17 @@ class Row:
     clips_missing: int = 0
     # as `bench.scoring.scores` names them
     scores: Mapping[str, float] = field(default_factory=dict)
-    interval: tuple[float, float] | None = None  # of UA, 95 %
-    gain: float | None = None  # of a tuned row: its UA minus that of the default recipe
-    gain_interval: tuple[float, float] | None = (
-        None  # 95 %, both on the same draws of speakers
-    )
+    seed_sd: Mapping[str, float] = field(
+        default_factory=dict
+    )  # n - 1; empty with a single seed
+    intervals: Mapping[str, Bounds] = field(default_factory=dict)  # 95 %
+    interval_unit: str = ""  # what differs: speaker, clip or speaker+clip
+    interval_units: int = 0  # speakers, or clips where no speaker is known
+    interval_clips: int = 0  # of unknown speakers beside known ones
+    best: bool = False  # or not to be told from the best of its table
+    # of a tuned row: UA and what ranks, minus those of the default recipe
+    gains: Mapping[str, float] = field(default_factory=dict)
+    gain_intervals: Mapping[str, Bounds] = field(default_factory=dict)  # 95 %
     fold_mean: Mapping[str, float] = field(
         default_factory=dict
     )  # of AVERAGES, over folds
@@ -104,6 +113,11 @@ class Row:
     def measured(self) -> bool:
         return self.source == "measured"
 
+    @property
+    def rank(self) -> float:
+        """The score that ranks it; below every score where it is not known."""
+        return self.scores.get(self.ranked_by, -inf)
+
 
 ABOUT = (
     "task",
@@ -117,6 +131,7 @@ ABOUT = (
     "reason",
 )
 COUNTS = ("folds", "folds_expected", "seeds", "clips", "clips_missing")
+INTERVAL = ("interval_unit", "interval_units", "interval_clips")
 COSTS = ("parameters", "trainable_parameters", "train_seconds", "peak_memory_mb")
 
 
@@ -127,7 +142,10 @@ def record(row: Row) -> dict[str, Any]:
     content = {
         **_fields(row, ABOUT, known=True),
         **_fields(row, COUNTS, known=row.measured),
+        "ranked_by": row.ranked_by,
+        "best": row.best,
         **_scores(row),
+        **_fields(row, INTERVAL, known=bool(row.interval_unit)),
         **_tuning(row),
         **_over_folds(row),
         **_fields(row, COSTS, known=bool(row.fingerprints)),
@@ -163,27 +181,42 @@ def _scores(row: Row) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     for name in (*AVERAGES, *row.scores):
         scores[key(name)] = row.scores.get(name)
-    low, high = row.interval or (None, None)
-    scores["UA_low"] = low
-    scores["UA_high"] = high
+    with_bounds = dict.fromkeys(("UA", row.ranked_by))
+    with_bounds |= dict.fromkeys(row.intervals)
+    for name in with_bounds:
+        bounds = row.intervals.get(name)
+        scores |= _bounds(key(name), bounds)
     return scores
 
 
 def _tuning(row: Row) -> dict[str, Any]:
-    low, high = row.gain_interval or (None, None)
+    content: dict[str, Any] = {"recipe": row.recipe}
+    for name in ("UA", row.ranked_by):
+        gain = f"{key(name)}_gain"
+        bounds = row.gain_intervals.get(name)
+        content[gain] = row.gains.get(name)
+        content |= _bounds(gain, bounds)
+    return content
+
+
+def _bounds(name: str, bounds: Bounds | None) -> dict[str, float | None]:
+    low, high = bounds or (None, None)
     return {
-        "recipe": row.recipe,
-        "UA_gain": row.gain,
-        "UA_gain_low": low,
-        "UA_gain_high": high,
+        f"{name}_low": low,
+        f"{name}_high": high,
     }
 
 
 def _over_folds(row: Row) -> dict[str, Any]:
+    spreads = {
+        "fold_mean": row.fold_mean,
+        "fold_sd": row.fold_sd,
+        "seed_sd": row.seed_sd,
+    }
     content = {}
-    for kind, values in (("mean", row.fold_mean), ("sd", row.fold_sd)):
+    for kind, values in spreads.items():
         for name in AVERAGES:
-            content[f"{key(name)}_fold_{kind}"] = values.get(name)
+            content[f"{key(name)}_{kind}"] = values.get(name)
     return content
 
 

@@ -66,8 +66,12 @@ def test_seeds_are_averaged() -> None:
     row = one(pairing(runs=[run("a"), run("b"), *other], seeds=2))
     assert (row.status, row.seeds, row.clips) == ("ok", 2, 8)
     assert row.scores["UA"] == pytest.approx(((2 / 3 + 4 / 5) / 2 + 1) / 2)
-    assert row.interval is not None
-    assert row.interval[0] <= row.scores["UA"] <= row.interval[1]
+    low, high = row.intervals["UA"]
+    assert low <= row.scores["UA"] <= high
+    assert row.seed_sd["UA"] == pytest.approx(
+        statistics.stdev([(2 / 3 + 4 / 5) / 2, 1])
+    )
+    assert "over seeds" in render([row], "text", width=200)
 
 
 def test_first_folds_are_partial() -> None:
@@ -92,7 +96,7 @@ def test_run_that_was_not_made_is_said() -> None:
 
 def test_seeds_tested_on_different_clips_have_no_interval() -> None:
     row = one(pairing(runs=[run("a"), run("b"), run("a", seed=1)], seeds=2))
-    assert (row.status, row.interval) == ("partial", None)
+    assert (row.status, dict(row.intervals)) == ("partial", {})
 
 
 def test_failed_pairing_says_why() -> None:
@@ -219,13 +223,13 @@ def test_a_tuned_row_stands_beside_its_default_and_says_what_it_gained() -> None
         ("a", ""),
     ]
     gain = 1 - (2 / 3 + 4 / 5) / 2
-    assert found[0].gain == pytest.approx(gain)
-    assert found[1].gain is None
-    low, high = found[0].gain_interval or (0.0, 0.0)
+    assert found[0].gains == {"UA": pytest.approx(gain)}
+    assert found[1].gains == {}
+    low, high = found[0].gain_intervals["UA"]
     assert low <= gain <= high
     text = render(found, "text")
     assert f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]" in text
-    assert "by tuning: UA gained over the default recipe" in text
+    assert "by tuning: gained over the default recipe" in text
     about = fields(found[0])
     assert (about["recipe"], about["UA_gain"]) == (
         "tuned (9 trials)",
@@ -245,6 +249,6 @@ def test_a_newer_search_takes_the_place_of_an_older_one_and_of_nothing_else() ->
 
 def test_no_gain_is_claimed_over_other_clips_nor_without_a_default() -> None:
     tuned = pairing(runs=[run("a")], recipe="tuned (9 trials)")
-    assert [row.gain for row in rows([pairing(), tuned], {})] == [None, None]
-    assert one(tuned).gain is None
+    assert [row.gains for row in rows([pairing(), tuned], {})] == [{}, {}]
+    assert one(tuned).gains == {}
     assert "by tuning" not in render(rows([tuned], {}), "text")
