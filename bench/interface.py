@@ -75,7 +75,7 @@ def run(
     With neither a backbone nor a task, this is the main job of `bench.toml`.
 
     Args:
-        backbone: names such as `hubert` or `feature-fusion:released`, or `all`.
+        backbone: names such as `hubert` or `feature-fusion:released`, `all` or `everything`.
         task: names such as `ravdess`, paths of manifests, or `all`.
         dry_run: return the plan, and run nothing.
         options: the keywords of `RunOptions`.

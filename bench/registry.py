@@ -24,7 +24,9 @@ Kind = Literal["backbone", "task"]
 Plugin = TypeVar("Plugin", Backbone, Task)
 
 BUILT_IN = "built in"
-ALL = "all"  # in place of a name: every built-in plugin
+# In place of a name: the built-in plugins that a comparison should have, and every built-in one.
+ALL, EVERYTHING = "all", "everything"
+SEVERAL = (ALL, EVERYTHING)
 ROOT = (
     Path(__file__).resolve().parents[1]
 )  # where `bench` and its plugins stand beside each other
@@ -64,8 +66,8 @@ def entries(kind: Kind) -> dict[str, Entry]:
 
 
 def backbones(names: Sequence[str], variants: bool = False) -> list[Backbone]:
-    """The backbones called `names` (`name`, `name:variant` or `all`), each once, in the order
-    given.
+    """The backbones called `names` (`name`, `name:variant`, `all` or `everything`), each once, in
+    the order given.
 
     `variants` adds the variants of every backbone that is named without one.
     """
@@ -242,13 +244,13 @@ def _manifest(path: str) -> Task:
 
 
 def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
-    """The names, each once. `all` is expanded last, so that it hides no wrong name."""
+    """The names, each once. Groups are expanded last, so that they hide no wrong name."""
     manifests = []
     plugins = []
     for name in names:
         if kind == "task" and _is_path(name):
             manifests.append(name)
-        elif name != ALL:
+        elif name not in SEVERAL:
             plugins.append(name)
     _check_names(kind, plugins)
     _check_manifests(manifests)
@@ -256,7 +258,7 @@ def _expand(kind: Kind, names: Sequence[str]) -> list[str]:
         _load(kind, BASES[kind], name)
     expanded: dict[str, None] = {}
     for name in names:
-        meant = _every(kind) if name == ALL else [name]
+        meant = _members(kind, name) if name in SEVERAL else [name]
         expanded.update(dict.fromkeys(meant))
     return list(expanded)
 
@@ -271,7 +273,7 @@ def _check_names(kind: Kind, names: Sequence[str]) -> None:
     if not wrong:
         return
     plural = "s" if len(wrong) > 1 else ""
-    available = ", ".join([*known, ALL])
+    available = ", ".join([*known, *SEVERAL])
     raise UsageError(
         f"unknown {kind}{plural}: {', '.join(wrong)}; available: {available}; "
         f"to add one, see 'Add a {kind}' in CONTRIBUTING.md"
@@ -285,10 +287,14 @@ def _check_manifests(paths: Sequence[str]) -> None:
         raise UsageError(f"no manifest at {listed}: give the path of a CSV or TSV file")
 
 
-def _every(kind: Kind) -> list[str]:
+def _members(kind: Kind, group: str) -> list[str]:
+    """The built-in plugins of a group, by name."""
     names = []
     for name, entry in entries(kind).items():
-        if entry.origin == BUILT_IN:
+        if entry.origin != BUILT_IN:
+            continue
+        plugin = _load(kind, BASES[kind], name)
+        if group == EVERYTHING or plugin.usual:
             names.append(name)
     return names
 

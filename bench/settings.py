@@ -30,7 +30,8 @@ class Settings:
 
     backbone: tuple[str, ...] = option(
         (),
-        "backbones, comma-separated or repeated; `all`; `NAME:VARIANT`",
+        "backbones, comma-separated or repeated; `NAME:VARIANT`; `all`, the systems of the papers "
+        "and their usual rivals; `everything`",
         group=COMPARED,
         flag="-b",
         metavar="NAME",

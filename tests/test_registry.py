@@ -98,12 +98,18 @@ def test_unknown_names_are_told_all_at_once_with_the_nearest_and_the_list() -> N
     assert caught.value.exit_code == 2
 
 
-def test_all_is_every_built_in_one_once(site: Path) -> None:
+def test_everything_is_every_built_in_one_once_and_all_the_usual_ones(
+    site: Path,
+) -> None:
     install(site, "third_a", GOOD, "[ser_bench.backbones]\nmine = third_a:Mine\n")
-    names = [b.name for b in registry.backbones(["hubert", "all"])]
+    names = [b.name for b in registry.backbones(["hubert", "everything"])]
     assert names[0] == "hubert"
     assert len(names) == len(set(names)) == len(registry.entries("backbone")) - 1
     assert "mine" not in names
+    usual = [b.name for b in registry.backbones(["all"])]
+    assert set(usual) < set(names)
+    assert "whisper-base" in usual
+    assert "whisper-tiny" not in usual
 
 
 def test_a_third_party_backbone_is_found_by_its_entry_point(site: Path) -> None:

@@ -171,7 +171,7 @@ def _plugin_names(kind: registry.Kind, incomplete: str) -> list[str]:
     """Names that continue the last one of a comma-separated list."""
     before, comma, begun = incomplete.rpartition(",")
     matches = []
-    for name in [*registry.entries(kind), registry.ALL]:
+    for name in [*registry.entries(kind), *registry.SEVERAL]:
         if name.startswith(begun):
             matches.append(f"{before}{comma}{name}")
     return matches

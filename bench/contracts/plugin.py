@@ -10,6 +10,7 @@ class Plugin:
     """A backbone or a task under the name that the user typed."""
 
     variants: ClassVar[Mapping[str, str]] = {}  # variant -> one line: how it differs
+    usual: ClassVar[bool] = True  # whether `all` means it; `everything` does
     source: str = (
         ""  # set by the harness on what is passed as an object: its code's digest
     )

@@ -44,6 +44,8 @@ class Dims:
 
 
 SIZES: Mapping[str, Dims] = {
+    "tiny": Dims(mels=80, width=384, heads=6, encoder_layers=4, decoder_layers=4),
+    "base": Dims(mels=80, width=512, heads=8, encoder_layers=6, decoder_layers=6),
     "small": Dims(mels=80, width=768, heads=12, encoder_layers=12, decoder_layers=12),
     "medium": Dims(mels=80, width=1024, heads=16, encoder_layers=24, decoder_layers=24),
     "large-v3": Dims(

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.runs.records import Status
-from bench.scoring.jackknife import Bounds
+
+if TYPE_CHECKING:
+    from bench.scoring.jackknife import Bounds
 
 AVERAGES = ("UA", "WA", "F1 macro", "F1 weighted")  # of a row, and of each of its folds
 
@@ -56,14 +58,14 @@ class Row:
     seed_sd: Mapping[str, float] = field(
         default_factory=dict
     )  # n - 1; empty with a single seed
-    intervals: Mapping[str, Bounds] = field(default_factory=dict)  # 95 %
+    intervals: "Mapping[str, Bounds]" = field(default_factory=dict)  # 95 %
     interval_unit: str = ""  # what differs: speaker, clip or speaker+clip
     interval_units: int = 0  # speakers, or clips where no speaker is known
     interval_clips: int = 0  # of unknown speakers beside known ones
     best: bool = False  # or not to be told from the best of its table
     # of a tuned row: UA and what ranks, minus those of the default recipe
     gains: Mapping[str, float] = field(default_factory=dict)
-    gain_intervals: Mapping[str, Bounds] = field(default_factory=dict)  # 95 %
+    gain_intervals: "Mapping[str, Bounds]" = field(default_factory=dict)  # 95 %
     fold_mean: Mapping[str, float] = field(
         default_factory=dict
     )  # of AVERAGES, over folds
@@ -199,7 +201,7 @@ def _tuning(row: Row) -> dict[str, Any]:
     return content
 
 
-def _bounds(name: str, bounds: Bounds | None) -> dict[str, float | None]:
+def _bounds(name: str, bounds: "Bounds | None") -> dict[str, float | None]:
     low, high = bounds or (None, None)
     return {
         f"{name}_low": low,

@@ -41,6 +41,8 @@ NAMES = (
     "whisper-medium",
     "whisper-large-v3",
     "whisper-large-v3-turbo",
+    "whisper-base",
+    "whisper-tiny",
 )
 LABELS = ("angry", "happy", "sad")
 
