@@ -26,7 +26,9 @@ class FusionOptions:
         "checkpointing",
     )
 
-    max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
+    max_seconds: float = option(
+        0.0, "seconds of a clip that are read; 0: all", low=0, high=10**6
+    )
     spec_augment: Literal["auto", "on", "off"] = option(
         "auto",
         "mask spans of frames in training, as the checkpoint's configuration says; "

@@ -34,7 +34,9 @@ class SslOptions:
         "checkpointing",
     )
 
-    max_seconds: float = option(0.0, "seconds of a clip that are read; 0: all", low=0)
+    max_seconds: float = option(
+        0.0, "seconds of a clip that are read; 0: all", low=0, high=10**6
+    )
     dropout: float = option(
         0.1, "dropout before each linear layer of the head", low=0, high=0.99
     )

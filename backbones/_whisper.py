@@ -48,7 +48,10 @@ class WhisperOptions:
         "auto: own in finetune, 30s in probe",
     )
     max_seconds: float = option(
-        0.0, "seconds of a clip that are read; 0: all, in windows of 30 s", low=0
+        0.0,
+        "seconds of a clip that are read; 0: all, in windows of 30 s",
+        low=0,
+        high=10**6,
     )
     dropout: float = option(
         0.0, "dropout before each linear layer of the head", low=0, high=0.99

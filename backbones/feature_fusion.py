@@ -34,7 +34,10 @@ class FeatureFusionOptions(FusionOptions):
     founding: ClassVar[tuple[str, ...]] = ("max_seconds", "dropout")
 
     max_seconds: float = option(
-        10.0, "seconds of a clip that are read (released: 10 at most); 0: all", low=0
+        10.0,
+        "seconds of a clip that are read (released: 10 at most); 0: all",
+        low=0,
+        high=10**6,
     )
     dropout: float = option(
         0.5, "dropout before each linear layer of the head", low=0, high=0.99

@@ -33,6 +33,7 @@ class MultistreamOptions:
         5.0,
         "length of every clip: shorter ones are padded, longer ones cut at both ends",
         low=4.1,
+        high=600,
     )
     rate: Literal[8000, 16000] = option(
         16_000, "sample rate in Hz that the clips are brought to"

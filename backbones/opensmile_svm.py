@@ -25,7 +25,10 @@ class SvmOptions:
     founding: ClassVar[tuple[str, ...]] = ("cost", "balance")
 
     cost: float = option(
-        0.0, "the machine's C; 0: the best of six by UA on the validation part", low=0
+        0.0,
+        "the machine's C; 0: the best of six by UA on the validation part",
+        low=0,
+        high=10**6,
     )
     balance: Literal["on", "off"] = option(
         "on", "weigh each class's clips by the inverse of their number"

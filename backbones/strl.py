@@ -40,14 +40,18 @@ class StrlOptions:
         "functionals",
     )
 
-    segment: float = option(1.4, "seconds of a segment; 0.352 at least", low=0.352)
+    segment: float = option(
+        1.4, "seconds of a segment; 0.352 at least", low=0.352, high=600
+    )
     last: Literal["drop", "pad"] = option(
         "drop", "what remains after the last whole segment: left out, or padded"
     )
     kernel_descriptors: int = option(
-        7, "height of the convolution over descriptors, b x 1", low=1
+        7, "height of the convolution over descriptors, b x 1", low=1, high=999
     )
-    kernel_frames: int = option(3, "width of the convolution over frames, 1 x d", low=1)
+    kernel_frames: int = option(
+        3, "width of the convolution over frames, 1 x d", low=1, high=999
+    )
     heads: Literal[1, 2, 4, 8, 16, 32] = option(
         8, "heads of the fusion (Tables 4 and 5)"
     )

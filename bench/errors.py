@@ -54,6 +54,15 @@ def first_sentence(error: object, limit: int = 200) -> str:
     return one_line(error).split(". ")[0][:limit].rstrip(" .:")
 
 
+def printable(text: str) -> str:
+    """A text for any terminal: one line, in which what is longer than any name that people give is
+    cut.
+    """
+    encoded = text.encode("utf-8", "backslashreplace")
+    line = one_line(encoded.decode("utf-8"))
+    return re.sub(r"(\S{60})\S{400,}", r"\1...", line)
+
+
 def without_password(text: str) -> str:
     """A text whose URLs name neither a user nor a password."""
     return re.sub(r"://[^/\s]*@", "://", text)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from bench import catalogue, recorded, registry
 from bench.contracts.backbone import Backbone
-from bench.errors import UsageError
 from bench.keywords import (
     Backbones,
     Mode,
@@ -39,7 +38,10 @@ from bench.results import (
     TuneResult,
 )
 from bench.runs.lookup import Where, find, with_networks
-from bench.settings import Settings, gather
+from bench.runs.selection import check_names
+from bench.runs.windows import windows_of
+from bench.settings import Settings
+from bench.settings_file import gather
 
 if TYPE_CHECKING:
     from bench.jobs import Job
@@ -192,10 +194,10 @@ def table(
         UsageError: if nothing is recorded for what is asked.
         BenchError: if the store cannot be read.
     """
-    settings = _settings(mode, scale, results, tracking_uri)
     backbones = take_backbones(backbone)
     tasks = take_tasks(task)
     where = Where(tasks.names, backbones.names, mode, protocol, scale)
+    settings = _settings(where, results, tracking_uri)
     return Comparison(
         recorded.rows(recorded.open_store(settings), where, tasks.plugins)
     )
@@ -224,8 +226,8 @@ def predictions(
         UsageError: if no pairing, or more than one, is meant.
         BenchError: if predictions are lost or cannot be read.
     """
-    settings = _settings(mode, scale, results, tracking_uri)
     where = Where(mode=mode, protocol=protocol, scale=scale)
+    settings = _settings(where, results, tracking_uri)
     return ClipPredictions.of(find(recorded.open_store(settings), row, where).runs)
 
 
@@ -270,7 +272,7 @@ def prepare(
     from bench import jobs
     from bench.data.corpus_card import card
 
-    corpora = jobs.corpora(plugins, settings, Path(folds) if folds else None)
+    corpora = jobs.corpora(plugins, settings, paths(folds))
     return Corpora(tuple(map(card, corpora)))
 
 
@@ -305,22 +307,21 @@ def predict(
         UsageError: if no pairing, or more than one, is meant, or there is no audio.
         NetworkError: if a network cannot be built as it was trained.
     """
-    if hop and not window:
-        raise UsageError(
-            "--hop needs --window: it says how far one window begins after the other"
-        )
+    cut = windows_of(window, hop)
+    given = paths(audio)
     options = {"weights": weights, "device": device, "results": results}
     settings = gather({**options, "tracking_uri": tracking_uri})
     pairing = find(recorded.open_store(settings), run)
     runs = with_networks(pairing, run)
+    check_names("--weights", settings.weights, [pairing.pairing.backbone], "backbone")
     from bench.runs import ensemble, inference
     from bench.training import devices
 
-    files = inference.audio_files(paths(audio))
+    files = inference.audio_files(given)
     chosen = devices.choose(settings.device)
     own = take_backbones(backbone).plugins
     with ensemble.opened(runs, settings.weights, *own) as networks:
-        found = inference.predict_audio(networks, files, chosen, window, hop)
+        found = inference.predict_audio(networks, files, chosen, cut)
     return AudioPredictions(found, ensemble.averaged(runs, pairing.runs))
 
 
@@ -347,8 +348,8 @@ def forget(
         UsageError: if nothing is meant, or the start of a fingerprint means several runs.
         BenchError: if another process is doing one of the runs.
     """
-    settings = _settings(mode, scale, results, tracking_uri)
     where = Where(take_tasks(task).names, (), mode, protocol, scale)
+    settings = _settings(where, results, tracking_uri)
     store = recorded.open_store(settings)
     from bench.runs.forgetting import removals, remove
 
@@ -369,14 +370,11 @@ def tasks() -> "Plugins":
 
 
 def _settings(
-    mode: Mode | None,
-    scale: Scale | None,
-    results: str | Path | None,
-    tracking_uri: str | None,
+    where: Where, results: str | Path | None, tracking_uri: str | None
 ) -> Settings:
-    """Where runs are recorded; the mode and the scale are checked on the way."""
+    """Where runs are recorded; what selects among them is checked on the way."""
     store = {"results": results, "tracking_uri": tracking_uri}
-    return gather({**store, "mode": mode, "scale": scale})
+    return gather({**where.settings, **store})
 
 
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:

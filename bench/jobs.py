@@ -91,22 +91,32 @@ def tune(settings: Settings, search_only: bool, own: "Selection | None" = None) 
 
 
 def corpora(
-    tasks: "Sequence[Task]", settings: Settings, folds: Path | None = None
+    tasks: "Sequence[Task]", settings: Settings, files: Sequence[Path] = ()
 ) -> "list[Corpus]":
-    """The corpora of tasks; `folds`: the file to which the division into folds is written.
+    """The corpora of tasks.
+
+    Args:
+        tasks: the tasks.
+        settings: where their corpora and the cache are.
+        files: to which the division into folds is written.
 
     Raises:
+        UsageError: a path of `--data` belongs to no task, or a file cannot be written.
         CorpusError: if one of them cannot be used.
     """
-    if folds:
-        table_file.check(folds)
+    from bench.runs.selection import check_names
+
+    task_names = [name for task in tasks for name in task.names]
+    check_names("--data", settings.data, task_names, "task")
+    for file in files:
+        table_file.check(file)
     held = cache(settings)
     loaded = [corpus(task, settings, held) for task in tasks]
-    if folds:
+    for file in files:
         from bench.data.fold_table import COLUMNS, fold_lines
 
         lines = chain.from_iterable(map(fold_lines, loaded))
-        table_file.write(folds, COLUMNS, lines)
+        table_file.write(file, COLUMNS, lines)
     return loaded
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
+from bench.texts import path_of, quoted
 
 Name = str | os.PathLike[str]
 Names = Name | Sequence[Name]
@@ -118,17 +119,34 @@ def check(function: str, given: Mapping[str, object], options: type) -> None:
 
 def names(given: object) -> list[str]:
     """`"a,b"`, `["a", "b"]` or a path as a list of names. Raises UsageError for anything else."""
-    parts: list[str] = []
+    found: list[str] = []
     for one in each(given):
-        if not isinstance(one, str | os.PathLike):
-            raise UsageError(f"a name or a path is expected, not {one!r}")
-        parts += one.split(",") if isinstance(one, str) else [os.fspath(one)]
-    return [part.strip() for part in parts if part.strip()]
+        texts = _separate(one)
+        parts = [text.strip() for text in texts]
+        named = [part for part in parts if part]
+        if not named:
+            raise UsageError("a name or a path is expected, not an empty text")
+        found += named
+    return found
 
 
-def paths(given: Names) -> list[Path]:
-    """One path or several as a list."""
-    return [Path(path) for path in each(given)]
+def _separate(given: object) -> list[str]:
+    """The names in one text; a path has no others beside it."""
+    if isinstance(given, str):
+        return given.split(",")
+    if isinstance(given, os.PathLike):
+        path: str = os.fspath(given)
+        return [path]
+    shown = quoted(given)
+    raise UsageError(f"a name or a path is expected, not {shown}")
+
+
+def paths(given: object) -> list[Path]:
+    """One path or several as a list. Raises UsageError for what cannot be a path."""
+    try:
+        return [path_of(path) for path in each(given)]
+    except ValueError as error:
+        raise UsageError(f"a path {error}") from None
 
 
 def each(given: Any) -> Sequence[Any]:

@@ -14,7 +14,8 @@ from bench.contracts.task import Task
 from bench.errors import UsageError
 from bench.keywords import Backbones, Tasks, each, names
 from bench.options import stem
-from bench.settings import Settings, Tuning, gather
+from bench.settings import Settings, Tuning
+from bench.settings_file import gather
 from bench.source.digest import forget, source_digest
 
 if TYPE_CHECKING:

@@ -5,14 +5,16 @@ checked.
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bench.errors import UsageError, suggest
+from bench.errors import UsageError, one_line, suggest
+from bench.texts import expect, path_of, quoted, text_of
 
 Options = TypeVar("Options")
+Form = Callable[[str], object]  # checks a text: raises ValueError
 
 TRUTH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -47,8 +49,11 @@ def option(
     flag: str = "",
     metavar: str = "",
     otherwise: str = "",
+    form: Form | None = None,
 ) -> Any:
     """A dataclass field with a one-line meaning and, for a number, its inclusive bounds.
+
+    A text is not empty, unless that is the default; nor is one in a list or a table.
 
     Args:
         default: its value; a class such as `dict` is called for each instance.
@@ -59,6 +64,7 @@ def option(
         flag: how the command line calls it, `-b` or `--nested/--shared`; default: its name.
         metavar: what its value looks like, `TASK=PATH`; default: by its type.
         otherwise: what happens where its default is None.
+        form: checks a text, beyond its type.
     """
     metadata = {
         "help": help,
@@ -68,6 +74,7 @@ def option(
         "flag": flag,
         "metavar": metavar,
         "otherwise": otherwise,
+        "form": form,
     }
     if isinstance(default, type):
         return field(default_factory=default, metadata=metadata)
@@ -108,18 +115,21 @@ def change(
     hints = get_type_hints(type(options))
     fields = {f.name: f for f in dataclasses.fields(options)}  # type: ignore[arg-type]
     unknown = [key for key in values if key not in fields]
-    problems = [f"unknown option {key}{suggest(key, fields)}" for key in unknown]
+    problems = [_unknown(key, fields) for key in unknown]
     converted: dict[str, Any] = {}
     for key, raw in values.items():
         if key in unknown:
             continue
         try:
             value = _convert(raw, hints[key])
-            converted[key] = _bounded(value, fields[key].metadata)
+            _check(value, fields[key])
         except ValueError as error:
             problems.append(f"{spelled(key)} {error}")
+        else:
+            converted[key] = value
     if problems:
-        raise UsageError(f"{'; '.join(problems)} ({where})")
+        listed = "; ".join(problems)
+        raise UsageError(f"{listed} ({where})")
     return dataclasses.replace(options, **converted)  # type: ignore[type-var]
 
 
@@ -168,10 +178,16 @@ def flat(value: Any) -> dict[str, object]:
     return {name: getattr(value, name) for name in names}
 
 
+def _unknown(key: object, known: Iterable[str]) -> str:
+    name = one_line(key, 80)
+    hint = suggest(name, known)
+    return f"unknown option {name}{hint}"
+
+
 def _convert(raw: Any, hint: Any) -> Any:
     """`raw` (text of the command line, or a TOML value) as `hint`. Raises ValueError."""
     if is_optional(hint):
-        is_none = raw is None or str(raw).lower() == "none"
+        is_none = raw is None or (isinstance(raw, str) and raw.lower() == "none")
         return None if is_none else _convert(raw, without_none(hint))
     origin = get_origin(hint)
     if origin is Literal:
@@ -179,7 +195,7 @@ def _convert(raw: Any, hint: Any) -> Any:
     if origin is tuple:
         return _several(raw, get_args(hint)[0])
     if origin is not None and issubclass(origin, Mapping):
-        return dict(_expect(raw, Mapping, "a table"))
+        return _table(raw, get_args(hint)[1])
     return _single(raw, hint)
 
 
@@ -189,9 +205,9 @@ def _single(raw: Any, hint: Any) -> Any:
     if hint in (int, float):
         return _number(raw, hint)
     if hint is Path:
-        return Path(_expect(raw, (str, Path), "a path")).expanduser()
-    if hint is str:
-        return _expect(raw, str, "a text")
+        return path_of(raw)
+    if hint is str or isinstance(raw, str):
+        return text_of(raw)
     return raw
 
 
@@ -199,8 +215,20 @@ def _several(raw: Any, hint: Any) -> tuple[Any, ...]:
     items = raw
     if isinstance(raw, str):
         items = raw.split(",")
-    _expect(items, (list, tuple), "a list")
+    expect(items, (list, tuple), "a list")
     return tuple(_convert(item, hint) for item in items)
+
+
+def _table(raw: Any, hint: Any) -> dict[str, Any]:
+    """A table, each value converted."""
+    table = {}
+    for key, value in expect(raw, Mapping, "a table").items():
+        name = text_of(key)
+        try:
+            table[name] = _convert(value, hint)
+        except ValueError as error:
+            raise ValueError(f"of {one_line(name, 80)} {error}") from None
+    return table
 
 
 def _boolean(raw: Any) -> bool:
@@ -208,7 +236,7 @@ def _boolean(raw: Any) -> bool:
         return raw
     if isinstance(raw, str) and raw.lower() in TRUTH:
         return TRUTH[raw.lower()]
-    raise ValueError(f"must be true or false, not {raw!r}")
+    raise ValueError(f"must be true or false, not {quoted(raw)}")
 
 
 def _number(raw: Any, hint: type) -> Any:
@@ -217,37 +245,59 @@ def _number(raw: Any, hint: type) -> Any:
         if isinstance(raw, bool) or loses_digits:
             raise ValueError
         return hint(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         kind = "a whole number" if hint is int else "a number"
-        raise ValueError(f"must be {kind}, not {raw!r}") from None
+        raise ValueError(f"must be {kind}, not {quoted(raw)}") from None
 
 
 def _choice(raw: Any, allowed: tuple[Any, ...]) -> Any:
-    text = str(raw)
+    text = raw if isinstance(raw, str) else quoted(raw)
     for choice in allowed:
         if choice == raw or str(choice) == text:
             return choice
     listed = ", ".join(map(str, allowed))
     hint = suggest(text, allowed)
-    raise ValueError(f"must be one of {listed}, not {raw!r}{hint}")
+    raise ValueError(f"must be one of {listed}, not {quoted(raw)}{hint}")
 
 
-def _expect(raw: Any, kinds: Any, what: str) -> Any:
-    if not isinstance(raw, kinds):
-        raise ValueError(f"must be {what}, not {raw!r}")
-    return raw
+def _check(value: Any, field: "dataclasses.Field[Any]") -> None:
+    """Raise ValueError for a value that is not what the field's `option` allows."""
+    about = field.metadata
+    may_be_empty = field.default == "" or not about
+    if _has_empty(value) and not may_be_empty:
+        raise ValueError("must not be empty")
+    if isinstance(value, bool):
+        return
+    form = about.get("form")
+    if form and isinstance(value, str):
+        form(value)
+    if isinstance(value, int | float):
+        _check_low(value, about.get("low"))
+        _check_high(value, about.get("high"))
 
 
-def _bounded(value: Any, metadata: Mapping[str, Any]) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    low = metadata.get("low")
-    high = metadata.get("high")
-    is_finite = math.isfinite(value)
-    if low is None and not is_finite:
-        raise ValueError(f"must be finite, not {value}")
-    if low is not None and (value < low or not is_finite):
-        raise ValueError(f"must be at least {low}, not {value}")
-    if high is not None and value > high:
-        raise ValueError(f"must be at most {high}, not {value}")
-    return value
+def _has_empty(value: Any) -> bool:
+    """Whether this is an empty text, or holds one."""
+    if isinstance(value, Mapping):
+        return "" in value.values()
+    if isinstance(value, tuple):
+        return "" in value
+    return bool(value == "")
+
+
+def _check_low(value: float, low: float | None) -> None:
+    is_finite = isinstance(value, int) or math.isfinite(value)
+    shown = quoted(value)
+    if low is None:
+        if not is_finite:
+            raise ValueError(f"must be finite, not {shown}")
+    elif value < low or not is_finite:
+        raise ValueError(f"must be at least {low}, not {shown}")
+
+
+def _check_high(value: float, high: float | None) -> None:
+    if high is None:
+        return
+    if value > high:
+        shown = quoted(value)
+        raise ValueError(f"must be at most {high}, not {shown}")

@@ -1,15 +1,14 @@
-"""What the user asked for: one frozen object. Defaults < `bench.toml` < flags."""
+"""What the user asked for: one frozen object, gathered by `bench.settings_file`."""
 
-import dataclasses
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.contracts.task import Task
-from bench.errors import UsageError, suggest
-from bench.options import build, change, option, stem
+from bench.errors import UsageError
+from bench.options import option, stem
+from bench.texts import address_form, place_form, url_form
 
 FILE_NAME = "bench.toml"
 
@@ -59,11 +58,14 @@ class Settings:
         "full", "tiny: small random networks, nothing downloaded", group=COMPARED
     )
     variants: bool = option(False, "add every variant of the backbones", group=COMPARED)
-    seeds: int = option(1, "seeds 0 to N-1", low=1, group=COMPARED, metavar="N")
+    seeds: int = option(
+        1, "seeds 0 to N-1", low=1, high=1000, group=COMPARED, metavar="N"
+    )
     folds: int | None = option(
         None,
         "only the first K folds",
         low=1,
+        high=100_000,
         group=COMPARED,
         metavar="K",
         otherwise="all",
@@ -101,6 +103,7 @@ class Settings:
         group=KEPT,
         metavar="URL",
         otherwise="SQLite under --results",
+        form=url_form,
     )
     cache: str | None = option(
         None,
@@ -108,6 +111,7 @@ class Settings:
         group=KEPT,
         metavar="DIR_OR_URL",
         otherwise="`cache` under $SER_BENCH_HOME",
+        form=place_form,
     )
     save_weights: bool = option(
         False, "keep the network of each run, for `bench predict`", group=KEPT
@@ -121,11 +125,13 @@ class Settings:
         group=SPREAD,
         metavar="HOST:PORT",
         otherwise="a cluster of this machine alone",
+        form=address_form,
     )
     cpus_per_run: int | None = option(
         None,
         "CPUs that a run reserves",
         low=1,
+        high=10_000,
         group=SPREAD,
         metavar="N",
         otherwise="torch's threads",
@@ -134,6 +140,7 @@ class Settings:
         None,
         "GPUs that a run reserves, or a share of one",
         low=0.01,
+        high=1000,
         group=SPREAD,
         metavar="X",
         otherwise="as measured",
@@ -142,6 +149,7 @@ class Settings:
         None,
         "memory that a run reserves",
         low=1,
+        high=10**9,
         group=SPREAD,
         metavar="MIB",
         otherwise="as measured",
@@ -168,7 +176,7 @@ class Tuning:
     """
 
     trials: int = option(
-        30, "trials of each search", low=1, group=SEARCHED, metavar="N"
+        30, "trials of each search", low=1, high=100_000, group=SEARCHED, metavar="N"
     )
     nested: bool | None = option(
         None,
@@ -178,7 +186,12 @@ class Tuning:
         otherwise="nested in probe mode",
     )
     search_folds: int = option(
-        1, "folds that a shared search is scored on", low=1, group=SEARCHED, metavar="K"
+        1,
+        "folds that a shared search is scored on",
+        low=1,
+        high=100_000,
+        group=SEARCHED,
+        metavar="K",
     )
     sampler: Literal["tpe", "random"] = option(
         "tpe", "what proposes the trials", group=SEARCHED
@@ -192,67 +205,11 @@ class Tuning:
         group=SEARCHED,
         metavar="URL",
         otherwise="SQLite under --results",
+        form=url_form,
     )
-    seed: int = option(0, "seed of the proposals and of each trial's training", low=0)
-
-
-# What `bench run` does when neither a backbone nor a task is named, in flags or under [run].
-MAIN_JOB: Mapping[str, Any] = {"backbone": ["all"], "task": ["demo"], "scale": "tiny"}
-TABLES = ("run", "job", "data", "weights", "set", "tune", "space")
-NEVER_IN_FILE = ("dry_run", "fresh", "data", "weights", "set", "tune", "space")
-MERGED = ("weights", "set", "tune")  # tables to which flags add single keys
-
-
-def gather(flags: Mapping[str, Any], start: Path | None = None) -> Settings:
-    """The settings in force: `flags` over the nearest `bench.toml` from `start` upwards.
-
-    A flag that is None or empty is not given.
-
-    Raises:
-        UsageError: for a wrong value, naming where it was given.
-    """
-    given = {name: value for name, value in flags.items() if _is_given(value)}
-    change(
-        Settings(), given, "on the command line", _spelled
-    )  # so that an error names the place
-    path = find_file(start or Path.cwd())
-    if path is None:
-        values = _merged(given, {}, Path())
-    else:
-        values = _merged(given, read_file(path), path.parent)
-    return build(Settings, values, f"in {path}", _spelled)
-
-
-def find_file(start: Path) -> Path | None:
-    """The nearest `bench.toml` from `start` upwards."""
-    start = start.resolve()
-    for folder in [start, *start.parents]:
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    return None
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """The tables of a `bench.toml`.
-
-    Raises:
-        UsageError: for bad TOML, unknown tables and unknown keys.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    run = [name for name in _names(Settings) if name not in NEVER_IN_FILE]
-    tune = _names(Tuning)
-    problems = list(_unknown_tables(content))
-    for table, known in (("run", run), ("job", run), ("tune", tune)):
-        problems += _unknown_keys(table, content.get(table), known)
-    if problems:
-        raise UsageError(
-            f"{path} has unknown keys: {', '.join(problems)}; the tables are {', '.join(TABLES)}, "
-            f"the keys of [run] and [job] are {', '.join(run)}, of [tune] {', '.join(tune)}"
-        )
-    return content
+    seed: int = option(
+        0, "seed of the proposals and of each trial's training", low=0, high=2**32 - 1
+    )
 
 
 def check_task_named(settings: Settings) -> None:
@@ -269,103 +226,3 @@ def data_of(task: Task, data: Mapping[str, Path]) -> Path | None:
     if task.name in data:
         return data[task.name]
     return data.get(stem(task.name))
-
-
-def _is_given(value: object) -> bool:
-    is_empty = value in ((), [], {})
-    return value is not None and not is_empty
-
-
-def _merged(
-    given: Mapping[str, Any], stored: Mapping[str, Any], folder: Path
-) -> dict[str, Any]:
-    """What was given over what is stored in the file of a folder."""
-    run = _with_main_job(given, stored)
-    values = {**_relative_to(folder, run), **given}
-    for table in MERGED:
-        in_file = _flat(stored.get(table, {}))
-        values[table] = {**in_file, **given.get(table, {})}
-    corpora = _flat(stored.get("data", {}))
-    values["data"] = _corpora(folder, corpora, given.get("data", {}))
-    values["space"] = stored.get("space", {})
-    return values
-
-
-def _with_main_job(
-    given: Mapping[str, Any], stored: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The table [run], and [job] where neither a backbone nor a task is named."""
-    run = dict(stored.get("run", {}))
-    named = {**run, **given}
-    if "backbone" in named or "task" in named:
-        return {"backbone": ["all"], **run}
-    return {**run, **MAIN_JOB, **stored.get("job", {})}
-
-
-def _relative_to(folder: Path, run: Mapping[str, Any]) -> dict[str, Any]:
-    """The table [run] with its paths made relative to the folder of its file."""
-    paths = dict(run)
-    results = run.get("results")
-    if isinstance(results, str):
-        paths["results"] = folder / results
-    cache = run.get("cache")
-    if isinstance(cache, str) and "://" not in cache:
-        place = folder / Path(cache).expanduser()
-        paths["cache"] = str(place)
-    return paths
-
-
-def _corpora(
-    folder: Path, stored: Mapping[str, str], typed: Mapping[str, str | Path]
-) -> dict[str, Path]:
-    """Task -> corpus. A path of `bench.toml` is relative to that file, a typed one to the working
-    directory.
-    """
-    corpora = {}
-    for task, place in stored.items():
-        corpora[task] = folder / Path(place).expanduser()
-    for task, path in typed.items():
-        corpora[task] = Path(path).expanduser()
-    return corpora
-
-
-def _unknown_tables(content: Mapping[str, Any]) -> Iterable[str]:
-    for table, keys in content.items():
-        if table not in TABLES:
-            hint = suggest(table, TABLES)
-            yield f"[{table}]{hint}"
-        elif not isinstance(keys, dict):
-            yield f"[{table}] must be a table"
-
-
-def _unknown_keys(table: str, keys: object, known: Sequence[str]) -> list[str]:
-    if not isinstance(keys, dict):
-        return []
-    unknown = []
-    for key in keys:
-        if key not in known:
-            hint = suggest(key, known)
-            unknown.append(f"{table}.{key}{hint}")
-    return unknown
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`[set.byol-s] epochs = 3` as `byol-s.epochs`."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{name}.")
-        else:
-            flat[name] = value
-    return flat
-
-
-def _names(kind: type) -> list[str]:
-    fields = dataclasses.fields(kind)
-    return [field.name for field in fields]
-
-
-def _spelled(name: str) -> str:
-    """A field of Settings as the command line and `bench.toml` write it."""
-    return name.replace("_", "-")

@@ -7,7 +7,7 @@ import pytest
 from bench.contracts.recipe import Recipe
 from bench.errors import UsageError
 from bench.options import assignments, change
-from bench.settings import gather
+from bench.settings_file import gather
 from tests.conftest import Bench
 
 
@@ -46,12 +46,14 @@ def test_flags_beat_the_file_and_the_file_beats_defaults(tmp_path: Path) -> None
 
 
 def test_paths_of_the_file_are_relative_to_it_and_typed_ones_are_not(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(
         tmp_path,
         '[run]\nresults = "out"\n[data]\nemodb = "corpora/emodb"\nvisec = "v"\n',
     )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
     settings = gather({"data": {"visec": Path("here")}}, tmp_path)
     assert settings.results == tmp_path / "out"
     assert settings.data == {"emodb": tmp_path / "corpora/emodb", "visec": Path("here")}

@@ -7,10 +7,23 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench import registry
-from bench.cli.flags import PRINTED, STORE, Format, Output, choice, split, takes
+from bench.cli.flags import (
+    PRINTED,
+    STORE,
+    Format,
+    Output,
+    Pages,
+    choice,
+    file_to_write,
+    names_of,
+    takes,
+)
 from bench.cli.trend_command import trend
-from bench.errors import BenchError
-from bench.settings import Tuning, gather
+from bench.errors import BenchError, printable
+from bench.options import build
+from bench.runs.windows import Windows
+from bench.settings import Tuning
+from bench.settings_file import gather
 from bench.version import __version__
 
 app = typer.Typer(
@@ -127,6 +140,7 @@ def prepare(
         Path | None,
         typer.Option(
             metavar="FILE",
+            callback=file_to_write,
             help="write which clip is in which part of which fold, as .csv or .parquet",
             rich_help_panel=PRINTED,
         ),
@@ -176,25 +190,15 @@ def forget(
     """Remove recorded runs, after asking. The next `bench run` does them again."""
     from bench.cli import commands
 
-    return commands.forget({"row": split(row), **given}, yes)
+    return commands.forget({"row": names_of("ROW", row), **given}, yes)
 
 
 @app.command()
-@takes(only=STORE)
-def ui(
-    given: dict[str, Any],
-    port: Annotated[
-        int,
-        typer.Option(
-            metavar="PORT",
-            min=1,
-            max=65535,
-            help="port on this machine (default: 5000)",
-            show_default=False,
-        ),
-    ] = 5000,
-) -> None:
+@takes(only=STORE, own=Pages)
+def ui(given: dict[str, Any]) -> None:
     """Serve the MLflow pages of the recorded runs, to this machine only."""
+    typed = {"port": given.pop("port")} if "port" in given else {}
+    port = build(Pages, typed, "on the command line").port
     settings = gather(given)
     from bench.cli.ui import address, serve
 
@@ -217,7 +221,7 @@ def doctor(
 
     settings = gather(given)
     cache = jobs.cache(settings)
-    if clear_cache:
+    if clear_cache is not None:
         print(checks.clear(cache, clear_cache))
         return
     backbones, tasks = registry.backbones(["all"]), registry.tasks(["all"])
@@ -225,31 +229,14 @@ def doctor(
 
 
 @app.command()
-@takes(only=("weights", "device", *STORE))
+@takes(only=("weights", "device", *STORE), own=Windows)
 def predict(
     given: dict[str, Any],
     recorded: Run,
     audio: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="AUDIO...", help="audio files, or folders of them"),
     ],
-    window: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0,
-            help="seconds of the windows that audio is cut into; 0: not cut (default: 10 s where "
-            "it is longer than 30 s)",
-        ),
-    ] = None,
-    hop: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.01,
-            help="seconds from window to window (default: the window)",
-        ),
-    ] = None,
     format: Annotated[
         PredictionFormats,
         choice("how the table is written", PredictionFormats, "csv", PRINTED),
@@ -259,8 +246,8 @@ def predict(
     """Print probabilities for new audio, from networks kept by `bench run --save-weights`."""
     from bench.cli import commands
 
-    asked = {"run": recorded, "audio": audio, "window": window, "hop": hop}
-    return commands.predict({**asked, **given}, format, output)
+    options = {"run": recorded, "audio": audio, **given}
+    return commands.predict(options, format, output)
 
 
 app.command()(trend)
@@ -298,5 +285,5 @@ def _usage_error(error: Any) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    typer.echo(f"bench: {text}", err=True)
+    typer.echo(f"bench: {printable(text)}", err=True)
     return code

@@ -3,15 +3,19 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
 from bench import registry
-from bench.options import assignments, choices, without_none
+from bench.errors import UsageError
+from bench.keywords import names
+from bench.options import assignments, choices, option, without_none
+from bench.runs.windows import Windows
 from bench.settings import Settings, Tuning
+from bench.texts import PORTS, path_of
 
 Command = Callable[..., int | None]
 Field = dataclasses.Field[Any]
@@ -26,10 +30,25 @@ METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT", bool: ""}
 KIND_OF_PLUGIN: Mapping[str, registry.Kind] = {"backbone": "backbone", "task": "task"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Pages:
+    """Where `bench ui` serves MLflow's pages."""
+
+    port: int = option(
+        5000,
+        "port on this machine",
+        low=1,
+        high=PORTS,
+        group="Where the pages are",
+        metavar="PORT",
+    )
+
+
 def takes(
     only: Collection[str] = (),
     without: Collection[str] = (),
     filters: Collection[str] = (),
+    own: type | None = None,
 ) -> Callable[[Command], Command]:
     """A decorator that adds the flags of settings to a command, which gets their values as `given`.
 
@@ -37,8 +56,11 @@ def takes(
         only: the names of the fields; default: every field with a heading for `--help`.
         without: fields that are left out.
         filters: fields that select among recorded runs, which by default are all taken.
+        own: a dataclass of options that this command alone has.
     """
     wanted = [field for field in FIELDS if _is_wanted(field, only, without)]
+    if own:
+        wanted += dataclasses.fields(own)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -57,6 +79,29 @@ def takes(
         return with_flags
 
     return decorate
+
+
+def file_to_write(flag: typer.CallbackParam, path: Path | None) -> Path | None:
+    """The file that a flag names, checked before anything is computed for it.
+
+    Raises:
+        UsageError: it cannot be the path of a file.
+    """
+    if path is None:
+        return None
+    name = flag.opts[-1]
+    try:
+        path = path_of(path)
+    except ValueError as error:
+        raise UsageError(f"{name} {error}") from None
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"{name} {path} is a folder: name a file")
+    if not folder.is_dir():
+        raise UsageError(
+            f"{name}: no folder {folder} to write {path.name} to: create it, or name another"
+        )
+    return path
 
 
 def choice(help: str, allowed: Any, default: str, group: str) -> Any:
@@ -78,14 +123,12 @@ def choice(help: str, allowed: Any, default: str, group: str) -> Any:
     )
 
 
-def split(names: Sequence[str] | None) -> list[str]:
-    """`-b a,b -b c` as three names."""
-    parts = []
-    for text in names or ():
-        for part in text.split(","):
-            if part.strip():
-                parts.append(part.strip())
-    return parts
+def names_of(flag: str, value: object) -> list[str]:
+    """`-b a,b -b c` as three names. Raises UsageError for what holds no name."""
+    try:
+        return names(value)
+    except UsageError as error:
+        raise UsageError(f"{flag}: {error}") from None
 
 
 def _is_wanted(field: Field, only: Collection[str], without: Collection[str]) -> bool:
@@ -99,7 +142,7 @@ def _given(typed: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name, value in typed.items():
         if name in KIND_OF_PLUGIN:
-            given[name] = split(value)
+            given[name] = names_of(f"--{name}", value)
         elif _is_table(HINTS[name]):
             given[name] = assignments(value or (), f"--{name}")
         elif value is not None:
@@ -183,7 +226,8 @@ def _is_table(hint: Any) -> bool:
 
 
 FIELDS: tuple[Field, ...] = (*dataclasses.fields(Settings), *dataclasses.fields(Tuning))
-HINTS = {**get_type_hints(Settings), **get_type_hints(Tuning)}
+KINDS = (Settings, Tuning, Windows, Pages)
+HINTS = {name: hint for kind in KINDS for name, hint in get_type_hints(kind).items()}
 
 Format = Annotated[
     Formats, choice("how the table is written", Formats, "text", PRINTED)
@@ -195,6 +239,7 @@ Output = Annotated[
         "--output",
         metavar="FILE",
         help="write to a file instead of the screen",
+        callback=file_to_write,
         rich_help_panel=PRINTED,
     ),
 ]

@@ -1,12 +1,14 @@
 """The command `bench trend`: what can be typed, and the request that it makes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from bench.cli.flags import STORE, Format, Output, split, takes
-from bench.settings import gather
+from bench.cli.flags import STORE, Format, Output, file_to_write, names_of, takes
+from bench.options import build
+from bench.settings_file import gather
 
 
 @takes(only=STORE)
@@ -44,7 +46,6 @@ def trend(
         float,
         typer.Option(
             metavar="MINUTES",
-            min=0.01,
             help="minutes of the first stage (default: 30)",
             show_default=False,
         ),
@@ -76,7 +77,11 @@ def trend(
     ] = False,
     figure: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="trend lines, as .png, .svg or .pdf"),
+        typer.Option(
+            metavar="FILE",
+            callback=file_to_write,
+            help="trend lines, as .png, .svg or .pdf",
+        ),
     ] = None,
     show_calls: Annotated[
         list[str] | None,
@@ -89,6 +94,7 @@ def trend(
         Path | None,
         typer.Option(
             metavar="FILE",
+            callback=file_to_write,
             help="write each segment's probability, as --probabilities reads it",
         ),
     ] = None,
@@ -99,18 +105,26 @@ def trend(
     from bench.cli import commands
     from bench.trend.request import Request
 
-    request = Request(
-        run=recorded,
-        calls=calls,
-        probabilities=probabilities,
-        label=class_,
-        minutes=first,
+    typed = {
+        "run": recorded,
+        "calls": calls,
+        "probabilities": probabilities,
+        "minutes": first,
+        "figure": figure,
+        "show": names_of("--show-calls", show_calls),
+        "segments": segments,
+    }
+    checked = build(Request, typed, "on the command line", _spelled)
+    request = replace(
+        checked,
+        label=class_,  # any text, `none` too
         binarised=ecr == "binarised",
         skip_missing=skip_missing,
         private=private,
-        figure=figure,
-        show=tuple(split(show_calls)),
-        segments=segments,
     )
     request.check()
     commands.trend(request, gather(given), format, output)
+
+
+def _spelled(name: str) -> str:
+    return {"minutes": "first", "show": "show-calls"}.get(name, name)

@@ -18,16 +18,17 @@
 Figures keep the text that is printed, with its decimals; a row may have a `note`.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import toml_file
 from bench.contracts.task import ClipCounts, Figure, Published
 from bench.errors import UsageError, suggest
 from bench.options import build, option
+from bench.toml_file import TomlError
 
 UNCHECKED = "taken from a secondary source, not checked by us"
 UNITS = {"percent": 100, "fraction": 1}
@@ -94,9 +95,9 @@ def published(task_file: str) -> Publications:
 def read(path: Path) -> Publications:
     """The published figures of a file. Raises UsageError naming the file and the key at fault."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        content = toml_file.read(path)
+    except TomlError as error:
+        raise UsageError(f"{path} {error}") from error
     file = build(_File, content, str(path))
     for key, citation in file.sources.items():
         is_text = isinstance(citation, str) and citation

@@ -31,7 +31,9 @@ class Recipe:
         "precision",
     )
 
-    epochs: int = option(20, "passes over the training part at most", low=1)
+    epochs: int = option(
+        20, "passes over the training part at most", low=1, high=100_000
+    )
     epoch_share: float = option(
         1.0,
         "share of the training batches that one epoch passes over",
@@ -39,14 +41,14 @@ class Recipe:
         high=1,
     )
     batch_size: int = option(
-        16, "clips per optimiser step and accumulation part", low=1
+        16, "clips per optimiser step and accumulation part", low=1, high=65_536
     )
     accumulate: int = option(
-        1, "batches whose gradients are summed into one step", low=1
+        1, "batches whose gradients are summed into one step", low=1, high=65_536
     )
-    learning_rate: float = option(3e-5, "peak learning rate", low=0)
+    learning_rate: float = option(3e-5, "peak learning rate", low=0, high=1e38)
     weight_decay: float = option(
-        0.01, "decoupled weight decay (Adam: L2 penalty)", low=0
+        0.01, "decoupled weight decay (Adam: L2 penalty)", low=0, high=1000
     )
     optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "optimiser")
     schedule: Literal["constant", "linear", "cosine", "exponential"] = option(
@@ -68,6 +70,7 @@ class Recipe:
         1.0,
         "gradient norm above which gradients are scaled down; 0 switches it off",
         low=0,
+        high=10**9,
     )
     class_weights: Literal["none", "balanced"] = option(
         "none", "weight of each class in the loss"
@@ -79,6 +82,7 @@ class Recipe:
         5,
         "epochs without a better validation score before training stops; 0: never",
         low=0,
+        high=100_000,
     )
     monitor: Literal["UA", "WA", "F1 macro", "F1 weighted", "loss", "last"] = option(
         "UA",

@@ -19,6 +19,7 @@ from typing import Any, get_type_hints
 from bench.contracts.recipe import Recipe
 from bench.errors import UsageError, suggest
 from bench.options import change
+from bench.texts import quoted
 
 Value = float | int | str | bool
 
@@ -162,14 +163,15 @@ def _domain(
     if not _is_range(raw):
         raise UsageError(
             f"{where} takes {{ low = ..., high = ..., log = true }}, a list of values, or false, "
-            f"not {raw!r}"
+            f"not {quoted(raw)}"
         )
     low = checked(raw["low"])
     high = checked(raw["high"])
-    log = bool(raw.get("log", False))
+    log = raw.get("log", False)
     if not _is_valid(low, high, log):
         raise UsageError(
-            f"{where}: low must be a number below high, and above 0 where log is true, not {raw!r}"
+            f"{where}: low must be a number below high, and above 0 where log is true, "
+            f"not {quoted(raw)}"
         )
     is_whole = get_type_hints(owner)[name] is int
     return Range(low, high, log, is_whole)
@@ -187,6 +189,6 @@ def _is_valid(low: Any, high: Any, log: bool) -> bool:
     for end in (low, high):
         if isinstance(end, bool) or not isinstance(end, int | float):
             return False
-    if log and low <= 0:
+    if not isinstance(log, bool) or (log and low <= 0):
         return False
     return bool(low < high)

@@ -1,11 +1,11 @@
 """The files behind a manifest task: a table of clips, and the companion that describes it."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench import toml_file
 from bench.data.csv_table import (
     CellError,
     cell_number,
@@ -15,6 +15,7 @@ from bench.data.csv_table import (
 )
 from bench.errors import CorpusError, UsageError
 from bench.options import build, option
+from bench.toml_file import TomlError
 
 COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
 REQUIRED = ("path", "label")
@@ -145,12 +146,10 @@ def _companion_file(path: Path) -> Path | None:
 
 def _toml(file: Path, private: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = "" if private else f": {error}"  # the error may quote the file
-        raise UsageError(
-            f"the manifest's companion is not valid TOML{reason}"
-        ) from error
+        return toml_file.read(file)
+    except TomlError as error:  # which may quote the file
+        reason = "is not valid TOML" if private else str(error)
+        raise UsageError(f"the manifest's companion {reason}") from error
 
 
 def _row(number: int, values: Mapping[str, str], meaning: Mapping[str, str]) -> Row:

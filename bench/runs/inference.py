@@ -8,12 +8,10 @@ deleted again.
 import csv
 import io
 import json
-import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +28,7 @@ from bench.errors import BenchError, UsageError
 from bench.features.extraction import extract
 from bench.runs.ensemble import Networks
 from bench.runs.saved_network import Saved
+from bench.runs.windows import Windows
 from bench.scoring.scores import THRESHOLD
 from bench.training.batching import Examples
 from bench.training.devices import precision
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
     from bench.contracts.feature import Waveform
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
-LONG = 30.0  # s; what is longer is cut into windows, unless these are asked for anyway
-WINDOW = 10.0  # s; the corpora's clips last 2 to 10 s
-GROUP = 256  # windows at a time: bounds the disk that they take
+# windows at a time, and seconds: these bound the disk and the memory that they take
+GROUP = 256
+GROUP_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -102,39 +101,16 @@ def predict_audio(
     networks: Networks,
     files: Sequence[Path],
     device: torch.device,
-    window: float | None = None,
-    hop: float | None = None,
+    cut: Windows,
 ) -> Found:
-    """Probabilities for every file, or every window of it (see `cuts`): of several networks their
-    mean.
-    """
+    """Probabilities for every file, or every window of it: of several networks their mean."""
     failed: list[tuple[str, str]] = []
     rows: list[Row] = []
-    windows = _windows(files, window, hop, failed)
-    while group := list(islice(windows, GROUP)):
+    windows = _windows(files, cut, failed)
+    for group in _groups(windows):
         rows += _predict(networks, group, device, failed)
     setup = networks.setup
     return Found(setup.labels, setup.multilabel, tuple(rows), tuple(failed))
-
-
-def cuts(
-    seconds: float, window: float | None, hop: float | None
-) -> list[tuple[float, float]]:
-    """Start and end of each window of a recording, s. All are equally long, so the last begins
-    early enough to be.
-
-    Without `window`, a recording is one whole up to LONG, else in windows of WINDOW; with 0 always
-    one whole. Without `hop`, a window begins where the last one ended.
-    """
-    length = (WINDOW if seconds > LONG else 0.0) if window is None else window
-    step = hop or length
-    if not length or seconds <= length:
-        return [(0.0, seconds)]
-    starts = [
-        min(i * step, seconds - length)
-        for i in range(math.ceil((seconds - length) / step - 1e-9) + 1)
-    ]
-    return [(start, start + length) for start in starts]
 
 
 def table(found: Found, format: Literal["csv", "json"]) -> str:
@@ -171,8 +147,7 @@ def _record(found: Found, row: Row) -> dict[str, object]:
 
 def _windows(
     files: Iterable[Path],
-    window: float | None,
-    hop: float | None,
+    cut: Windows,
     failed: list[tuple[str, str]],
 ) -> Iterator[_Window]:
     for file in files:
@@ -181,13 +156,25 @@ def _windows(
         except AudioError as error:
             failed.append((str(file), error.reason))
             continue
-        for start, end in cuts(len(samples) / SAMPLE_RATE, window, hop):
-            yield _Window(
-                file,
-                start,
-                end,
-                samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)],
-            )
+        for start, end in cut.cuts(len(samples) / SAMPLE_RATE):
+            first = round(start * SAMPLE_RATE)
+            last = round(end * SAMPLE_RATE)
+            yield _Window(file, start, end, samples[first:last])
+
+
+def _groups(windows: Iterable[_Window]) -> Iterator[Sequence[_Window]]:
+    """The windows, one group after the other."""
+    group = []
+    seconds = 0.0
+    for window in windows:
+        group.append(window)
+        seconds += window.end - window.start
+        if len(group) == GROUP or seconds >= GROUP_SECONDS:
+            yield group
+            group = []
+            seconds = 0.0
+    if group:
+        yield group
 
 
 def _predict(

@@ -32,6 +32,17 @@ class Where:
         """The names under which the tasks are recorded; None for all tasks."""
         return registry.recorded_names(self.tasks) or None
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """The same under the names of settings, to be checked as they are."""
+        return {
+            "backbone": self.backbones,
+            "task": self.tasks,
+            "mode": self.mode,
+            "protocol": self.protocol,
+            "scale": self.scale,
+        }
+
     def includes(self, pairing: PairingRecord) -> bool:
         """Whether a pairing of the right task is meant."""
         if self.backbones and pairing.backbone not in self.backbones:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from bench import registry
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
-from bench.errors import UsageError, suggest
+from bench.errors import UsageError, and_more, suggest
 from bench.options import stem
 from bench.registry import Kind
 from bench.runs.division import lacks_protocol
-from bench.runs.system import check_options, recipe_of, setup_of
+from bench.runs.system import check_options, recipe_of, setting, setup_of
 from bench.settings import Settings, check_task_named
 
 
@@ -32,11 +32,12 @@ def select(settings: Settings, own: Selection | None = None) -> Selection:
     selection = _named(settings, own or Selection((), ()))
     check_options(settings, selection.backbones)
     task_names = [name for task in selection.tasks for name in task.names]
-    _check_names("--data", settings.data, task_names, "task")
+    check_names("--data", settings.data, task_names, "task")
     backbone_names = [
         name for backbone in selection.backbones for name in backbone.names
     ]
-    _check_names("--weights", settings.weights, backbone_names, "backbone")
+    check_names("--weights", settings.weights, backbone_names, "backbone")
+    _check_weights(settings, selection.backbones)
     for backbone in selection.backbones:
         for task in selection.tasks:
             recipe_of(settings, backbone, setup_of(settings, backbone, task), str)
@@ -62,11 +63,31 @@ def _registered(names: Iterable[str], own: Iterable[Backbone | Task]) -> list[st
     return [name for name in names if name not in own_names]
 
 
-def _check_names(
-    flag: str, given: Mapping[str, object], known: Sequence[str], kind: Kind
+def check_names(
+    flag: str, given: Mapping[str, object], known: Iterable[str], kind: Kind
 ) -> None:
+    """Raise UsageError for a name that is neither known nor that of a registered plugin."""
     every = {*known, *registry.entries(kind)}
-    wrong = [name for name in given if name not in every and stem(name) not in every]
+    wrong = []
+    for name in given:
+        is_known = name in every or stem(name) in every
+        if not is_known:
+            hint = suggest(name, every)
+            wrong.append(f"{name}{hint}")
     if wrong:
-        named = ", ".join(name + suggest(name, every) for name in wrong)
+        named = and_more(wrong)
         raise UsageError(f"{flag} names unknown {kind}s: {named}")
+
+
+def _check_weights(settings: Settings, backbones: Iterable[Backbone]) -> None:
+    """Raise UsageError for weights of a backbone that has none to load."""
+    names = []
+    for backbone in backbones:
+        weights = setting(settings.weights, backbone)
+        if weights and not backbone.pretrained:
+            names.append(backbone.name)
+    if names:
+        listed = and_more(names)
+        raise UsageError(
+            f"--weights names backbones that have none to load: {listed}; leave them out"
+        )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.options import option
+from bench.texts import text_of
 
 SUFFIXES = (".png", ".svg", ".pdf")  # of a figure
 
@@ -12,21 +14,21 @@ SUFFIXES = (".png", ".svg", ".pdf")  # of a figure
 class Request:
     """What a user asks of `bench trend`; nothing heavy is imported to check it."""
 
-    run: str | None = None  # as `bench.runs.lookup.find` takes it
-    calls: Path | None = None  # the table of calls that goes with it
-    probabilities: Path | None = (
-        None  # a table of calls with probabilities, in place of both
+    run: str | None = option(None, "the run, as `bench.runs.lookup.find` takes it")
+    calls: Path | None = option(None, "the table of calls that goes with it")
+    probabilities: Path | None = option(
+        None, "a table of calls with probabilities, in place of both"
     )
-    label: str | None = (
-        None  # the class to count; None: the task's positive, else `negative`
+    label: str | None = option(
+        None, "the class to count; None: the task's positive, else `negative`"
     )
-    minutes: float = 30.0  # of the first stage
-    binarised: bool = False  # ECR of decisions
-    skip_missing: bool = False
-    private: bool = False  # show pseudonyms, whatever the task says of itself
-    figure: Path | None = None
-    show: tuple[str, ...] = ()  # calls that the figure shows
-    segments: Path | None = None  # where each segment's probability goes
+    minutes: float = option(30.0, "of the first stage", low=0.01, high=10**6)
+    binarised: bool = option(False, "ECR of decisions")
+    skip_missing: bool = option(False, "go on without segments that lack a prediction")
+    private: bool = option(False, "show pseudonyms, whatever the task says of itself")
+    figure: Path | None = option(None, "where the trend lines go")
+    show: tuple[str, ...] = option((), "calls that the figure shows")
+    segments: Path | None = option(None, "where each segment's probability goes")
 
     def check(self) -> None:
         """Check that the options fit together and that the files exist.
@@ -36,6 +38,7 @@ class Request:
                 folder to write to does not exist, or a figure has no known format.
         """
         self._check_source()
+        self._check_label()
         self._check_figure()
         for path in filter(None, [self.calls, self.probabilities]):
             if not path.is_file():
@@ -58,6 +61,15 @@ class Request:
             raise UsageError(
                 "a trend needs RUN with --calls FILE, or --probabilities FILE alone"
             )
+
+    def _check_label(self) -> None:
+        label = "the usual" if self.label is None else self.label
+        try:
+            text = text_of(label)
+        except ValueError as error:
+            raise UsageError(f"--class {error}") from None
+        if not text:
+            raise UsageError("--class must not be empty")
 
     def _check_figure(self) -> None:
         if self.show and not self.figure:

@@ -141,7 +141,7 @@ def test_what_was_not_checked_says_so(tmp_path: Path) -> None:
             r"protocol must be given \(.*mine\.toml, table 1\)",
         ),
         ("[[tables]]", "[[table]]", r"table \(did you mean tables\?\)"),
-        ("[sources]", "[sources", "cannot be read"),
+        ("[sources]", "[sources", "is not valid TOML"),
     ],
 )
 def test_a_broken_file_is_one_sentence_naming_file_and_key(

@@ -15,7 +15,8 @@ from bench.contracts.recipe import Recipe
 from bench.contracts.space import Choice, Range, changed, check, fine_tuning, probing
 from bench.errors import UsageError
 from bench.runs.system import altered, recipe_of
-from bench.settings import Settings, Tuning, gather
+from bench.settings import Settings, Tuning
+from bench.settings_file import gather
 
 
 def setup(backbone: Backbone, mode: Any, scale: Any = "full") -> Setup:

@@ -18,10 +18,11 @@ from bench.cli import app
 from bench.contracts.feature import SAMPLE_RATE
 from bench.errors import UsageError
 from bench.runs.ensemble import averaged
-from bench.runs.inference import audio_files, cuts
+from bench.runs.inference import audio_files
 from bench.runs.lookup import Recorded, find, with_networks
 from bench.runs.records import PairingRecord, RunRecord
 from bench.runs.saved_network import ABOUT, STATE
+from bench.runs.windows import Windows
 from tests.helpers import open_store, write_tones
 
 Bench = Callable[..., int]
@@ -281,6 +282,18 @@ def test_a_name_that_means_nothing_or_too_much_says_what_there_is(
         assert said.count("\n") == 1
 
 
+def test_weights_that_the_network_has_not_are_refused(
+    bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for weights, told in (
+        ("mfcc-stast=random", "did you mean mfcc-stats?"),
+        ("mfcc-stats=/no/such", "there is no such file or folder"),
+    ):
+        typed = ("--weights", weights)
+        assert bench("predict", "mfcc-stats@tones", trained / "corpus", *typed) == 2
+        assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
@@ -324,7 +337,7 @@ def test_windows_cover_all_and_are_equally_long(
     hop: float | None,
     expected: list[tuple[float, float]],
 ) -> None:
-    assert cuts(seconds, window, hop) == expected
+    assert list(Windows(window, hop).cuts(seconds)) == expected
 
 
 def test_folders_are_searched_and_files_taken_once(tmp_path: Path) -> None:

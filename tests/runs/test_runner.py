@@ -178,7 +178,7 @@ def test_bad_audio_is_one_error_before_any_training(
         (("-b", "mfcc-stats", "--set", "epoch=3"), "did you mean epochs"),
         (("-b", "mfcc-stats", "--set", "byol.epochs=3"), "did you mean byol-s"),
         (("-b", "mfcc-stats", "--set", "epochs=none"), "epochs must be a whole number"),
-        (("-b", "mfcc-stats", "--data", "emodbb=x"), "did you mean emodb"),
+        (("-b", "mfcc-stats", "--data", "emodbb=."), "did you mean emodb"),
         (("-b", "mfcc-stats", "--device", "cuda:77"), "no device cuda:77"),
         (("-b", "mfcc-stats", "--device", "gpu"), "there is no device called gpu"),
         (("-b", "mfcc-stats", "--format", "xml"), "xml"),

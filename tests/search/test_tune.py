@@ -314,7 +314,8 @@ def test_a_recipe_that_was_never_searched_is_a_failed_row(
         (("--sampler", "tep"), "must be one of tpe, random"),
         (("--pruner", "medain"), "did you mean median?"),
         (("-b", "mfcc-stast"), "did you mean mfcc-stats?"),
-        (("--storage", "nonsense"), "database of searches"),
+        (("--storage", "nonsense://x"), "database of searches"),
+        (("--storage", "nonsense"), "storage must be a URL"),
     ],
 )
 def test_a_wrong_command_is_a_sentence(
