@@ -9,6 +9,7 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.errors import BenchError
+    from bench.evidence import compare
     from bench.interface import (
         backbones,
         forget,
@@ -25,6 +26,7 @@ __all__ = [
     "BenchError",
     "__version__",
     "backbones",
+    "compare",
     "forget",
     "predict",
     "predictions",
@@ -35,11 +37,13 @@ __all__ = [
     "tune",
 ]
 
+ROOMS = {"BenchError": "bench.errors", "compare": "bench.evidence"}
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "bench.errors" if name == "BenchError" else "bench.interface"
+    room = ROOMS.get(name, "bench.interface")
     return getattr(import_module(room), name)
 
 

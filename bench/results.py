@@ -70,7 +70,7 @@ class Comparison(Result):
     @property
     def frame(self) -> "Frame":
         """One line per row, with the columns of `bench table --format json`; scores from 0 to 1."""
-        return _frame(record(row) for row in self.rows)
+        return data_frame(record(row) for row in self.rows)
 
     def text(
         self, format: Format = "text", colour: bool = False, width: int | None = None
@@ -118,7 +118,7 @@ class Plan(Result):
     @property
     def frame(self) -> "Frame":
         """One line per pairing: its runs, and why it would be skipped."""
-        return _frame(asdict(pairing) for pairing in self.pairings)
+        return data_frame(asdict(pairing) for pairing in self.pairings)
 
     def text(self) -> str:
         from bench.runs.dry_run import show_plan
@@ -141,7 +141,7 @@ class Searches(Result):
     @property
     def frame(self) -> "Frame":
         """One line per search, or per fold of a nested one; a column for each chosen value."""
-        return _frame(_search_records(self.searches))
+        return data_frame(_search_records(self.searches))
 
     def text(self) -> str:
         from bench.search.report import show_searches
@@ -170,18 +170,18 @@ class Corpora(Result):
     @property
     def frame(self) -> "Frame":
         """One line per corpus."""
-        return _frame(_corpus_record(card) for card in self.cards)
+        return data_frame(_corpus_record(card) for card in self.cards)
 
     @property
     def classes(self) -> "Frame":
         """The number of clips of each class, by task and label."""
-        frame = _frame(_class_records(self.cards))
+        frame = data_frame(_class_records(self.cards))
         return frame.set_index(["task", "label"])
 
     @property
     def folds(self) -> "Frame":
         """The number of clips in each part of each fold, by task, protocol and fold."""
-        frame = _frame(_fold_records(self.cards))
+        frame = data_frame(_fold_records(self.cards))
         return frame.set_index(["task", "protocol", "fold"])
 
     def text(self) -> str:
@@ -212,7 +212,7 @@ class AudioPredictions(Result):
         """
         from bench.runs.inference import records
 
-        return _frame(records(self.found))
+        return data_frame(records(self.found))
 
     def text(self, format: Literal["csv", "json"] = "csv") -> str:
         from bench.runs.inference import table
@@ -270,7 +270,7 @@ class Forgotten(Result):
     @property
     def frame(self) -> "Frame":
         """One line per pairing: its names, and the number of its runs that are removed."""
-        return _frame(
+        return data_frame(
             {
                 "task": removal.pairing.task,
                 "backbone": removal.pairing.backbone,
@@ -302,7 +302,7 @@ class Plugins(Result, Sequence[str]):
     @property
     def frame(self) -> "Frame":
         """One line per plugin, by name."""
-        return _frame(self.records).set_index("name")
+        return data_frame(self.records).set_index("name")
 
     def text(self) -> str:
         return self._shown().to_string(justify="left")
@@ -315,7 +315,7 @@ class Plugins(Result, Sequence[str]):
         return frame[[name for name in self.shown if name in frame]].fillna("")
 
 
-def _frame(records: Iterable[Mapping[str, Any]]) -> "Frame":
+def data_frame(records: Iterable[Mapping[str, Any]]) -> "Frame":
     import pandas
 
     return pandas.DataFrame(list(records))

@@ -22,6 +22,7 @@ from bench.scoring.scores import Scores
 
 LEVEL = 0.95
 TAIL = (1 - LEVEL) / 2
+POWER = 0.8
 ROUNDING = 1e-24  # a variance of scores that are equal but for the rounding of sums
 Bounds = tuple[float, float]
 
@@ -98,6 +99,12 @@ def difference(one: Sample, other: Sample, name: str) -> Difference | None:
     spread = variance(without - other_without)
     df = len(without) - 1
     return _judged(value, spread, df)
+
+
+def detectable(found: Difference) -> float:
+    """The smallest difference that clips as varied as these show in 4 of 5 cases."""
+    quantiles = _t_quantile(found.df) + _t_quantile(found.df, POWER)
+    return quantiles * found.error
 
 
 def variance(deleted: Scores, strata: Sequence[slice] = (slice(None),)) -> float:
@@ -225,7 +232,7 @@ def _judged(value: float, spread: float, df: int) -> Difference:
     )
 
 
-def _t_quantile(df: int) -> float:
+def _t_quantile(df: int, probability: float = 1 - TAIL) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, 1 - TAIL))
+    return float(stdtrit(df, probability))

@@ -52,6 +52,14 @@ class Sample:
                 clips.append(clip)
         return sorted(clips)
 
+    @cached_property
+    def truth_of(self) -> dict[str, bytes]:
+        """Clip -> its true labels, in a form that can be compared."""
+        first = self.by_seed[0]
+        rows = [labels.tobytes() for labels in first.truth]
+        pairs = zip(first.clips, rows, strict=True)
+        return dict(pairs)
+
     @property
     def strata(self) -> list[slice]:
         """The units of each stratum."""
@@ -73,7 +81,7 @@ class Sample:
     @cached_property
     def whole(self) -> Tally:
         """(seeds, ...)"""
-        return self._by_unit.sum()
+        return self.by_unit.sum()
 
     @property
     def lacking(self) -> list[str]:
@@ -86,7 +94,7 @@ class Sample:
         """The labels of which all clips are of one speaker, or are one clip of an unknown one; none
         where there is one speaker in all.
         """
-        support = self._by_unit.support
+        support = self.by_unit.support
         of_first_seed = support[:, 0]
         if len(of_first_seed) < 2:
             return []
@@ -105,7 +113,7 @@ class Sample:
 
     def without_each(self, name: str) -> Scores:
         """(units,): the score without each unit."""
-        return self._deleted(name, self._by_unit)
+        return self._deleted(name, self.by_unit)
 
     def without_each_clip(self, name: str) -> Scores:
         """(clips,): the score without each clip, whoever speaks."""
@@ -123,7 +131,7 @@ class Sample:
         return np.asarray(mean)
 
     @cached_property
-    def _by_unit(self) -> Tally:
+    def by_unit(self) -> Tally:
         known = len(self.speakers)
         numbers = _numbers(self.unknown, known)
         speaker_numbers = _numbers(self.speakers)

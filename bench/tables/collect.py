@@ -32,14 +32,18 @@ def rows(
     is by task name; each figure comes once: in the table of its protocol, or behind the task's last
     table where nothing was measured under that protocol.
     """
-    found = [_measured(pairing) for pairing in _newest(records)]
-    measured = with_stars(with_gains(found))
-    order = _Order(measured)
-    every = list(measured)
+    found = with_stars(with_gains(measured(records)))
+    order = _Order(found)
+    every = list(found)
     for task, ranked_by in order.tasks.items():
         figures = published.get(task, ())
         every += [_cited(task, figure, ranked_by) for figure in figures]
     return sorted(every, key=order.place)
+
+
+def measured(records: Sequence[PairingRecord]) -> list[Measured]:
+    """The rows of the newest record of each pairing, with the predictions behind them."""
+    return [_measured(pairing) for pairing in _newest(records)]
 
 
 class _Order:

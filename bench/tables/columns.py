@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.tables.numbers import NOTHING, count, duration, many, percent, quantity
+from bench.tables.numbers import (
+    NOTHING,
+    count,
+    duration,
+    many,
+    percent,
+    quantity,
+    signed,
+)
 from bench.tables.row import AVERAGES, Row
 from bench.tables.table import Column
 
@@ -64,7 +72,7 @@ def _name(row: Row) -> str:
     return row.backbone
 
 
-def _ranked(row: Row) -> str:
+def ranked_cell(row: Row) -> str:
     """The score that ranks, with its interval."""
     name = row.ranked_by
     value = percent(row.scores.get(name))
@@ -80,12 +88,12 @@ def _gain(row: Row) -> str:
     gain = row.gains.get(name)
     if gain is None:
         return NOTHING
-    value = f"{100 * gain:+.1f}"
+    value = signed(gain)
     bounds = row.gain_intervals.get(name)
     if bounds is None:
         return value
-    low, high = bounds
-    return f"{value} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    low, high = map(signed, bounds)
+    return f"{value} [{low}, {high}]"
 
 
 def _by_fold(row: Row) -> str:
@@ -104,7 +112,7 @@ def _over_seeds(row: Row) -> str:
     return f"± {deviation}"
 
 
-def _units(row: Row) -> str:
+def interval_units(row: Row) -> str:
     """Over what an interval is: `24 speakers`."""
     if not row.interval_unit:
         return NOTHING
@@ -235,11 +243,11 @@ COLUMNS: tuple[RowColumn, ...] = (
     ),
     RowColumn(
         "intervals over",
-        _units,
+        interval_units,
         spare=9,
         group="setup",
         about=scored,
-        title=lambda row: f"intervals over {_units(row)}",
+        title=lambda row: f"intervals over {interval_units(row)}",
     ),
     RowColumn(OVER_SEEDS, _over_seeds, spare=2, group="cost", about=_repeated),
     RowColumn(BY_FOLD, _by_fold, spare=1, group="cost", about=scored),
@@ -286,7 +294,9 @@ def columns(rows: Sequence[Row]) -> list[RowColumn]:
 def _averages(rows: Sequence[Row]) -> list[RowColumn]:
     """The score that ranks, and the other averages."""
     first = rows[0].ranked_by
-    ranked = RowColumn(f"{first} [95 %]", _ranked, score=True, about=_with_score(first))
+    ranked = RowColumn(
+        f"{first} [95 %]", ranked_cell, score=True, about=_with_score(first)
+    )
     others = []
     for name in DECLARED:
         if name != first:

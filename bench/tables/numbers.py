@@ -14,6 +14,12 @@ def percent(score: float | None) -> str:
     return f"{value:.1f}"
 
 
+def signed(difference: float) -> str:
+    """`+3.4` for 0.034."""
+    value = 100 * difference
+    return f"{value:+.1f}"
+
+
 def quantity(number: int) -> str:
     """`94.4M` for 94,371,712; a dash for 0."""
     for unit, size in UNITS.items():

@@ -30,6 +30,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "prepare": ("demo",),
     "predictions": ("mfcc-stats@demo",),
     "forget": ("mfcc-stats@demo",),
+    "compare": ("demo", "--all"),
     "predict": ("mfcc-stats@demo", "clip.wav"),
     "trend": ("mfcc-stats@demo", "--calls", "calls.csv"),
 }
@@ -240,6 +241,7 @@ def test_functions_check_as_flags_do(place: str) -> None:
         lambda: package.prepare("demo", cache=place),
         lambda: package.prepare("demo", folds=place),
         lambda: package.table(results=place),
+        lambda: package.compare("demo", all=True, results=place),
         lambda: package.predict("a@b", place),
         lambda: package.predict("a@b", "clip.wav", window=1e-9),
         lambda: package.run("", "demo"),

@@ -1,0 +1,1 @@
+"""Whether differences between systems are real, on one task and over several."""
