@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.contracts.clip import Clip
 from bench.contracts.published import published
 from bench.contracts.task import Protocol, Task
+from bench.splits.canonical import canonical
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
 from tasks._hotline import clips
 
@@ -62,14 +63,16 @@ class HotlineFine(Task):
             "subject-5": Protocol(
                 "5 folds of whole callers, balanced by rarest emotion: every clip is tested once; "
                 "15 % of the others validate",
-                without_copies(speaker_kfold(5)),
+                canonical(without_copies(speaker_kfold(5)), self.labels),
                 speaker_disjoint=True,
                 audio_disjoint=True,
             ),
             "published": Protocol(
                 "Chen's 80/20 of the callers: a fifth tests in all 5 folds; "
                 "each fifth of the others validates once",
-                without_copies(held_out_speakers(test=0.2, k=5)),
+                canonical(
+                    without_copies(held_out_speakers(test=0.2, k=5)), self.labels
+                ),
                 speaker_disjoint=True,
                 audio_disjoint=True,
                 shared_test=True,

@@ -12,6 +12,7 @@ from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
 from bench.options import stem
 from bench.scoring.names import LABEL_LENGTH, is_too_long
 from bench.scoring.predictions import is_reserved
+from bench.splits.canonical import canonical
 from bench.splits.protocols import (
     predefined,
     speaker_kfold,
@@ -72,13 +73,14 @@ class ManifestTask(Task):
         offered = {}
         speakers = {row.speaker for row in rows if row.speaker is not None}
         if len(speakers) >= LEAST_SPEAKERS:
-            offered["speaker"] = _speaker_protocol(min(k, len(speakers)))
+            folds = min(k, len(speakers))
+            offered["speaker"] = _speaker_protocol(folds, self.labels)
         if rows[0].split:
-            offered["split"] = _split_protocol()
+            offered["split"] = _split_protocol(self.labels)
         uses = Counter(label for row in rows for label in row.labels)
         commonest = max(uses.values())
-        folds = min(k, commonest)
-        offered["random"] = _random_protocol(max(2, folds))
+        folds = max(2, min(k, commonest))
+        offered["random"] = _random_protocol(folds, self.labels)
         return offered
 
 
@@ -144,28 +146,28 @@ def _clip(row: Row, folder: Path, called: Mapping[str, str], private: bool) -> C
     )
 
 
-def _speaker_protocol(folds: int) -> Protocol:
+def _speaker_protocol(folds: int, labels: Sequence[str]) -> Protocol:
     return Protocol(
         f"{folds} folds of whole speakers, balanced by class{SPARE}",
-        without_copies(speaker_kfold(folds)),
+        canonical(without_copies(speaker_kfold(folds)), labels),
         speaker_disjoint=True,
         audio_disjoint=True,
     )
 
 
-def _split_protocol() -> Protocol:
+def _split_protocol(labels: Sequence[str]) -> Protocol:
     return Protocol(
         "the manifest's own parts; without valid, 15 % of train validates",
-        predefined(),
+        canonical(predefined(), labels),
         speaker_disjoint=False,
         audio_disjoint=False,
     )
 
 
-def _random_protocol(folds: int) -> Protocol:
+def _random_protocol(folds: int, labels: Sequence[str]) -> Protocol:
     return Protocol(
         f"{folds} random folds, balanced by class{SPARE}",
-        without_copies(stratified_kfold(folds)),
+        canonical(without_copies(stratified_kfold(folds)), labels),
         speaker_disjoint=False,
         audio_disjoint=True,
         notes=("random folds: no speaker is kept out of the training part",),
@@ -258,4 +260,8 @@ def _languages(manifest: Manifest) -> tuple[str, ...]:
     if manifest.companion.language:
         return (manifest.companion.language,)
     uses = Counter(row.language for row in manifest.rows if row.language)
-    return tuple(language for language, _ in uses.most_common())
+
+    def place(language: str) -> tuple[int, str]:
+        return -uses[language], language
+
+    return tuple(sorted(uses, key=place))
