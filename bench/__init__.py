@@ -9,7 +9,7 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.errors import BenchError
-    from bench.evidence import compare
+    from bench.evidence import audit, compare
     from bench.interface import (
         backbones,
         forget,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BenchError",
     "__version__",
+    "audit",
     "backbones",
     "compare",
     "forget",
@@ -37,7 +38,11 @@ __all__ = [
     "tune",
 ]
 
-ROOMS = {"BenchError": "bench.errors", "compare": "bench.evidence"}
+ROOMS = {
+    "BenchError": "bench.errors",
+    "audit": "bench.evidence",
+    "compare": "bench.evidence",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import recorded
-from bench.errors import UsageError
+from bench import recorded, registry
+from bench.errors import UsageError, suggest
 from bench.keywords import Mode, Names, Scale, Tasks, names
 from bench.objects import take_tasks
 from bench.results import Result, data_frame
@@ -19,7 +19,9 @@ from bench.tables.formats import Format
 if TYPE_CHECKING:
     import pandas
 
-    from bench.comparing.comparison import Comparison
+    from bench.auditing.audit import Finding
+    from bench.comparison.found import Comparison
+    from bench.contracts.task import Published
 
 FIGURES = (".svg", ".png", ".pdf")
 
@@ -33,7 +35,7 @@ class Compared(Result):
     @property
     def frame(self) -> "pandas.DataFrame":
         """One line per pair, with the entries of `bench compare --format json`."""
-        from bench.comparing.view import pair_records
+        from bench.comparison.view import pair_records
 
         return data_frame(pair_records(self.found))
 
@@ -41,7 +43,7 @@ class Compared(Result):
         self, format: Format = "text", colour: bool = False, width: int | None = None
     ) -> str:
         """The comparison in one of the formats of `bench table`."""
-        from bench.comparing.view import render
+        from bench.comparison.view import render
 
         return render(self.found, format, colour, width)
 
@@ -58,9 +60,69 @@ class Compared(Result):
             )
         if path.suffix.lower() not in FIGURES:
             raise UsageError(f"{path} must end in {', '.join(FIGURES)}")
-        from bench.comparing.diagram import draw
+        from bench.comparison.diagram import draw
 
         draw(self.found.ranks, path)
+
+
+@dataclass(frozen=True, repr=False)
+class Audited(Result):
+    """Published rows: what their figures can mean, and whether they can be right."""
+
+    findings: "tuple[Finding, ...]"
+
+    @property
+    def frame(self) -> "pandas.DataFrame":
+        """One line per row and reading that fits; one without a reading where nothing fits."""
+        from bench.auditing.view import lines
+
+        return data_frame(lines(self.findings))
+
+    def text(
+        self, format: Format = "text", colour: bool = False, width: int | None = None
+    ) -> str:
+        """The audit in one of the formats of `bench table`."""
+        from bench.auditing.view import render
+
+        return render(self.findings, format, colour, width)
+
+
+def audit(source: str | Path | None = None) -> Audited:
+    """Whether published figures can be right: every confusion matrix of the test clips' classes
+    that fits them under each reading of their columns, or the proof that none does.
+
+    Args:
+        source: a file in the layout of `bench.contracts.published`, or the name of a task;
+            default: every built-in task.
+
+    Raises:
+        UsageError: if there is no such file or task, or the file has another layout.
+    """
+    from bench.auditing.audit import audit as audited
+
+    rows: list[Published] = []
+    if source is None:
+        for task in registry.tasks([registry.EVERYTHING]):
+            rows += task.published
+    elif str(source) in registry.entries("task"):
+        (task,) = registry.tasks([str(source)])
+        rows += task.published
+    else:
+        rows += _rows(source)
+    return Audited(tuple(audited(rows)))
+
+
+def _rows(source: str | Path) -> "tuple[Published, ...]":
+    from bench.contracts.published import read
+
+    path = Path(source)
+    if not path.is_file():
+        hint = suggest(str(source), registry.entries("task"))
+        raise UsageError(
+            f"{source} is neither a file nor a task{hint}: name a file like those in "
+            "tasks/published, or a task with published figures"
+        )
+    return read(path).rows
 
 
 def compare(
@@ -97,6 +159,6 @@ def compare(
     where = Where(tasks, (), mode, protocol, scale)
     store = {"results": results, "tracking_uri": tracking_uri}
     settings = gather({**where.settings, **store})
-    from bench.comparing.comparison import compare as compared
+    from bench.comparison.found import compare as compared
 
     return Compared(compared(recorded.open_store(settings), tasks, systems, where))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bench import registry
+from bench.cli.audit_command import audit
 from bench.cli.compare_command import compare
 from bench.cli.flags import (
     PRINTED,
@@ -251,6 +252,7 @@ def predict(
     return commands.predict(options, format, output)
 
 
+app.command()(audit)
 app.command()(compare)
 app.command()(trend)
 

@@ -103,7 +103,7 @@ def difference(one: Sample, other: Sample, name: str) -> Difference | None:
 
 def detectable(found: Difference) -> float:
     """The smallest difference that clips as varied as these show in 4 of 5 cases."""
-    quantiles = _t_quantile(found.df) + _t_quantile(found.df, POWER)
+    quantiles = t_quantile(found.df) + t_quantile(found.df, POWER)
     return quantiles * found.error
 
 
@@ -157,7 +157,7 @@ def _symmetric(value: float, spread: float, df: int) -> Bounds:
     error = sqrt(spread)
     slope = value * complement
     error_of_logit = error / slope
-    half = _t_quantile(df) * error_of_logit
+    half = t_quantile(df) * error_of_logit
 
     low = _logistic(centre - half)
     high = _logistic(centre + half)
@@ -217,7 +217,7 @@ def _judged(value: float, spread: float, df: int) -> Difference:
         p = 0.0 if value else 1.0
         return Difference(value, (value, value), p, error, df)
 
-    half = _t_quantile(df) * error
+    half = t_quantile(df) * error
     low = max(-1.0, value - half)
     high = min(1.0, value + half)
 
@@ -232,7 +232,7 @@ def _judged(value: float, spread: float, df: int) -> Difference:
     )
 
 
-def _t_quantile(df: int, probability: float = 1 - TAIL) -> float:
+def t_quantile(df: int, probability: float = 1 - TAIL) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, probability))

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bench.comparing.pairs import Pair, pairs
-from bench.comparing.ranks import Ranks, ranks
-from bench.comparing.systems import System, every, named
+from bench.comparison.pairs import Pair, pairs
+from bench.comparison.ranks import Ranks, ranks
+from bench.comparison.systems import System, every, named
 from bench.errors import UsageError
 from bench.runs.lookup import Where
 

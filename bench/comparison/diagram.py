@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.comparing.ranks import Ranks
+from bench.comparison.ranks import Ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from bench.comparing.systems import System
+from bench.comparison.systems import System
 from bench.errors import UsageError
 from bench.scoring.best import ALPHA, holm
 from bench.scoring.scores import Scores

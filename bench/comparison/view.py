@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.comparing.comparison import Comparison
-from bench.comparing.pairs import Pair
-from bench.comparing.ranks import Ranks, Wilcoxon
-from bench.comparing.systems import System
+from bench.comparison.found import Comparison
+from bench.comparison.pairs import Pair
+from bench.comparison.ranks import Ranks, Wilcoxon
+from bench.comparison.systems import System
 from bench.tables.columns import interval_units, ranked_cell
 from bench.tables.formats import Format, as_csv, as_json, draw
 from bench.tables.numbers import NOTHING, percent, signed

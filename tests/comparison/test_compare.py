@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import bench as package
-from bench.comparing import ranks
-from bench.comparing.comparison import Comparison
-from bench.comparing.diagram import draw, groups
-from bench.comparing.pairs import pairs
-from bench.comparing.systems import System
-from bench.comparing.view import record, render
+from bench.comparison import ranks
+from bench.comparison.diagram import draw, groups
+from bench.comparison.found import Comparison
+from bench.comparison.pairs import pairs
+from bench.comparison.systems import System
+from bench.comparison.view import record, render
 from bench.errors import UsageError
 from bench.scoring.sample import Sample
 from tests.conftest import Bench

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from bench.comparing.systems import System
+from bench.comparison.systems import System
 from bench.scoring.best import holm
 from bench.scoring.jackknife import Difference, detectable, difference
 from bench.scoring.paired import McNemar, Permutation, mcnemar, permutation

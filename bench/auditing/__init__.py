@@ -1,0 +1,1 @@
+"""Whether published figures can be right, given the class counts of their test clips."""

@@ -1,0 +1,31 @@
+"""The command `bench audit`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bench import terminal
+from bench.cli.flags import Format, Output
+
+
+def audit(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE",
+            help="figures in the layout of tasks/published, or a task (default: every task)",
+            show_default=False,
+        ),
+    ] = None,
+    format: Format = "text",
+    output: Output = None,
+) -> None:
+    """Say whether published figures can be right: the confusion matrices that fit, or none."""
+    from bench import evidence
+    from bench.cli.commands import write
+
+    found = evidence.audit(source)
+    colour = output is None and sys.stdout.isatty()
+    width = terminal.PIPED if output else None
+    write(found.text(format, colour, width), output)
