@@ -1,11 +1,12 @@
 """A feature of many clips: what the cache lacks is computed, everything else is read."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import torch
 
+from bench import memory
 from bench.contracts.feature import SAMPLE_RATE, Feature
 from bench.data.cache import Cache
 from bench.data.corpus import Corpus
@@ -197,26 +198,33 @@ def _check(array: "Array", feature: Feature, clip: str) -> None:
 def _in_memory(
     feature: Feature, waveforms: "Sequence[Waveform]", device: torch.device
 ) -> "list[Array]":
-    """The feature of each waveform, in halves where the accelerator's memory does not hold them
-    all.
-    """
+    """The feature of each waveform, in halves where the memory does not hold them all."""
     try:
         with torch.inference_mode():
             return feature.extract(waveforms, device)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not memory.ran_out(error):
+            raise
+        memory.recover(error)
         if len(waveforms) == 1:
-            seconds = len(waveforms[0]) / SAMPLE_RATE
-            fault = f"the feature {feature.title} of a clip of {seconds:.1f} s"
-            advice = "use --device cpu, or a smaller checkpoint"
-            raise BenchError(
-                f"{fault} does not fit into the memory of {device}: {advice}"
-            ) from None
+            _refuse(feature, waveforms[0], device)
 
-    torch.cuda.empty_cache()
     half = len(waveforms) // 2
     first = _in_memory(feature, waveforms[:half], device)
     second = _in_memory(feature, waveforms[half:], device)
     return first + second
+
+
+def _refuse(feature: Feature, waveform: "Waveform", device: torch.device) -> NoReturn:
+    """Raise that one clip is too long for the device's memory."""
+    seconds = len(waveform) / SAMPLE_RATE
+    fault = f"the feature {feature.title} of a clip of {seconds:.1f} s"
+    advice = "use a smaller checkpoint, or a larger machine"
+    if device.type != "cpu":
+        advice = "use --device cpu, or a smaller checkpoint"
+    raise BenchError(
+        f"{fault} does not fit into the memory of {device}: {advice}"
+    ) from None
 
 
 def _present(array: "Array | None", cache: Cache) -> "Array":

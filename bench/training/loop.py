@@ -59,13 +59,13 @@ def train(job: TrainingJob) -> TrainingState:
     if saved:
         state = TrainingState(**saved["progress"])
     torch.manual_seed(job.seed)
-    calibrate(job.network.to(job.device), job.training, state.batch_size, job.device)
-    initial = _state_on_cpu(job.network)
+    initial = _state_on_cpu(job.network.to(job.device))
     while True:
         try:
+            calibrate(job.network, job.training, state.batch_size, job.device)
             _Loop(job, state).run(saved)
             break
-        except RuntimeError as error:
+        except Exception as error:
             smaller = halve_batch(state.batch_size, error)
             state = TrainingState(smaller, state.accumulate * 2)
             saved = None

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from bench import memory
 from bench.errors import BenchError
 from bench.scoring.predictions import Predictions
 from bench.training.batching import Examples, in_order_of_length, load_batches
@@ -49,29 +50,26 @@ def probabilities(
         try:
             values = _in_batches(network, examples, device, batch_size)
             break
-        except RuntimeError as error:
+        except Exception as error:
             batch_size = halve_batch(batch_size, error)
     _check_finite(values, examples)
     return values
 
 
-def halve_batch(batch_size: int, error: RuntimeError) -> int:
+def halve_batch(batch_size: int, error: Exception) -> int:
     """Half the batch size if `error` says that memory ran out; raises any other error again.
 
     Raises:
         TrainingError: Memory ran out with a single clip.
     """
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    if not should_reduce_batch_size(error):
+    if not memory.ran_out(error):
         raise error
     if batch_size == 1:
         advice = "use a smaller backbone, --set max_seconds=10, or a larger device"
         raise TrainingError(
             f"memory ran out at a batch of one clip: {advice}"
         ) from error
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    memory.recover(error)
     return batch_size // 2
 
 
