@@ -20,8 +20,28 @@ def folder(task: str, root: Path | None, obtain: str) -> Path:
 
 def nested(top: Path, name: str) -> Path:
     """The folder `name` that an archive unpacks to, if `top` has it; otherwise `top` itself."""
-    inner = top / name
+    inner = inside(top, name)
     return inner if inner.is_dir() else top
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """The path of `names` below a folder, each in whatever case it has there, as copies that went
+    through other systems do; what is absent keeps the case it is given in.
+    """
+    path = folder
+    for name in names:
+        path = _entry(path, name)
+    return path
+
+
+def _entry(folder: Path, name: str) -> Path:
+    exact = folder / name
+    if exact.exists() or not folder.is_dir():
+        return exact
+    for path in sorted(folder.iterdir()):
+        if path.name.lower() == name.lower():
+            return path
+    return exact
 
 
 def media(directory: Path, suffixes: Collection[str] = (".wav",)) -> list[Path]:

@@ -66,7 +66,7 @@ class EmoDB(Task):
         "download it from http://emodb.bilderbar.info, unpack it and name the folder that holds "
         "wav/03a01Fa.wav with --data emodb=PATH"
     )
-    expected = Expected(clips=535, speakers=10, labels=COUNTS)
+    expected = Expected(clips=535, speakers=10, labels=COUNTS, hours=0.413, rate=16_000)
     default_protocol = "speaker"
     published = FIGURES.rows
 
@@ -77,13 +77,13 @@ class EmoDB(Task):
         paths = media(base)
         if not paths:
             raise CorpusError(f"{base} holds no WAV files: {self.obtain}")
-        odd = [path.name for path in paths if not NAME.fullmatch(path.stem)]
+        odd = [path.name for path in paths if not NAME.fullmatch(_name(path))]
         if odd:
             raise CorpusError(
                 f"{base}: {len(odd)} of {len(paths)} files are not named like 03a01Fa.wav: "
                 f"{and_more(odd)}; remove them"
             )
-        clips = [_clip(path) for path in paths]
+        clips = [_clip(path) for path in sorted(paths, key=_name)]
         missing = differences(self, clips)
         self.notes = (*missing, *_uneven(clips))
         return clips
@@ -110,8 +110,15 @@ class EmoDB(Task):
         }
 
 
+def _name(path: Path) -> str:
+    """A file's name as the corpus writes it, `03a01Fa`, whatever has become of its case."""
+    name = path.stem.lower()
+    emotion = name[5:6].upper()
+    return f"{name[:5]}{emotion}{name[6:]}"
+
+
 def _clip(path: Path) -> Clip:
-    name = path.stem
+    name = _name(path)
     speaker = name[:2]
     letter = name[5]
     meta = {

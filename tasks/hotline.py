@@ -16,7 +16,7 @@ from bench.contracts.task import Expected, Protocol, Task
 from bench.splits.canonical import canonical
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
 from tasks._files import differences
-from tasks._hotline import clips
+from tasks._hotline import MEAN_SECONDS, TELEPHONE, clips
 
 NEGATIVE = "negative"
 OTHER = "non-negative"
@@ -35,7 +35,11 @@ class Hotline(Task):
         "non-negative) and speaker, with --data hotline=FILE"
     )
     expected = Expected(
-        clips=20254, speakers=105, labels={NEGATIVE: 9398, OTHER: 10856}
+        clips=20254,
+        speakers=105,
+        labels={NEGATIVE: 9398, OTHER: 10856},
+        hours=round(20254 * MEAN_SECONDS / 3600, 1),
+        rate=TELEPHONE,
     )
     default_protocol = "subject"
     positive = NEGATIVE

@@ -2,8 +2,8 @@
 emotions are heard?
 
 Chen et al., arXiv 2405.04128: eleven emotions, several per utterance, callers' turns alone. It
-cannot be obtained; whoever has it describes it by a manifest. Neither its counts nor its results
-per class are published.
+cannot be obtained; whoever has it describes it by a manifest. Neither counts nor results are
+published per class.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bench.contracts.clip import Clip
 from bench.contracts.published import published
-from bench.contracts.task import Protocol, Task
+from bench.contracts.task import Expected, Protocol, Task
 from bench.splits.canonical import canonical
 from bench.splits.protocols import held_out_speakers, speaker_kfold, without_copies
-from tasks._hotline import clips
+from tasks._hotline import MEAN_SECONDS, TELEPHONE, clips
 
 LABELS = (
     "despair",
@@ -42,6 +42,12 @@ class HotlineFine(Task):
     obtain = (
         "it is private: name your own manifest, with the columns path, label (any of the 11 "
         "emotions, joined by |) and speaker, with --data hotline-fine=FILE"
+    )
+    expected = Expected(
+        clips=20630,
+        speakers=105,
+        hours=round(20630 * MEAN_SECONDS / 3600, 1),
+        rate=TELEPHONE,
     )
     default_protocol = "subject-5"
     multilabel = True

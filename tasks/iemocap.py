@@ -8,6 +8,7 @@ excited, as is usual.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from bench.contracts.published import published
 from bench.contracts.task import Expected, Fold, Protocol, Split, Task
 from bench.errors import CorpusError, and_more
 from bench.splits.protocols import speaker_groups, stratified
-from tasks._files import differences, folder, media, nested
+from tasks._files import differences, folder, inside, media, nested
 
 CODES = {"neu": "neutral", "ang": "angry", "sad": "sad", "hap": "happy", "exc": "happy"}
 OTHERS = (
@@ -30,8 +31,12 @@ OTHERS = (
 KNOWN = (*CODES, *OTHERS)
 LABELS = ("neutral", "angry", "sad", "happy")
 COUNTS = {"neu": 1708, "ang": 1103, "sad": 1084, "exc": 1041, "hap": 595}
+# of the improvised dialogues: 2,943 together, as in EmoBox's list of files
+IMPROVISED_COUNTS = {"neu": 1099, "ang": 289, "sad": 608, "exc": 663, "hap": 284}
+RATE = 16_000  # Hz
 SESSIONS = tuple(f"Session{n}" for n in range(1, 6))
-EVALUATION = Path("dialog") / "EmoEvaluation"
+EVALUATION = ("dialog", "EmoEvaluation")
+WAVES = ("sentences", "wav")
 NESTED = "IEMOCAP_full_release"  # the archive's own folder
 TURN = re.compile(
     r"\[(?P<start>\d+\.\d+) - (?P<end>\d+\.\d+)\]\t(?P<name>\S+)\t(?P<emotion>\w+)\t\["
@@ -39,6 +44,9 @@ TURN = re.compile(
 NAME = re.compile(
     r"(?P<session>Ses0[1-5])[FM]_(?P<kind>impro|script)\w*_(?P<gender>[FM])\w+"
 )
+# what an annotator says of the turn above, of its emotion (C) or its valence (A)
+ANNOTATION = re.compile(r"[CA]-[EFM]\d*:")
+SAYS_NOTHING = re.compile(r"%.*|\s*")  # the heading, and what stands between turns
 # one annotator's emotions, `Neutral;` or `Anger; Frustration;`
 RATER = re.compile(r"C-E\d+:\t(?P<emotions>[^\t]*)")
 IMPROVISED = "improvised"
@@ -78,29 +86,43 @@ class Iemocap(Task):
         super().__init__(name)
         self.improvised = self.variant.startswith("improvised")
         self.excited_only = self.variant.endswith("excited-only")
-        if not self.improvised:  # the counts of improvised clips are not published
-            self.expected = _expected(self.excited_only)
+        self.complete = _expected(self.improvised, self.excited_only)
+        self.expected = self.complete
 
     def clips(self, root: Path | None) -> list[Clip]:
-        """Every utterance of the four classes; lines that cannot be read are errors."""
+        """Every utterance of the four classes; turns that cannot be used are errors, other lines
+        that cannot be read a note.
+        """
         top = folder(self.name, root, self.obtain)
         base = nested(top, NESTED)
-        tables = [base / session / EVALUATION for session in SESSIONS]
-        absent = [table for table in tables if not table.is_dir()]
-        if absent:
-            names = and_more(table.relative_to(base).as_posix() for table in absent)
-            raise CorpusError(f"{base} has no {names}: {self.obtain}")
+        self._check_tables(base)
         faults: list[str] = []
-        clips: list[Clip] = []
-        for session in SESSIONS:
-            clips += _session(base / session, faults)
+        skipped: list[str] = []
+        every: list[Clip] = []
+        for name in SESSIONS:
+            session = inside(base, name)
+            every += _session(session, faults, skipped)
         if faults:
+            listed = and_more(faults)
             raise CorpusError(
-                f"{base}: {len(faults)} turns cannot be used: {and_more(faults)}; get a fresh copy"
+                f"{base}: {len(faults)} turns cannot be used: {listed}; get a fresh copy"
             )
-        clips = [clip for clip in clips if self._wanted(clip)]
-        self.notes = differences(self, clips)
+        clips = [clip for clip in every if self._wanted(clip)]
+        self.expected = _lasting(self.complete, clips)
+        self.notes = (*differences(self, clips), *_left_out(skipped))
         return clips
+
+    def _check_tables(self, base: Path) -> None:
+        """Raise CorpusError for sessions without a folder of tables."""
+        absent = []
+        for session in SESSIONS:
+            tables = inside(base, session, *EVALUATION)
+            if not tables.is_dir():
+                name = tables.relative_to(base)
+                absent.append(name.as_posix())
+        if absent:
+            listed = and_more(absent)
+            raise CorpusError(f"{base} has no {listed}: {self.obtain}")
 
     def protocols(self) -> Mapping[str, Protocol]:
         pairs = [{f"Ses0{n}F", f"Ses0{n}M"} for n in range(1, 6)]
@@ -125,12 +147,27 @@ class Iemocap(Task):
         return not (self.excited_only and clip.meta["emotion"] == "hap")
 
 
-def _expected(excited_only: bool) -> Expected:
+def _expected(improvised: bool, excited_only: bool) -> Expected:
     labels = dict.fromkeys(LABELS, 0)
-    for code, count in COUNTS.items():
+    counts = IMPROVISED_COUNTS if improvised else COUNTS
+    for code, count in counts.items():
         if not (excited_only and code == "hap"):
             labels[CODES[code]] += count
-    return Expected(clips=sum(labels.values()), speakers=10, labels=labels)
+    total = sum(labels.values())
+    return Expected(clips=total, speakers=10, labels=labels, rate=RATE)
+
+
+def _lasting(complete: Expected, clips: Sequence[Clip]) -> Expected:
+    """The same with the hours that the tables give the clips."""
+    seconds = [float(clip.meta["seconds"]) for clip in clips]
+    hours = sum(seconds) / 3600
+    return replace(complete, hours=hours)
+
+
+def _left_out(skipped: Sequence[str]) -> Iterator[str]:
+    if skipped:
+        places = and_more(skipped)
+        yield f"{len(skipped):,} places in the tables cannot be read: {places}"
 
 
 def _strl(seconds: str) -> Protocol:
@@ -169,31 +206,52 @@ def _of_at_least(seconds: float, split: Split) -> Split:
     return subset
 
 
-def _session(session: Path, faults: list[str]) -> Iterator[Clip]:
-    """The clips of a session; turns that cannot be read are added to `faults`."""
-    for table in media(session / EVALUATION, (".txt",)):
-        folder = session / "sentences" / "wav" / table.stem
-        for lines in _turns(table):
+def _session(session: Path, faults: list[str], skipped: list[str]) -> Iterator[Clip]:
+    """The clips of a session.
+
+    Args:
+        session: its folder.
+        faults: gets the turns that cannot be used.
+        skipped: gets the lines that cannot be read, and the tables without a turn.
+    """
+    waves = inside(session, *WAVES)
+    for table in media(inside(session, *EVALUATION), (".txt",)):
+        turns = list(_turns(table, skipped))
+        if not turns:
+            skipped.append(f"{table.name} (no turn)")
+        for lines in turns:
             turn = TURN.match(lines[0])
             name = NAME.fullmatch(turn["name"]) if turn else None
-            if not turn or not name or turn["emotion"] not in KNOWN:
+            emotion = turn["emotion"] if turn else ""
+            if not turn or not name or emotion not in KNOWN:
                 faults.append(f"{table.name}: {lines[0][:80]!r}")
-            elif turn["emotion"] in CODES:
+            elif emotion in CODES:
+                folder = waves / table.stem
                 yield _clip(folder, turn, name, lines[1:])
 
 
-def _turns(table: Path) -> Iterator[list[str]]:
-    """The lines of each turn: the first begins with `[`, the annotators' follow it."""
-    lines: list[str] = []
-    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+def _turns(table: Path, skipped: list[str]) -> Iterator[list[str]]:
+    """The lines of each turn: the first begins with `[`, the annotators' follow it.
+
+    Lines that are neither are added to `skipped`; whose annotators follow them is unknown.
+    """
+    turn: list[str] = []
+    text = table.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if SAYS_NOTHING.fullmatch(line):
+            continue
+        if turn and ANNOTATION.match(line):
+            turn.append(line)
+            continue
+        if turn:
+            yield turn
+        turn = []
         if line.startswith("["):
-            if lines:
-                yield lines
-            lines = []
-        if lines or line.startswith("["):
-            lines.append(line)
-    if lines:
-        yield lines
+            turn.append(line)
+        else:
+            skipped.append(f"{table.name}:{number}")
+    if turn:
+        yield turn
 
 
 def _clip(

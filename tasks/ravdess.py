@@ -35,6 +35,7 @@ NESTED = "Audio_Speech_Actors_01-24"  # the archive's own folder
 NAME = re.compile(
     r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])"
 )
+ACTOR = re.compile(r"actor_\d\d", re.IGNORECASE)
 SPEECH = ("03", "01")  # modality: audio alone; channel: speech
 EMOBOX_FOLDS = (
     ("01", "11", "20", "21"),
@@ -64,6 +65,7 @@ class Ravdess(Task):
         speakers=24,
         labels={label: 96 if label == "neutral" else 192 for label in LABELS},
         hours=1.48,
+        rate=48_000,
     )
     default_protocol = "speaker"
     published = FIGURES.rows
@@ -73,7 +75,7 @@ class Ravdess(Task):
         top = folder(self.name, root, self.obtain)
         base = nested(top, NESTED)
         paths = []
-        for actor in sorted(base.glob("Actor_[0-9][0-9]")):
+        for actor in _actors(base):
             paths += media(actor, (".wav", ".mp4"))
         if not paths:
             raise CorpusError(f"{base} holds no Actor_01/*.wav: {self.obtain}")
@@ -119,6 +121,15 @@ class Ravdess(Task):
         }
 
 
+def _actors(base: Path) -> list[Path]:
+    """The actors' folders, in order, whatever the case of their names."""
+    folders = []
+    for path in base.iterdir():
+        if ACTOR.fullmatch(path.name) and path.is_dir():
+            folders.append(path)
+    return sorted(folders, key=lambda path: path.name.lower())
+
+
 def _fault(path: Path) -> str:
     """What keeps a file from being a RAVDESS speech clip; empty if nothing does."""
     name = NAME.fullmatch(path.stem)
@@ -130,7 +141,7 @@ def _fault(path: Path) -> str:
         return "video"
 
     actor = name[7]
-    if path.parent.name != f"Actor_{actor}":
+    if path.parent.name.lower() != f"actor_{actor}":
         return f"of actor {actor}, in another's folder"
     return ""
 

@@ -50,6 +50,7 @@ class ViSEC(Task):
         speakers=147,
         labels={"happy": 1228, "neutral": 1507, "sad": 1079, "angry": 1466},
         hours=3.18,
+        rate=16_000,
     )
     default_protocol = "speaker"
     published = FIGURES.rows

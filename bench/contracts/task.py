@@ -102,6 +102,7 @@ class Expected:
     speakers: int | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
     hours: float | None = None
+    rate: int | None = None  # Hz of the published files
 
     def differences(self, clips: Sequence[Clip]) -> tuple[str, ...]:
         """What `clips` have more or less than a complete copy, as caveats; empty if nothing."""

@@ -14,6 +14,7 @@ from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.task import Task
 from bench.data.audio import AudioError, decode, source_key
 from bench.data.cache import Cache
+from bench.data.sample_rates import sample_rates, too_low
 from bench.errors import CorpusError
 from bench.fingerprint import digest
 from bench.progress import display
@@ -52,6 +53,12 @@ class Corpus:
         return digest(sorted(entries))
 
     @cached_property
+    def rates(self) -> Counter[int]:
+        """Hz -> source files of that sample rate."""
+        recordings = [clip.audio for clip in self.clips]
+        return sample_rates(recordings)
+
+    @cached_property
     def caveats(self) -> tuple[str, ...]:
         """What is odd about the corpus as loaded; every table made with it says so."""
         caveats = [
@@ -71,6 +78,13 @@ class Corpus:
         hours = sum(self._durations) / 3600
         if expected.hours and abs(hours / expected.hours - 1) > HOURS_SLACK:
             yield f"{hours:.2f} hours instead of {expected.hours:.2f}"
+        if expected.rate:
+            lower = too_low(self.rates, expected.rate)
+            for rate, files in lower.items():
+                yield (
+                    f"{files:,} files are sampled at {rate:,} Hz "
+                    f"instead of {expected.rate:,} Hz"
+                )
 
     def _oddities(self) -> Iterator[str]:
         durations = self._durations

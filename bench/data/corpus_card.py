@@ -2,16 +2,12 @@
 of each protocol.
 """
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
-from typing import Any
 
-import soundfile
-
-from bench.contracts.clip import Clip, Recording
+from bench.contracts.clip import Clip
 from bench.contracts.task import Expected, Protocol
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
@@ -92,7 +88,7 @@ def card(corpus: Corpus) -> Card:
         hours=sum(durations) / 3600,
         speakers=len(speakers),
         labels={label: uses[label] for label in task.labels},
-        rates=_rates([clip.audio for clip in clips]),
+        rates=corpus.rates,
         copies=_copies(corpus),
         missing=Counter(reason for _, reason in corpus.missing),
         warnings=corpus.caveats,
@@ -111,21 +107,6 @@ def _spread(durations: Sequence[float]) -> tuple[float, ...]:
     shortest = min(durations)
     longest = max(durations)
     return shortest, cuts[0], cuts[9], cuts[18], longest
-
-
-def _rates(recordings: Sequence[Recording]) -> Counter[int]:
-    """Sample rates of the source files, in Hz; a file of several clips counts once."""
-    sources: dict[Any, Recording] = {}
-    for recording in recordings:
-        key = recording.path or id(recording)
-        sources[key] = recording
-    return Counter(_rate(source) for source in sources.values())
-
-
-def _rate(recording: Recording) -> int:
-    encoded = recording.path or io.BytesIO(recording.data or b"")
-    info = soundfile.info(encoded)
-    return int(info.samplerate)
 
 
 def _copies(corpus: Corpus) -> Copies:
@@ -188,7 +169,7 @@ def _facts(card: Card) -> dict[str, str]:
         "speakers": speakers,
         "classes": _classes_text(card.labels, expected.labels),
         "seconds": SPREAD.format(*card.seconds),
-        "recorded at": ", ".join(rates),
+        "recorded at": ", ".join(rates) + _published_at(card),
         "copies": _copies_text(card.copies),
         "missing": ", ".join(missing) or "none",
         "checksum": card.checksum,
@@ -201,6 +182,14 @@ def _classes_text(counts: Mapping[str, int], expected: Mapping[str, int]) -> str
         complete = _of(expected.get(label))
         texts.append(f"{label} {count:,}{complete}")
     return ", ".join(texts)
+
+
+def _published_at(card: Card) -> str:
+    """`; published at 48,000 Hz`, where the files of this copy are of another rate."""
+    published = card.expected.rate if card.expected else None
+    if published is None or set(card.rates) <= {published}:
+        return ""
+    return f"; published at {published:,} Hz"
 
 
 def _of(expected: float | None) -> str:

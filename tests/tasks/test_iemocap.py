@@ -1,5 +1,6 @@
 """IEMOCAP, in a tree of the official layout that the tests make."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bench.splits.leakage import check
 
 FOLDS = (1085, 1023, 1151, 1031, 1241)  # clips of the four classes in each session
 COUNTS = {"neu": 1708, "ang": 1103, "sad": 1084, "exc": 1041, "hap": 595}
+IMPROVISED = {"neu": 1099, "ang": 289, "sad": 608, "exc": 663, "hap": 284}
 RATERS = {
     "neu": "Neutral",
     "ang": "Anger",
@@ -82,19 +84,22 @@ def full(root: Path) -> Path:
     """All 5,531 clips: the counts of every session and emotion, both kinds of dialogue, both
     speakers.
     """
-    pool = [code for code, count in COUNTS.items() for _ in range(count)]
+    pool = [
+        (code, "impro01" if n < IMPROVISED[code] else "script01_1b")
+        for code, count in COUNTS.items()
+        for n in range(count)
+    ]
     pool = [
         pool[i * 2003 % len(pool)] for i in range(len(pool))
     ]  # 2003 is a prime: every clip once, emotions mixed
     for session, size in enumerate(FOLDS, start=1):
         mine = [pool.pop() for _ in range(size)]
-        for half, dialogue in (
-            (mine[::2], f"Ses0{session}F_impro01"),
-            (mine[1::2], f"Ses0{session}M_script01_1b"),
-        ):
+        for who, kind in (("F", "impro01"), ("M", "script01_1b")):
+            dialogue = f"Ses0{session}{who}_{kind}"
+            codes = [code for code, said in mine if said == kind]
             turns = [
                 (f"{'FM'[n % 2]}{n:03}", code, 1.5 + n % 10 / 10)
-                for n, code in enumerate(half)
+                for n, code in enumerate(codes)
             ]
             write(
                 root,
@@ -193,11 +198,82 @@ def test_variants_leave_out_what_they_say(
     assert len(folds(iemocap, "session", clips)) == 5
 
 
-def test_excited_only_expects_what_is_left() -> None:
-    expected = task("excited-only").expected
+@pytest.mark.parametrize(
+    ("variant", "clips", "happy"),
+    [
+        ("", 5531, 1636),
+        ("excited-only", 4936, 1041),
+        ("improvised", 2943, 947),
+        ("improvised-excited-only", 2659, 663),
+    ],
+)
+def test_every_variant_expects_what_is_left(
+    variant: str, clips: int, happy: int
+) -> None:
+    expected = task(variant).expected
     assert expected
-    assert (expected.clips, expected.labels["happy"]) == (4936, 1041)
-    assert task("improvised").expected is None
+    assert (expected.clips, expected.labels["happy"]) == (clips, happy)
+
+
+def test_the_tables_say_how_long_the_clips_last(root: Path) -> None:
+    iemocap = task("improvised")
+    clips = iemocap.clips(root)
+    assert iemocap.expected
+    assert iemocap.expected.hours
+    seconds = sum(float(clip.meta["seconds"]) for clip in clips)
+    assert iemocap.expected.hours * 3600 == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("variant", ["", "improvised", "improvised-excited-only"])
+def test_an_emptied_table_is_noticed(tmp_path: Path, variant: str) -> None:
+    """As when a disk was full while the corpus was copied."""
+    for session in range(1, 6):
+        for dialogue in ("impro01", "impro02"):
+            turns = [(f"F{n:03}", "neu", 2.0) for n in range(5)]
+            write(tmp_path, session, f"Ses0{session}F_{dialogue}", turns)
+    emptied = tmp_path / "Session2/dialog/EmoEvaluation/Ses02F_impro02.txt"
+    emptied.write_bytes(b"")
+    iemocap = task(variant)
+    assert len(iemocap.clips(tmp_path)) == 45
+    incomplete, left_out = iemocap.notes
+    assert incomplete.startswith("not the complete corpus: 45 clips instead of ")
+    assert left_out == (
+        "1 places in the tables cannot be read: Ses02F_impro02.txt (no turn)"
+    )
+
+
+def test_every_line_that_cannot_be_read_is_counted(root: Path, tmp_path: Path) -> None:
+    tables_alone = shutil.ignore_patterns("*.wav")
+    copy = shutil.copytree(root, tmp_path / "copy", ignore=tables_alone)
+    table = copy / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    turns = [number for number, line in enumerate(lines) if line.startswith("[")]
+    first, second, third = turns[0], turns[4], turns[8]
+    lines[first] = lines[first][1:]
+    lines[second] = f" {lines[second]}"
+    lines[third] = f"\0{lines[third]}"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    iemocap = task("improvised")
+    clips = iemocap.clips(copy)
+    assert len(clips) == 2943 - 3
+    assert "2,940 clips instead of 2,943" in iemocap.notes[0]
+    assert iemocap.notes[1].startswith(  # with what six annotators said of each
+        f"21 places in the tables cannot be read: Ses01F_impro01.txt:{first + 1}, "
+    )
+    whole = {clip.id: clip.meta for clip in task("improvised").clips(root)}
+    assert all(clip.meta == whole[clip.id] for clip in clips)
+
+
+def test_folders_in_other_cases_are_found(tmp_path: Path) -> None:
+    """As copies that went through other systems have them."""
+    for session in range(1, 6):
+        write(tmp_path, session, f"Ses0{session}F_impro01", [("F000", "neu", 2.0)])
+        folder = (tmp_path / f"Session{session}").rename(tmp_path / f"SESSION{session}")
+        (folder / "dialog").rename(folder / "Dialog")
+        (folder / "sentences" / "wav").rename(folder / "sentences" / "WAV")
+    clips = task().clips(tmp_path)
+    assert len(clips) == 5
+    assert all(clip.audio.path and clip.audio.path.is_file() for clip in clips)
 
 
 @pytest.mark.parametrize("seconds", ["1.6", "1.8", "2.0", "2.2"])

@@ -7,17 +7,21 @@ import random
 import struct
 import wave
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 
 import tasks.visec
 from bench import registry
 from bench.contracts.clip import Clip
 from bench.contracts.task import Fold, Task
-from bench.data.corpus import Corpus
+from bench.data.cache import Cache
+from bench.data.corpus import Corpus, load
 from bench.errors import CorpusError
 from bench.fingerprint import digest
 from bench.runs.division import divide
@@ -26,6 +30,13 @@ from tasks import ravdess
 from tasks.emodb import COUNTS, LETTERS, SPEAKERS
 
 VISEC_LABELS = {"happy": 1228, "neutral": 1507, "sad": 1079, "angry": 1466}
+
+
+VARIANTS = [
+    name
+    for task in registry.tasks(["all"])
+    for name in (task.name, *(f"{task.name}:{variant}" for variant in task.variants))
+]
 
 
 def task(name: str) -> Task:
@@ -110,6 +121,21 @@ def test_ravdess_published_division_is_of_288_clips_and_owns_up(
     assert found == (
         "not speaker-disjoint: all 288 test clips are of speakers that are heard in training",
     )
+
+
+def test_ravdess_is_found_in_any_case(tmp_path: Path) -> None:
+    """As copies that went through other systems have it."""
+    usual = task("ravdess").clips(tree(tmp_path / "usual"))
+    top = tree(tmp_path / "other", nested="audio_speech_actors_01-24")
+    for folder in (top / "audio_speech_actors_01-24").iterdir():
+        for path in folder.iterdir():
+            path.rename(path.with_suffix(".WAV"))
+        folder.rename(folder.with_name(folder.name.lower()))
+    corpus = task("ravdess")
+    clips = corpus.clips(top)
+    assert corpus.notes == ()
+    assert [clip.id for clip in clips] == [clip.id for clip in usual]
+    assert all(clip.audio.path and clip.audio.path.is_file() for clip in clips)
 
 
 def tree(root: Path, actors: int = 24, nested: str = "") -> Path:
@@ -205,6 +231,56 @@ def test_emodb_reads_names_and_leaves_each_speaker_out(tmp_path: Path) -> None:
         corpus.protocols()["speaker"],
         {clip.id: clip.id for clip in clips},
     )
+
+
+def test_emodb_is_found_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "usual").mkdir()
+    (tmp_path / "WAV").mkdir()
+    usual = task("emodb").clips(emodb(tmp_path / "usual"))
+    for path in emodb(tmp_path / "WAV").iterdir():
+        path.rename(path.with_name(path.name.upper()))
+    corpus = task("emodb")
+    clips = corpus.clips(tmp_path)
+    assert corpus.notes == ()
+    assert [clip.id for clip in clips] == [clip.id for clip in usual]
+    assert all(clip.audio.path and clip.audio.path.is_file() for clip in clips)
+
+
+def sounding(root: Path, rate: int, shares: Iterator[float]) -> Corpus:
+    """EmoDB with sound in its files, as long together as the corpus is, each cut to a share."""
+    for number, path in enumerate(sorted(emodb(root).iterdir())):
+        seconds = 2.18 + number % 25 * 0.05  # 1,487 s together
+        samples = np.full(round(seconds * next(shares) * rate), 0.1)
+        soundfile.write(path, samples, rate)
+    return load(task("emodb"), root, Cache(root.parent / "cache"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "least", "noticed"),
+    [
+        (16_000, 1.0, []),
+        (16_000, 0.6, ["0.33 hours instead of 0.41"]),
+        (8_000, 1.0, ["535 files are sampled at 8,000 Hz instead of 16,000 Hz"]),
+    ],
+)
+def test_emodb_that_is_cut_or_resampled_is_noticed(
+    tmp_path: Path, rate: int, least: float, noticed: list[str]
+) -> None:
+    draw = random.Random(3)
+    shares = iter(lambda: draw.uniform(least, 1), None)
+    (tmp_path / "wav").mkdir()
+    assert list(sounding(tmp_path / "wav", rate, shares).caveats) == noticed
+
+
+@pytest.mark.parametrize("which", VARIANTS)
+def test_every_variant_of_every_corpus_knows_what_is_complete(which: str) -> None:
+    corpus = task(which)
+    assert corpus.expected
+    assert corpus.expected.clips
+    assert corpus.expected.speakers
+    assert corpus.expected.rate
+    says_itself = corpus.stem == "iemocap"  # its tables do
+    assert corpus.expected.hours or says_itself
 
 
 def test_emodb_s_first_speaker_is_tested_alone(tmp_path: Path) -> None:
