@@ -1,10 +1,8 @@
 """The training loop, built on Accelerate. It knows networks, batches and recipes, but no plugin."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from bench.contracts.batch import Inputs
 from bench.progress import display
 from bench.progress.status import Step
+from bench.training import checkpoint
 from bench.training.batching import (
     Batch,
     Examples,
@@ -22,6 +21,7 @@ from bench.training.batching import (
     in_order_of_length,
     load_batches,
 )
+from bench.training.checkpoint import Content
 from bench.training.job import TrainingJob, TrainingState
 from bench.training.objective import (
     learning_rate_factor,
@@ -45,8 +45,8 @@ def train(job: TrainingJob) -> TrainingState:
 
     `recipe.monitor` decides which epoch is the best. When memory runs out, the training starts
     again with half the batch and twice the accumulation, so that an optimiser step stays the same.
-    The file `job.checkpoint` is kept up to date, and an interrupted training resumes from it; the
-    caller deletes it. A network that defines `fit` receives the parts as a whole instead, and
+    The file `job.checkpoint` is kept up to date, and an interrupted training resumes from it, or
+    starts over where it is damaged; the caller deletes it. A network that defines `fit` receives the parts as a whole instead, and
     counts as trained for one epoch.
 
     Raises:
@@ -54,10 +54,8 @@ def train(job: TrainingJob) -> TrainingState:
     """
     if hasattr(job.network, "fit"):
         return _fit_itself(job)
-    saved = _read_checkpoint(job)
-    state = _first_state(job)
-    if saved:
-        state = TrainingState(**saved["progress"])
+    saved = checkpoint.read(job.checkpoint, job.device)
+    state = checkpoint.progress(saved) if saved else _first_state(job)
     torch.manual_seed(job.seed)
     initial = _state_on_cpu(job.network.to(job.device))
     while True:
@@ -65,11 +63,14 @@ def train(job: TrainingJob) -> TrainingState:
             calibrate(job.network, job.training, state.batch_size, job.device)
             _Loop(job, state).run(saved)
             break
+        except checkpoint.DamagedError:
+            checkpoint.say_damaged()
+            state = _first_state(job)
         except Exception as error:
             smaller = halve_batch(state.batch_size, error)
             state = TrainingState(smaller, state.accumulate * 2)
-            saved = None
-            job.network.load_state_dict(initial)
+        saved = None
+        job.network.load_state_dict(initial)
     job.network.load_state_dict(state.best)
     return state
 
@@ -119,7 +120,7 @@ class _Loop:
         prepared = self.accelerator.prepare(job.network, optimizer, loader)
         self.network, self.optimizer, self.loader = prepared
 
-    def run(self, saved: Mapping[str, Any] | None) -> None:
+    def run(self, saved: Content | None) -> None:
         """Train from the start, or from the checkpoint `saved`."""
         if saved:
             self._restore(saved)
@@ -234,10 +235,18 @@ class _Loop:
         where = f"epoch {epoch}, batch {number} (clips {names})"
         return f"the loss is not finite at {where}: {DIVERGED_ADVICE}"
 
-    def _restore(self, saved: Mapping[str, Any]) -> None:
-        self.network.load_state_dict(saved["network"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
+    def _restore(self, saved: Content) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            DamagedError: It is not one of this network, this optimiser and this schedule.
+        """
+        try:
+            self.network.load_state_dict(saved["network"])
+            self.optimizer.load_state_dict(saved["optimizer"])
+            self.schedule.load_state_dict(saved["schedule"])
+        except Exception as error:  # each has its own for what does not fit
+            raise checkpoint.DamagedError from error
 
     def _save(self) -> None:
         content = {
@@ -246,7 +255,7 @@ class _Loop:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
-        _write_atomically(content, self.job.checkpoint)
+        checkpoint.write(content, self.job.checkpoint)
 
 
 def _fit_itself(job: TrainingJob) -> TrainingState:
@@ -299,25 +308,6 @@ def _validate(
 
 def _first_state(job: TrainingJob) -> TrainingState:
     return TrainingState(job.batch_size, job.recipe.accumulate)
-
-
-def _read_checkpoint(job: TrainingJob) -> dict[str, Any] | None:
-    if not job.checkpoint.is_file():
-        return None
-    content: dict[str, Any] = torch.load(
-        job.checkpoint,
-        map_location=job.device,
-        weights_only=True,
-    )
-    return content
-
-
-def _write_atomically(content: Mapping[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = f".{os.getpid()}.part"
-    partial = path.with_suffix(suffix)
-    torch.save(content, partial)
-    partial.replace(path)
 
 
 def _state_on_cpu(network: nn.Module) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 loss.
 """
 
-from collections.abc import Iterable, Mapping
+import resource
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,6 +145,89 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(
     assert torch.load(tmp_path / "c.pt", weights_only=True)["progress"]["epoch"] == 4
     network, _, seen = fit(parts, tmp_path)
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
+    assert np.array_equal(
+        whole.probabilities, predict(network, parts.test, CPU, 4).probabilities
+    )
+
+
+def _cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _flip(path: Path) -> None:
+    """One bit of a weight, which torch reads without a word."""
+    content = bytearray(path.read_bytes())
+    weights = torch.load(path, weights_only=True)["network"]["classify.weight"]
+    place = bytes(content).index(weights.numpy().tobytes())
+    content[place + 3] ^= 0x40
+    path.write_bytes(content)
+
+
+class _Foreign:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("this was executed",)
+
+
+def _other_network(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    content["network"] = nn.Linear(2, 2).state_dict()
+    torch.save(content, path)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": _cut,
+    "one bit": _flip,
+    "noise": lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)),
+    "foreign pickle": lambda path: torch.save(_Foreign(), path),
+    "other content": lambda path: torch.save([1, 2], path),
+    "other network": _other_network,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_costs_time_alone(
+    parts: Parts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    whole = predict(fit(parts, tmp_path / "whole")[0], parts.test, CPU, 4)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    saved = tmp_path / "c.pt"
+    fit(parts, tmp_path, replace(RECIPE, epochs=3))
+    DAMAGE[damage](saved)
+    capsys.readouterr()
+    network, _, seen = fit(parts, tmp_path)
+    assert [epoch for epoch, _ in seen] == list(range(1, 9))
+    said = capsys.readouterr()
+    assert "is damaged: the training starts over" in said.err
+    assert "weights_only" not in said.err
+    assert "executed" not in said.out
+    assert np.array_equal(
+        whole.probabilities, predict(network, parts.test, CPU, 4).probabilities
+    )
+
+
+def test_a_training_goes_on_where_no_checkpoint_can_be_written(
+    parts: Parts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The limit on a file's size stands for a full disk."""
+    whole = predict(fit(parts, tmp_path / "whole")[0], parts.test, CPU, 4)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        network, _, _ = fit(parts, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "no checkpoint can be written" in capsys.readouterr().err
+    assert not list(tmp_path.glob("c*"))
     assert np.array_equal(
         whole.probabilities, predict(network, parts.test, CPU, 4).probabilities
     )
