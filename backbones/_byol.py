@@ -16,7 +16,7 @@ from bench.contracts.feature import Feature
 from bench.contracts.weights import Weights
 from bench.encoders.frozen import frozen_network
 from bench.encoders.hub import local_folder
-from bench.errors import WeightsError, one_line
+from bench.errors import WeightsError, first_sentence
 from bench.features.signal import LogMelSpectrogram
 from bench.training.layers import Standardise
 
@@ -232,9 +232,10 @@ def load(
     except (
         Exception
     ) as error:  # torch raises many kinds for a file that is no state dict
+        reason = first_sentence(error)  # torch's second one is advice that is not safe
         raise WeightsError(
-            f"{path} does not hold the weights of BYOL-S with d = {dim} ({one_line(error, 200)}): "
-            f"give its released .pth file"
+            f"{path} does not hold the weights of BYOL-S with d = {dim} ({reason}): give its "
+            f"released .pth file"
         ) from error
     return network
 

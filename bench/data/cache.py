@@ -6,23 +6,25 @@ their files are called.
     features/<fingerprint>/<content>  a feature of them
 
 A file gets its name only when it is complete, so that a killed or concurrent writer harms no
-reader. Machines without a common disk share audio and features through a `Remote` of the same
-layout.
+reader; what a disk has damaged is found when it is first read. Machines without a common disk share
+audio and features through a `Remote` of the same layout.
 """
 
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
+from bench.data import array_file
 from bench.data.remote_cache import Remote
 from bench.errors import BenchError, UsageError, suggest
 from bench.paths import home
+from bench.progress import display
 
 if TYPE_CHECKING:
     from bench.contracts.feature import Array, Waveform
@@ -42,6 +44,14 @@ class Usage(NamedTuple):
     bytes: int
 
 
+class _Seen:
+    """The files whose content a process has checked, and those that it has deleted."""
+
+    def __init__(self) -> None:
+        self.checked: set[Path] = set()
+        self.damaged: set[Path] = set()
+
+
 @dataclass(frozen=True)
 class Cache:
     """Arrays in a folder, which any number of processes may fill at once; those it lacks come from
@@ -50,6 +60,7 @@ class Cache:
 
     root: Path
     remote: Remote | None = None
+    _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
 
     @classmethod
     def default(cls) -> "Cache":
@@ -77,8 +88,7 @@ class Cache:
     def put(self, fingerprint: str, content: str, array: "Array") -> None:
         """Keep a feature, on this machine and in the remote."""
         path = self._feature(fingerprint, content)
-        plain = _plain(array)
-        self._write(path, lambda file: np.save(file, plain))
+        self._write(path, lambda file: array_file.write(file, array))
         if self.remote:
             name = self._name(path)
             self.remote.put([name], self.root)
@@ -86,10 +96,13 @@ class Cache:
     def lacking(
         self, fingerprint: str, contents: Collection[str], fetch: bool = False
     ) -> list[str]:
-        """The contents whose feature is neither here nor in the remote. `fetch` first copies those
-        that the remote has, many at once.
+        """The contents whose feature is neither here nor in the remote.
+
+        `fetch`: they are about to be read. Those that are damaged are deleted, and those that the
+        remote has are copied, many at once.
         """
-        absent = self._absent(fingerprint, contents)
+        find = self._sound if fetch else array_file.mapped
+        absent = self._absent(fingerprint, contents, find)
         if not absent or not self.remote:
             return absent
         remote_names = self.remote.names(f"features/{fingerprint}")
@@ -101,12 +114,18 @@ class Cache:
             return [content for content in absent if names[content] not in remote_names]
         offered = remote_names.intersection(names.values())
         self.remote.fetch(sorted(offered), self.root)
-        return self._absent(fingerprint, absent)
+        return self._absent(fingerprint, absent, self._sound)
 
     def waveform(self, content: str) -> "Waveform | None":
         """The decoded samples, memory-mapped and read-only, or None."""
         path = self._audio(content)
         return self._read(path)
+
+    def samples(self, content: str) -> int:
+        """The number of decoded samples; 0 if they are not on this machine."""
+        path = self._audio(content)
+        waveform = array_file.mapped(path)
+        return 0 if waveform is None else len(waveform)
 
     def share(self, contents: Collection[str], fingerprint: str | None = None) -> None:
         """Copy to the remote what is here of a feature, or of the audio itself (None), for other
@@ -120,7 +139,7 @@ class Cache:
         else:
             folder = f"features/{fingerprint}"
             paths = [self._feature(fingerprint, content) for content in contents]
-        present = [path for path in paths if _map(path) is not None]
+        present = [path for path in paths if array_file.mapped(path) is not None]
         remote_names = self.remote.names(folder)
         names = [self._name(path) for path in present]
         new = [name for name in names if name not in remote_names]
@@ -131,11 +150,10 @@ class Cache:
 
         Returns their content hash.
         """
-        plain = _plain(samples)
-        digest = hashlib.sha256(plain.tobytes())
-        content = digest.hexdigest()[:HASH_DIGITS]
+        plain = array_file.plain(samples)
+        content = _hash(plain)
         path = self._audio(content)
-        if _map(path) is None:
+        if array_file.mapped(path) is None:
             self._write(path, lambda file: np.save(file, plain))
         encoded = content.encode()
         self._write(self._source(source), lambda file: file.write(encoded))
@@ -151,7 +169,7 @@ class Cache:
         if len(content) != HASH_DIGITS:
             return None
         audio = self._audio(content)
-        return content if _map(audio) is not None else None
+        return content if array_file.mapped(audio) is not None else None
 
     def size(self) -> list[Usage]:
         """The disk space of each kind of entry, in a fixed order."""
@@ -176,12 +194,17 @@ class Cache:
         for name in chosen:
             shutil.rmtree(kinds[name], ignore_errors=True)
 
-    def _absent(self, fingerprint: str, contents: Collection[str]) -> list[str]:
-        """The contents whose feature is not on this machine."""
+    def _absent(
+        self,
+        fingerprint: str,
+        contents: Collection[str],
+        find: Callable[[Path], "Array | None"],
+    ) -> list[str]:
+        """The contents whose feature is not found on this machine."""
         absent = []
         for content in contents:
             path = self._feature(fingerprint, content)
-            if _map(path) is None:
+            if find(path) is None:
                 absent.append(content)
         return absent
 
@@ -215,12 +238,46 @@ class Cache:
 
     def _read(self, path: Path) -> "Array | None":
         """The array on this machine, else from the remote."""
-        array = _map(path)
+        array = self._sound(path)
         if array is not None or not self.remote:
             return array
         name = self._name(path)
         self.remote.fetch([name], self.root)
-        return _map(path)
+        came = path.exists()
+        array = self._sound(path)
+        if came and array is None:
+            self.remote.delete(name)
+        return array
+
+    def _sound(self, path: Path) -> "Array | None":
+        """The array of a file, whose content is checked when this process first reads it.
+
+        One that is damaged is deleted, and is made again by whoever asks.
+        """
+        array = array_file.mapped(path)
+        if array is None or path in self._seen.checked:
+            return array
+        if self._is_sound(path, array):
+            self._seen.checked.add(path)
+            return array
+        self._delete(path)
+        return None
+
+    def _is_sound(self, path: Path, array: "Array") -> bool:
+        if self.root / "audio" in path.parents:  # named after its content
+            return _hash(array) == path.stem
+        return array_file.is_sound(path)
+
+    def _delete(self, path: Path) -> None:
+        """Delete a damaged file; the first one is named."""
+        if not self._seen.damaged:
+            name = self._name(path)
+            display.say(
+                f"{name} in the cache at {self.root} is damaged: what is damaged there is made "
+                f"again"
+            )
+        self._seen.damaged.add(path)
+        path.unlink(missing_ok=True)
 
     def _write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         try:
@@ -252,21 +309,10 @@ def _array_file(folder: Path, content: str) -> Path:
     return folder / content[:2] / name
 
 
-def _plain(array: "Array") -> "Array":
-    return np.ascontiguousarray(array, dtype="<f4")
-
-
-def _map(path: Path) -> "Array | None":
-    """A .npy file, memory-mapped; None if it is absent, or not as its header describes it."""
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-        size = path.stat().st_size
-    except (OSError, ValueError):
-        return None
-    complete = array.offset + array.nbytes == size
-    if not complete or array.dtype != np.float32:
-        return None
-    return array.view(np.ndarray)
+def _hash(samples: "Array") -> str:
+    """The content hash of decoded samples."""
+    digest = hashlib.sha256(np.ascontiguousarray(samples).data)
+    return digest.hexdigest()[:HASH_DIGITS]
 
 
 def _usage(kind: str, folder: Path) -> Usage:

@@ -155,9 +155,7 @@ def _decode(clip: Clip, cache: Cache) -> Decoded | AudioError:
             content = cache.put_waveform(source, samples)
     except AudioError as error:
         return error
-    waveform = cache.waveform(content)
-    assert waveform is not None
-    return content, len(waveform) / SAMPLE_RATE
+    return content, cache.samples(content) / SAMPLE_RATE
 
 
 def _check_clips(task: Task, clips: Sequence[Clip]) -> None:

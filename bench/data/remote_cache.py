@@ -6,7 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +59,11 @@ class Remote:
             self._put(name, root / name)
 
         _in_parallel(put, names)
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with self._answering(), suppress(FileNotFoundError):
+            self._system.rm_file(f"{self._root}/{name}")
 
     @property
     def _system(self) -> Any:

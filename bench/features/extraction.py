@@ -1,6 +1,7 @@
 """A feature of many clips: what the cache lacks is computed, everything else is read."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from bench import memory
 from bench.contracts.feature import SAMPLE_RATE, Feature
+from bench.data.audio import AudioError, decode, source_key
 from bench.data.cache import Cache
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
@@ -169,9 +171,7 @@ def _compute(
 ) -> "list[Array]":
     waveforms: list[Waveform] = []
     for clip_id in ids:
-        content = corpus.content[clip_id]
-        stored = cache.waveform(content)
-        samples = _present(stored, cache)
+        samples = _samples(clip_id, corpus, cache)
         # a copy: features may expect to own what they read
         waveforms.append(np.array(samples))
 
@@ -180,6 +180,22 @@ def _compute(
         clip = corpus.name(clip_id)
         _check(array, feature, clip)
     return arrays
+
+
+def _samples(clip_id: str, corpus: Corpus, cache: Cache) -> "Waveform":
+    """The decoded samples of a clip, decoded again where the cache has lost them."""
+    content = corpus.content[clip_id]
+    stored = cache.waveform(content)
+    if stored is not None:
+        return stored
+    recording = corpus.by_id[clip_id].audio
+    # the recording may be on another machine
+    with suppress(AudioError):
+        samples = decode(recording)
+        key = source_key(recording)
+        if cache.put_waveform(key, samples) == content:
+            return samples
+    return _present(None, cache)
 
 
 def _check(array: "Array", feature: Feature, clip: str) -> None:
@@ -230,6 +246,7 @@ def _refuse(feature: Feature, waveform: "Waveform", device: torch.device) -> NoR
 def _present(array: "Array | None", cache: Cache) -> "Array":
     if array is None:
         raise BenchError(
-            f"the cache at {cache.root} was cleared while it was in use: run the command again"
+            f"the cache at {cache.root} was cleared or damaged while it was in use: run the "
+            f"command again"
         )
     return array

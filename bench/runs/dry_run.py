@@ -145,10 +145,7 @@ def _missing_features(ready: "Ready", cache: "Cache") -> int:
             if feature.cached:
                 features[feature.fingerprint] = feature
     contents = set(ready.division.corpus.content.values())
-    missing = 0
-    for fingerprint in features:
-        missing += sum(cache.open(fingerprint, content) is None for content in contents)
-    return missing
+    return sum(len(cache.lacking(fingerprint, contents)) for fingerprint in features)
 
 
 def _recorded_seconds(pairing: "Pairing", store: "Store") -> list[float]:

@@ -46,8 +46,8 @@ def train(job: TrainingJob) -> TrainingState:
     `recipe.monitor` decides which epoch is the best. When memory runs out, the training starts
     again with half the batch and twice the accumulation, so that an optimiser step stays the same.
     The file `job.checkpoint` is kept up to date, and an interrupted training resumes from it, or
-    starts over where it is damaged; the caller deletes it. A network that defines `fit` receives the parts as a whole instead, and
-    counts as trained for one epoch.
+    starts over where it is damaged; the caller deletes it. A network that defines `fit` receives
+    the parts as a whole instead, and counts as trained for one epoch.
 
     Raises:
         TrainingError: The loss is not finite, or a single clip does not fit into memory.

@@ -225,11 +225,13 @@ def test_fine_tuning_starts_from_standardised_embeddings() -> None:
 def test_a_file_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     torch.save(AudioNTT(channels=4, dim=16).state_dict(), tmp_path / "small.pth")
     (tmp_path / "text.pth").write_text("no weights", encoding="utf-8")
-    for name in ("small.pth", "text.pth"):
+    torch.save(AudioNTT(channels=4, dim=16), tmp_path / "pickle.pth")
+    for name in ("small.pth", "text.pth", "pickle.pth"):
         with pytest.raises(
             WeightsError, match=f"{name} does not hold the weights of BYOL-S"
-        ):
+        ) as refused:
             load(resolve(str(tmp_path / name), None))
+        assert "weights_only" not in str(refused.value)
 
 
 def test_released_weights_load_whole(byol_s_weights: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.data.array_file import CHECKSUM
 from bench.data.cache import Cache
 from bench.errors import BenchError, UsageError
 from tests.helpers import PATIENCE
@@ -85,6 +86,68 @@ def test_a_damaged_entry_is_no_entry(cache: Cache, damage: str) -> None:
     assert np.array_equal(np.asarray(cache.open(PRINT, "c" * 32)), SAMPLES)
 
 
+def flip(path: Path, place: int = -20) -> None:
+    """Change one bit."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    path.write_bytes(content)
+
+
+def another_command(cache: Cache) -> Cache:
+    """The cache as a new process finds it."""
+    return Cache(cache.root)
+
+
+@pytest.mark.parametrize("place", [-1, -20, 2000])
+def test_one_damaged_bit_is_found_when_first_read_and_made_again(
+    cache: Cache, place: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.put(PRINT, "c" * 32, SAMPLES)
+    cache.put(PRINT, "d" * 32, SAMPLES)
+    (path,) = cache.root.rglob(f"{'c' * 32}.npy")
+    flip(path, place)
+    other = another_command(cache)
+    assert other.open(PRINT, "c" * 32) is None
+    assert "npy in the cache at" in capsys.readouterr().err
+    assert other.lacking(PRINT, ["c" * 32, "d" * 32], fetch=True) == ["c" * 32]
+    other.put(PRINT, "c" * 32, SAMPLES)
+    assert np.array_equal(np.asarray(other.open(PRINT, "c" * 32)), SAMPLES)
+    flip(path, place)
+    found = another_command(cache).lacking(PRINT, ["c" * 32, "d" * 32], fetch=True)
+    assert found == ["c" * 32]
+    assert not path.exists()
+
+
+def test_damaged_audio_is_known_by_its_name(cache: Cache) -> None:
+    content = cache.put_waveform("s", SAMPLES)
+    (path,) = cache.root.rglob(f"{content}.npy")
+    flip(path)
+    other = another_command(cache)
+    assert other.waveform(content) is None
+    assert other.content("s") is None
+    assert other.put_waveform("s", SAMPLES) == content
+    assert np.array_equal(np.asarray(other.waveform(content)), SAMPLES)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.5])
+def test_entries_of_earlier_versions_stay_valid_while_they_are_finite(
+    cache: Cache, value: float
+) -> None:
+    cache.put(PRINT, "c" * 32, SAMPLES)
+    (path,) = cache.root.rglob("*.npy")
+    earlier = SAMPLES.copy()
+    earlier[500] = value
+    np.save(path, earlier)
+    found = another_command(cache).open(PRINT, "c" * 32)
+    assert (found is not None) == np.isfinite(value)
+
+
+def test_any_reader_of_numpy_s_format_reads_an_entry(cache: Cache) -> None:
+    cache.put(PRINT, "c" * 32, SAMPLES)
+    (path,) = cache.root.rglob("*.npy")
+    assert np.array_equal(np.load(path), SAMPLES)
+
+
 def test_size_and_clear(cache: Cache) -> None:
     assert cache.size() == []
     cache.put_waveform("s", SAMPLES)
@@ -93,7 +156,8 @@ def test_size_and_clear(cache: Cache) -> None:
     keep = cache.root / "key"
     keep.write_text("not ours")
     sizes = {u.kind: u.bytes for u in cache.size()}
-    assert sizes[f"features/{PRINT}"] == sizes["audio"] == 4000 + 128
+    assert sizes["audio"] == 4000 + 128
+    assert sizes[f"features/{PRINT}"] == 4000 + 128 + CHECKSUM
     with pytest.raises(UsageError, match=r"did you mean audio\?"):
         cache.clear("audo")
     cache.clear(f"features/{PRINT}")

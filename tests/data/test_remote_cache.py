@@ -96,6 +96,30 @@ def test_a_damaged_remote_file_is_no_entry_and_is_mended(
     assert system.cat_file(path) == whole
 
 
+def test_a_damaged_bit_on_one_side_is_mended_from_the_other(
+    machines: tuple[Cache, Cache], url: str
+) -> None:
+    a, b = machines
+    content = a.put_waveform("source", SAMPLES)
+    a.share([content])
+    assert b.waveform(content) is not None
+    (path,) = b.root.rglob(f"{content}.npy")
+    whole = path.read_bytes()
+    damaged = whole[:-1] + b"x"
+    path.write_bytes(damaged)
+    again = Cache(b.root, Remote(url))
+    assert np.array_equal(np.asarray(again.waveform(content)), SAMPLES)
+
+    system, root = fsspec.url_to_fs(url)
+    (shared,) = system.find(root)
+    system.pipe_file(shared, damaged)
+    path.unlink()
+    assert Cache(b.root, Remote(url)).waveform(content) is None
+    assert not system.find(root)  # so that the first machine shares it again
+    a.share([content])
+    assert np.array_equal(np.asarray(again.waveform(content)), SAMPLES)
+
+
 def test_a_folder_is_the_cache_itself(tmp_path: Path, own_home: Path) -> None:
     assert Cache.at(str(tmp_path / "x")) == Cache(tmp_path / "x")
     assert Cache.at(None) == Cache.default()

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import bench.features.extraction
@@ -253,6 +254,35 @@ def test_values_that_are_not_finite_name_feature_and_clip(
     assert cache.open(Broken().fingerprint, corpus.content["c1"]) is None
 
 
+def test_damaged_arrays_are_computed_again(
+    cache: Cache, calls: list[list[int]]
+) -> None:
+    corpus = make(cache)
+    whole = run(Counting(), corpus, cache).array("c2")
+    (path,) = cache.root.glob(f"features/*/*/{corpus.content['c2']}.npy")
+    content = bytearray(path.read_bytes())
+    content[1000:1004] = np.float32(np.nan).tobytes()
+    path.write_bytes(content)
+    calls.clear()
+    found = run(Counting(), corpus, Cache(cache.root)).array("c2")
+    assert calls == [[LENGTHS[2]]]
+    assert np.array_equal(found, whole)
+
+
+def test_damaged_audio_is_decoded_again(
+    cache: Cache, tmp_path: Path, calls: list[list[int]]
+) -> None:
+    wave = np.full(3_000, 0.25, np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, 16_000)
+    clip = Clip("a", Recording(tmp_path / "a.wav"), ("calm",))
+    content = cache.put_waveform("s", wave)
+    corpus = Corpus(Given("given"), (clip,), {"a": content}, {"a": 3_000 / 16_000})
+    (path,) = cache.root.rglob(f"{content}.npy")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    found = run(Counting(), corpus, Cache(cache.root)).array("a")
+    assert np.array_equal(found[:, 0], 2 * wave)
+
+
 def test_a_clip_without_frames_is_an_error(cache: Cache) -> None:
     @dataclass(frozen=True)
     class Nothing(Feature):
@@ -270,7 +300,7 @@ def test_a_clip_without_frames_is_an_error(cache: Cache) -> None:
 def test_a_cache_cleared_while_in_use_says_so(cache: Cache) -> None:
     found = run(Counting(), make(cache), cache)
     cache.clear()
-    with pytest.raises(BenchError, match="was cleared while it was in use"):
+    with pytest.raises(BenchError, match="was cleared or damaged while it was in use"):
         found.array("c0")
 
 
