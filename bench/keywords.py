@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, TypeVar
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.errors import UsageError, suggest
-from bench.texts import path_of, quoted
+from bench.texts import path_of, quoted, separate
 
 Name = str | os.PathLike[str]
 Names = Name | Sequence[Name]
@@ -133,7 +133,7 @@ def names(given: object) -> list[str]:
 def _separate(given: object) -> list[str]:
     """The names in one text; a path has no others beside it."""
     if isinstance(given, str):
-        return given.split(",")
+        return separate(given)
     if isinstance(given, os.PathLike):
         path: str = os.fspath(given)
         return [path]

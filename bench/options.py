@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import UsageError, one_line, suggest
-from bench.texts import expect, path_of, quoted, text_of
+from bench.texts import expect, path_of, quoted, separate, text_of
 
 Options = TypeVar("Options")
 Form = Callable[[str], object]  # checks a text: raises ValueError
@@ -214,7 +214,7 @@ def _single(raw: Any, hint: Any) -> Any:
 def _several(raw: Any, hint: Any) -> tuple[Any, ...]:
     items = raw
     if isinstance(raw, str):
-        items = raw.split(",")
+        items = separate(raw)
     expect(items, (list, tuple), "a list")
     return tuple(_convert(item, hint) for item in items)
 

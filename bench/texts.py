@@ -1,11 +1,14 @@
 """Texts and paths as users type them: what each must be, and how errors quote it."""
 
+import os
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 LONGEST = 4096  # characters of a text or a path
 PORTS = 65535
+COMMAS = 20  # at most, in a path of a comma-separated list
 LONGEST_NAME = 255  # bytes of a file's name, as file systems have it
 
 _quote = reprlib.Repr()
@@ -60,6 +63,19 @@ def path_of(raw: object) -> Path:
         raise ValueError(f"begins with an unknown user: {shown}") from None
 
 
+def separate(text: str) -> list[str]:
+    """The parts of a comma-separated text; the path of a file that exists is one part, whatever
+    commas it has.
+    """
+    pieces = text.split(",")
+    parts = []
+    while pieces:
+        length = _length_of_path(pieces)
+        parts.append(",".join(pieces[:length]))
+        pieces = pieces[length:]
+    return parts
+
+
 def url_form(text: str) -> None:
     """Raise ValueError for a text that is no URL."""
     scheme, separator, rest = text.partition("://")
@@ -93,6 +109,16 @@ def expect(raw: Any, kinds: Any, what: str) -> Any:
     if not isinstance(raw, kinds):
         raise ValueError(f"must be {what}, not {quoted(raw)}")
     return raw
+
+
+def _length_of_path(pieces: Sequence[str]) -> int:
+    """How many pieces, joined by commas, name a file; 1 if none do."""
+    longest = min(len(pieces), COMMAS + 1)
+    for length in range(longest, 1, -1):
+        path = ",".join(pieces[:length])
+        if os.path.isfile(path.strip()):  # noqa: PTH113 - raises nothing, whatever the text
+            return length
+    return 1
 
 
 def _is_port(text: str) -> bool:

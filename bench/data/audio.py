@@ -117,7 +117,7 @@ def _require_bytes(recording: Recording) -> os.stat_result | None:
     try:
         status = recording.path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise AudioError("missing file") from None
+        raise AudioError(_missing(recording.path)) from None
     except OSError as error:
         raise AudioError(f"unreadable: {error.strerror}") from None
     if not stat.S_ISREG(status.st_mode):
@@ -125,6 +125,13 @@ def _require_bytes(recording: Recording) -> os.stat_result | None:
     if status.st_size == 0:
         raise AudioError("empty file")
     return status
+
+
+def _missing(path: Path) -> str:
+    from_windows = os.sep == "/" and "\\" in str(path)
+    return (
+        "missing file: write / for \\ in its path" if from_windows else "missing file"
+    )
 
 
 def _read(recording: Recording) -> "tuple[NDArray[np.float32], int]":

@@ -136,4 +136,8 @@ def _by_column(table: Table, cells: Sequence[str]) -> dict[str, str]:
     if len(cells) != expected:
         raise CellError(f"{len(cells)} cells where the header has {expected}")
     stripped = map(str.strip, cells)
-    return dict(zip(table.columns, stripped, strict=True))
+    values = dict(zip(table.columns, stripped, strict=True))
+    damaged = [column for column, text in values.items() if "\0" in text]
+    if damaged:
+        raise CellError(f"{damaged[0]} contains a NUL character")
+    return values

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Protocol, Task
-from bench.data.manifest_file import Manifest, Row, read
+from bench.data.manifest_file import Manifest, read
+from bench.data.manifest_rows import Row
 from bench.data.privacy import pseudonym
 from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
 from bench.options import stem
@@ -20,6 +21,7 @@ from bench.splits.protocols import (
     without_copies,
 )
 
+QUOTED = 5  # rows whose labels an error quotes
 SHOWN = 30  # characters of a label that is too long
 LEAST_SPEAKERS = 3  # one each for training, validation and test
 SPARE = "; 15 % of the training part validates, and clips whose audio is also tested do not train"
@@ -51,8 +53,9 @@ class ManifestTask(Task):
         self._class_names = _class_names(_labels(self.manifest), self.private)
         self.labels = tuple(self._class_names.values())
         self.positive = _positive(companion.positive, self._class_names)
-        several = any(len(row.labels) > 1 for row in self.manifest.rows)
-        self.multilabel = companion.multilabel or several
+        self.multilabel = companion.multilabel
+        if not self.multilabel:
+            _check_one_label(self.manifest)
         self.languages = _languages(self.manifest)
         self.default_protocol = _default_protocol(
             companion.protocol, list(self.protocols())
@@ -110,14 +113,20 @@ def make_clips(
 def _mislabelled(
     rows: Sequence[Row], problem: str, called: Mapping[str, str], private: bool
 ) -> CorpusError:
-    numbers = ", ".join(str(row.number) for row in rows[:LISTED])
-    texts = ["|".join(row.labels) or "none" for row in rows[:5]]
-    quoted = "" if private else f" ({', '.join(texts)})"
     labels = ", ".join(called.values())
     return CorpusError(
-        f"the manifest has {len(rows)} rows with {problem}, among them row {numbers}{quoted}; "
+        f"the manifest has {len(rows)} rows with {problem}, among them "
+        f"{_listed(rows, private)}; "
         f"the labels are {labels}, and [map] of its companion gives other texts their label"
     )
+
+
+def _listed(rows: Sequence[Row], private: bool) -> str:
+    """The first rows by number, and unless they are private the labels of some."""
+    numbers = ", ".join(str(row.number) for row in rows[:LISTED])
+    texts = ["|".join(row.labels) or "none" for row in rows[:QUOTED]]
+    quoted = "" if private else f" ({', '.join(texts)})"
+    return f"row {numbers}{quoted}"
 
 
 def _clip(row: Row, folder: Path, called: Mapping[str, str], private: bool) -> Clip:
@@ -236,6 +245,22 @@ def _check_names(labels: Sequence[str], title: str) -> None:
             f"neither a letter nor a digit counting 5 or more ({and_more(long)}): shorten it with "
             f"[map] of the companion"
         )
+
+
+def _check_one_label(manifest: Manifest) -> None:
+    """Raise CorpusError for rows with several labels, unless the companion announces them."""
+    several = [row for row in manifest.rows if len(row.labels) > 1]
+    if not several:
+        return
+    private = manifest.companion.private
+    title = "the manifest" if private else str(manifest.path)
+    file = "" if private else f" ({manifest.path.with_suffix('.toml').name})"
+    listed = _listed(several, private)
+    raise CorpusError(
+        f"{title} has {len(several)} rows with several labels, among them {listed}: "
+        f"say `multilabel = true` in its companion{file} if clips may have several, else give each "
+        "clip one"
+    )
 
 
 def _class_names(labels: Sequence[str], private: bool) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The files behind a manifest task: a table of clips, and the companion that describes it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,24 @@ from typing import Any
 from bench import toml_file
 from bench.data.csv_table import (
     CellError,
-    cell_number,
     parse_rows,
     read_table,
     unusable,
 )
+from bench.data.manifest_rows import (
+    COLUMNS,
+    Row,
+    check_spelling,
+    faults,
+    in_one_spelling,
+    parse,
+)
+from bench.data.spelling import normal_form
 from bench.errors import CorpusError, UsageError
 from bench.options import build, option
 from bench.toml_file import TomlError
 
-COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
 REQUIRED = ("path", "label")
-SEPARATOR = "|"  # between the labels of a clip
-PARTS = {
-    "train": "train",
-    "valid": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-}
 
 
 @dataclass(frozen=True)
@@ -44,31 +43,16 @@ class Companion:
     labels: tuple[str, ...] = option((), "the labels, in table order")
     positive: str = option("", "the class that a binary task is about")
     multilabel: bool = option(False, "whether a clip may have several labels, or none")
+    one_spelling: bool = option(
+        False,
+        "whether labels, and speakers, that differ only in case, blanks, Unicode form or the "
+        "format of a number are one",
+    )
     language: str = option("", "ISO 639-1")
     protocol: str = option("", "the default protocol: split, speaker or random")
     k: int = option(5, "folds of the protocols speaker and random", low=2)
     # a text of the label column -> the label it stands for
     map: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One clip. `number` is the row's number as a spreadsheet shows it; the header is row 1."""
-
-    number: int
-    path: str
-    labels: tuple[str, ...]
-    speaker: str | None
-    split: str | None
-    start: float | None  # s
-    end: float | None  # s
-    language: str | None
-    rest: Mapping[str, str]  # the columns that the harness does not use
-
-    @property
-    def recording(self) -> str:
-        """Identifies the audio: the path, with the segment where there is one."""
-        return recording(self.path, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -90,28 +74,21 @@ def read(path: Path, private: bool = False) -> Manifest:
     private = private or companion.private
     title = "the manifest" if private else f"the manifest {path}"
     table = read_table(path, title, private, REQUIRED, COLUMNS)
-    rows, faults = parse_rows(
-        table, lambda number, values: _row(number, values, companion.map)
+    rows, unread = parse_rows(
+        table, lambda number, values: _row(number, values, companion)
     )
-    faults += _repeated(rows)
-    faults += _partly_filled(rows)
-    if faults:
-        raise unusable(title, faults)
+    classes = (*companion.labels, *companion.map.values())
+    if companion.one_spelling:
+        rows = in_one_spelling(rows, classes)
+    wrong = [*unread, *faults(rows, classes, private)]
+    if wrong:
+        raise unusable(title, wrong)
     if not rows:
         raise CorpusError(
             f"{title} has no rows: give one for each clip, under a header with path and label"
         )
+    check_spelling(title, rows, classes, private)
     return Manifest(path, companion, table.columns, tuple(rows))
-
-
-def recording(path: str, start: float | None, end: float | None) -> str:
-    """The name of a segment of a file: `a/b.wav`, or `a/b.wav@1.5-3` between 1.5 and 3 s of it."""
-    name = Path(path).as_posix()
-    if start is None and end is None:
-        return name
-    first = "" if start is None else f"{start:g}"
-    last = "" if end is None else f"{end:g}"
-    return f"{name}@{first}-{last}"
 
 
 def _companion(path: Path, private: bool) -> Companion:
@@ -152,65 +129,20 @@ def _toml(file: Path, private: bool) -> dict[str, Any]:
         raise UsageError(f"the manifest's companion {reason}") from error
 
 
-def _row(number: int, values: Mapping[str, str], meaning: Mapping[str, str]) -> Row:
-    """One row, its labels renamed by `meaning`. Raises CellError."""
-    if not values["path"]:
-        raise CellError("no path")
-    start, end = _times(values)
-    texts = [text.strip() for text in values["label"].split(SEPARATOR)]
-    labels = [meaning.get(text, text) for text in texts if text]
-    others = {
-        name: text for name, text in values.items() if name not in COLUMNS and text
-    }
-    return Row(
-        number=number,
-        path=values["path"],
-        labels=tuple(dict.fromkeys(labels)),
-        speaker=values.get("speaker") or None,
-        split=_part(values.get("split", "")),
-        start=start,
-        end=end,
-        language=_language(values.get("language", "")),
-        rest=others,
-    )
+def _row(number: int, values: Mapping[str, str], companion: Companion) -> Row:
+    return parse(number, values, lambda text: _label(text, companion))
 
 
-def _times(values: Mapping[str, str]) -> tuple[float | None, float | None]:
-    start = cell_number(values, "start", "number of seconds")
-    end = cell_number(values, "end", "number of seconds")
-    if end is not None and end <= (start or 0):
-        raise CellError("end is not after start")
-    return start, end
-
-
-def _part(text: str) -> str | None:
-    name = text.lower()
-    if name and name not in PARTS:
-        raise CellError("split is not train, valid or test", name)
-    return PARTS.get(name)
-
-
-def _language(text: str) -> str | None:
-    code = text.lower()
-    is_code = code.isalpha() and len(code) in (2, 3)
-    if code and not is_code:
-        raise CellError("language is not an ISO 639 code", code)
-    return code or None
-
-
-def _repeated(rows: Sequence[Row]) -> Iterator[str]:
-    """Recordings that are listed twice."""
-    first: dict[str, int] = {}
-    for row in rows:
-        earlier = first.setdefault(row.recording, row.number)
-        if earlier != row.number:
-            yield f"row {row.number}: the same recording as row {earlier}"
-
-
-def _partly_filled(rows: Sequence[Row]) -> Iterator[str]:
-    """Columns that only some rows fill."""
-    for column in ("speaker", "split"):
-        empty = [row.number for row in rows if getattr(row, column) is None]
-        count = len(empty)
-        if 0 < count < len(rows):
-            yield f"row {empty[0]}: no {column}, which other rows have ({count} such rows)"
+def _label(text: str, companion: Companion) -> str:
+    """What [map] gives for a text, else the text. Raises CellError."""
+    if text in companion.map:
+        return companion.map[text]
+    form = normal_form(text)
+    for key, meaning in companion.map.items():
+        if normal_form(key) != form:
+            continue
+        if companion.one_spelling:
+            return meaning
+        if normal_form(meaning) != form:
+            raise CellError("[map] has its label in another spelling", text)
+    return text

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.csv_table import unusable
-from bench.data.manifest_file import recording
+from bench.data.manifest_rows import recording
 from bench.data.privacy import pseudonym, pseudonymous
 from bench.errors import CorpusError, and_more
 from bench.trend.calls import Call, Segment
@@ -126,7 +126,12 @@ def _clip(segment: Segment, run: Tested) -> str | None:
     """The run's clip that a segment names."""
     plain = Path(segment.name).as_posix()
     timed = recording(segment.name, segment.start, segment.end)
+    from_zero = (
+        f"{plain}@0-"  # what 0.1.0 called a segment with a start of 0 and no end
+    )
     names = [segment.name, plain, timed]
+    if timed == plain:
+        names.append(from_zero)
     if run.private:
         names += [pseudonym(name, "clip") for name in names]
     for name in names:

@@ -117,12 +117,15 @@ def test_protocols_follow_the_columns(
     assert task.default_protocol == offered[0]
 
 
-def test_several_labels_make_a_multilabel_task(tmp_path: Path) -> None:
-    task = ManifestTask(
-        write(
-            tmp_path, "path,label\na.wav,sad|afraid\nb.wav,sad\nc.wav,\nd.wav,afraid\n"
-        )
-    )
+def test_a_clip_has_several_labels_where_the_companion_says_so(tmp_path: Path) -> None:
+    text = "path,label\na.wav,sad|afraid\nb.wav,sad\nc.wav,\nd.wav,afraid\n"
+    with pytest.raises(CorpusError) as error:
+        ManifestTask(write(tmp_path, text))
+    assert (
+        "has 1 rows with several labels, among them row 2 (sad|afraid): "
+        "say `multilabel = true` in its companion (calls.toml)"
+    ) in str(error.value)
+    task = ManifestTask(write(tmp_path, text, "multilabel = true"))
     assert task.multilabel
     assert [clip.labels for clip in task.clips(None)] == [
         ("sad", "afraid"),
@@ -143,7 +146,12 @@ MISTAKES = {
     "backwards": ("path,label,start,end\na.wav,yes,2,1\nb.wav,no,0,1\n", "row 2: end is not after start"),  # noqa: E501 - a table, or code, of one line each
     "split": ("path,label,split\na.wav,yes,tran\nb.wav,no,test\n", "split is not train, valid or test (tran)"),  # noqa: E501 - a table, or code, of one line each
     "twice": ("path,label\na.wav,yes\nb.wav,no\n./a.wav,no\n", "row 4: the same recording as row 2"),  # noqa: E501 - a table, or code, of one line each
-    "half": ("path,label,speaker\na.wav,yes,x\nb.wav,no,\n", "row 3: no speaker, which other rows have (1 such rows)"),  # noqa: E501 - a table, or code, of one line each
+    "half": ("path,label,speaker\na.wav,yes,x\nb.wav,no,\n", "row 3: no speaker, which other rows have (1 such rows"),  # noqa: E501 - a table, or code, of one line each
+    "nan": ("path,label,speaker\na.wav,yes,x\nb.wav,no,NaN\n", "row 3: no speaker, which other rows have (1 such rows; nan"),  # noqa: E501 - a table, or code, of one line each
+    "label": ("path,label\na.wav,nan\nb.wav,no\nc.wav,nan\n", "row 2: its label is nan (2 such rows; if it is a class"),  # noqa: E501 - a table, or code, of one line each
+    "nul": ("path,label\na.wav,yes\nb\0.wav,no\n", "row 3: path contains a NUL character"),
+    "zero": ("path,label,start\na.wav,yes,\na.wav,no,0.0\n", "row 3: the same recording as row 2"),
+    "zero to end": ("path,label,start,end\na.wav,yes,,2\na.wav,no,0,2\n", "row 3: the same recording as row 2"),  # noqa: E501 - a table, or code, of one line each
     "language": ("path,label,language\na.wav,yes,english!\nb.wav,no,en\n", "language is not an ISO 639 code (english!)"),  # noqa: E501 - a table, or code, of one line each
     "one label": ("path,label\na.wav,yes\nb.wav,yes\n", "a task needs two labels or more"),
     "reserved": ("path,label\na.wav,truth\nb.wav,no\n", "no label may be called truth"),
@@ -256,6 +264,16 @@ PRIVATE_MISTAKES = {
         'private = true\nname = "hotline"\n',
     ),
     "encoding": ("path,label\na.wav,\ud800\n", "private = true"),
+    "several": ("path,label\na.wav,hopeless|fine\nb.wav,fine\n", "private = true"),
+    "spelling": (
+        "path,label,speaker\na.wav,hopeless,Anna\nb.wav,fine,anna\nc.wav,Fine,Bob\n",
+        "private = true",
+    ),
+    "map": (
+        "path,label\na.wav,Hopeless\nb.wav,fine\n",
+        'private = true\nmap = { hopeless = "sad" }',
+    ),
+    "nul": ("path,label\nsecret\0.wav,hopeless\nb.wav,fine\n", "private = true"),
 }
 
 
