@@ -161,7 +161,7 @@ def tune(
     from bench import jobs
 
     job = jobs.tune(settings, search_only, selection(backbones, tasks))
-    where = Where(job.tasks, job.backbones)
+    where = Where(job.tasks, job.backbones, corpora=job.corpora)
     searches = Searches(recorded.searches(job.place.store, where), job.failed_searches)
     if job.outcome is None:
         return searches
@@ -379,5 +379,5 @@ def _settings(
 
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
     tasks = [pairing.task for pairing in job.pairings]
-    where = Where(job.tasks, job.backbones)
+    where = Where(job.tasks, job.backbones, corpora=job.corpora)
     return RunResult(recorded.rows(job.place.store, where, tasks), outcome)

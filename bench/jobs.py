@@ -44,6 +44,12 @@ class Job:
         return list(dict.fromkeys(pairing.task.name for pairing in self.pairings))
 
     @property
+    def corpora(self) -> dict[str, str]:
+        """The checksum of each task's corpus, where it could be loaded."""
+        records = [pairing.record for pairing in self.pairings]
+        return {record.task: record.corpus for record in records if record.corpus}
+
+    @property
     def backbones(self) -> list[str]:
         """The backbones of the pairings with their variants, each once."""
         return list(dict.fromkeys(pairing.record.backbone for pairing in self.pairings))
@@ -155,7 +161,7 @@ def _plan(
     selection: "Selection", settings: Settings, cluster: "Cluster | None"
 ) -> "tuple[list[Pairing], Place]":
     """The pairings of a command, and where they run."""
-    from bench.runs import plan
+    from bench.runs import namesakes, plan
     from bench.runs.store import Store
     from bench.runs.workplace import Place
 
@@ -165,6 +171,8 @@ def _plan(
         selection, settings, lambda task: corpus(task, settings, held), precision
     )
     store = Store(settings.tracking_uri, settings.results)
+    for sentence in namesakes.warnings(pairings, store):
+        display.say(Problem(sentence))
     return pairings, Place(store, held, settings.results, device, settings.save_weights)
 
 

@@ -1,6 +1,7 @@
 """What is read out of recorded runs: the rows of tables, and searches."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bench import registry
@@ -12,6 +13,7 @@ from bench.settings import Settings
 
 if TYPE_CHECKING:
     from bench.contracts.task import Published
+    from bench.runs.records import PairingRecord
     from bench.runs.search_record import SearchRecord
     from bench.runs.store import Store
     from bench.tables.row import Row
@@ -47,7 +49,7 @@ def rows(store: "Store", where: Where, known: Sequence[Task] = ()) -> "tuple[Row
             published[task] = [
                 each for each in figures if each.protocol == where.protocol
             ]
-    return tuple(collected(records, published))
+    return tuple(collected(records, published, _versions(records)))
 
 
 def searches(store: "Store", where: Where) -> "tuple[SearchRecord, ...]":
@@ -64,6 +66,17 @@ def searches(store: "Store", where: Where) -> "tuple[SearchRecord, ...]":
             f"no search is recorded in {store.name} for what is asked: start with `bench tune`"
         )
     return tuple(found)
+
+
+def _versions(records: "Sequence[PairingRecord]") -> dict[str, int]:
+    """The versions that the recorded backbones have now; of those that can be loaded."""
+    versions = {}
+    for name in {stem(record.backbone) for record in records}:
+        if name in registry.entries("backbone"):
+            with suppress(UsageError):
+                (backbone,) = registry.backbones([name])
+                versions[name] = backbone.version
+    return versions
 
 
 def _hint(store: "Store", where: Where) -> str:

@@ -93,14 +93,17 @@ def tasks(names: Sequence[str]) -> list[Task]:
     return chosen
 
 
-def recorded_names(tasks: Sequence[str]) -> list[str]:
+def recorded(tasks: Sequence[str]) -> dict[str, str]:
     """The names under which runs of `tasks` are recorded: of a manifest's path the name that it
-    gives itself.
+    gives itself, with the digest of its rows.
     """
-    names = []
+    names = {}
     for task in tasks:
-        name = _manifest(task).name if _is_path(task) else task
-        names.append(name)
+        if _is_path(task):
+            manifest = _manifest(task)
+            names[manifest.name] = manifest.table_digest
+        else:
+            names.setdefault(task, "")
     return names
 
 

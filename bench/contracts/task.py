@@ -143,6 +143,7 @@ class Task(Plugin, ABC):
     private: bool = (
         False  # no path, file name or manifest text of it leaves the process
     )
+    table_digest: str = ""  # of the rows of the manifest that it was made from
     default_protocol: str  # speaker-disjoint wherever speakers are known
     notes: tuple[
         str, ...

@@ -2,8 +2,9 @@
 backbone@task.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench import registry
@@ -26,11 +27,18 @@ class Where:
     mode: str | None = None
     protocol: str | None = None
     scale: str | None = None
+    # task -> the checksum of its corpus, where only one corpus of that name is meant
+    corpora: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def task_names(self) -> list[str] | None:
         """The names under which the tasks are recorded; None for all tasks."""
-        return registry.recorded_names(self.tasks) or None
+        return list(self._tasks) or None
+
+    @cached_property
+    def _tasks(self) -> dict[str, str]:
+        """The names of tasks, and of a manifest the digest of its rows."""
+        return registry.recorded(self.tasks)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -54,9 +62,22 @@ class Where:
 
     def records(self, store: "Store") -> list[PairingRecord]:
         """The pairings that are meant, oldest first."""
-        return [
-            record for record in store.records(self.task_names) if self.includes(record)
-        ]
+        found = []
+        for record in store.records(self.task_names):
+            if self.includes(record) and self._is_of_corpus(record):
+                found.append(record)
+        known = {record.task for record in found if record.manifest}
+        return [each for each in found if each.manifest or each.task not in known]
+
+    def _is_of_corpus(self, record: PairingRecord) -> bool:
+        """Whether its corpus is the one that is meant, or it is not known which it was. A manifest
+        is known by its rows, so that no audio need be read.
+        """
+        rows = self._tasks.get(record.task, "")
+        if rows and record.manifest not in ("", rows):
+            return False
+        corpus = self.corpora.get(record.task, "")
+        return not corpus or record.corpus in ("", corpus)
 
 
 EVERYWHERE = Where()

@@ -88,6 +88,21 @@ def run_fingerprint(
     return digest(content)
 
 
+def code_digest(backbone: Backbone, system: System) -> str:
+    """32 hex digits over the versions of the code behind a run: the backbone's, those of its
+    features, and that of the fingerprint. The commit is recorded beside it and separates nothing.
+    """
+    features = {name: each.fingerprint for name, each in system.features.items()}
+    content = {
+        "format": FINGERPRINT_VERSION,
+        "version": backbone.version,
+        "source": backbone.source,
+        "features": features,
+        **origin(type(backbone)),
+    }
+    return digest(content)
+
+
 def common_content(
     backbone: Backbone, task: Task, division: Division, weights: Weights, system: System
 ) -> dict[str, Any]:

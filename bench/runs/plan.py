@@ -16,7 +16,14 @@ from bench.contracts.weights import Weights
 from bench.errors import BenchError, UsageError
 from bench.fingerprint import content, digest
 from bench.runs.division import Division, divide, lacks_protocol
-from bench.runs.pairing import Pairing, Ready, Run, common_content, run_fingerprint
+from bench.runs.pairing import (
+    Pairing,
+    Ready,
+    Run,
+    code_digest,
+    common_content,
+    run_fingerprint,
+)
 from bench.runs.records import PairingRecord
 from bench.runs.selection import Selection
 from bench.runs.system import Precision, System, chosen, recipe_of, setup_of
@@ -104,6 +111,8 @@ def _asked(
         settings=_differences(changed, usual),
         labels=task.labels,
         positive=task.positive,
+        version=backbone.version,
+        manifest=task.table_digest,
         multilabel=task.multilabel,
         seeds=settings.seeds,
     )
@@ -111,7 +120,7 @@ def _asked(
 
 def _asked_content(asked: PairingRecord) -> dict[str, Any]:
     """What the key of a pairing that cannot run is computed over."""
-    left_out = ("runs", "notes", "seeds")
+    left_out = ("runs", "notes", "seeds", "version", "manifest")
     return {
         name: value for name, value in content(asked).items() if name not in left_out
     }
@@ -135,6 +144,10 @@ def _ready(
         folds_asked=len(folds),
         folds_expected=len(division.folds),
         clips_missing=len(division.corpus.missing),
+        corpus=division.corpus.checksum,
+        split=division.split,
+        code=code_digest(backbone, system),
+        sketch=_sketch(task, division),
         notes=division.notes,
     )
     common = common_content(backbone, task, division, weights, system)
@@ -145,6 +158,15 @@ def _ready(
             runs.append(Run(fold, seed, system, mark))
     ready = Ready(division, weights, system, tuple(runs))
     return Pairing(record, backbone, task, key=digest(common), ready=ready)
+
+
+def _sketch(task: Task, division: Division) -> str:
+    """The sketch of a manifest's corpus; other tasks have names of their own."""
+    if not task.table_digest:
+        return ""
+    from bench.data.sketch import sketch
+
+    return sketch(division.corpus.content.values(), task.private)
 
 
 def _differences(chosen: Mapping[str, str], usual: Mapping[str, Any]) -> dict[str, str]:

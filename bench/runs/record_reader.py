@@ -25,7 +25,7 @@ from bench.runs.mlflow_runs import (
     tagged,
     tags_of,
 )
-from bench.runs.records import PairingRecord, RunRecord
+from bench.runs.records import PairingRecord, RunRecord, by_split
 from bench.runs.search_record import SearchRecord
 from bench.scoring.predictions import Predictions
 
@@ -51,12 +51,17 @@ class RecordReader:
             yield max(map(_updated, parents)), record
 
     def grouped(self, experiment: str) -> Iterator[tuple[Sequence[Run], PairingRecord]]:
-        """Each pairing after its parents: two that were created at one moment are one pairing."""
+        """Each pairing after its parents: two that were created at one moment are one pairing.
+
+        Runs of folds that are drawn otherwise by now are a pairing of their own.
+        """
         parents = self._parents(experiment)
         children = self._children(experiment, parents)
         for key, same in parents.items():
             newest = max(same, key=_updated)
-            yield same, self._pairing(newest, children.get(key, []))
+            record = self._pairing(newest, children.get(key, []))
+            for each in by_split(record):
+                yield same, each
 
     def run(self, run: Run) -> RunRecord:
         """The record of an ended run; a failed one if it cannot be read."""
@@ -137,6 +142,7 @@ class RecordReader:
                 runs=(_unreadable(reason, parent),),
             )
         runs = [self.run(run) for run in children]
+        fields = {**_corpus(children), **fields}
         failed = tags_of(parent).get("failed")
         if failed:
             runs.append(RunRecord("", "", 0, "failed", failed))
@@ -188,6 +194,7 @@ class RecordReader:
             fingerprint=tags["fingerprint"],
             fold=tags["fold"],
             seed=int(tags["seed"]),
+            split=tags.get("split", ""),
             status="failed",
             parameters=int(numbers.get("parameters", 0)),
             trainable_parameters=int(numbers.get("trainable_parameters", 0)),
@@ -265,6 +272,17 @@ def record_values(record: PairingRecord) -> dict[str, Any]:
     values = dataclasses.asdict(record)
     del values["runs"]
     return {RECORD + name: value for name, value in values.items()}
+
+
+def _corpus(children: Sequence[Run]) -> dict[str, str]:
+    """Corpus and split as the newest run of a pairing tells them, for records that do not."""
+    found: dict[str, str] = {}
+    for run in children:
+        tags = tags_of(run)
+        for name in ("corpus", "split"):
+            if name in tags:
+                found[name] = tags[name]
+    return found
 
 
 @cache

@@ -3,7 +3,7 @@ only this.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -37,6 +37,7 @@ class RunRecord:
         None  # copies the saved network into a folder; None where none was saved
     )
     lost: bool = False  # whether it was recorded, and what was recorded cannot be read
+    split: str = ""  # the hash of its protocol's folds; empty where it is not known
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ class PairingRecord:
     seeds: int = 1
     clips_missing: int = 0  # unreadable clips that the user chose to go on without
     notes: tuple[str, ...] = ()  # caveats of corpus and protocol
+    corpus: str = ""  # its checksum; empty where it was not loaded
+    split: str = ""  # the hash of its folds
+    code: str = ""  # a digest of the versions of backbone, features and fingerprint
+    version: int = 0  # of the backbone; 0: unknown
+    manifest: str = ""  # the digest of the rows of a manifest
+    sketch: str = ""  # of the corpus (`bench.data.sketch`), where it is a manifest's
     skipped: str = ""  # why the pairing makes no sense; then there are no runs
     runs: tuple[RunRecord, ...] = ()
 
@@ -96,6 +103,30 @@ class PairingRecord:
     def ranked_by(self) -> str:
         """The score by which rows of its task are ranked."""
         return RANKED_BY[self.multilabel]
+
+
+def by_split(record: PairingRecord) -> list[PairingRecord]:
+    """The record, and before it one for each earlier division of which it has runs."""
+    earlier: dict[str, list[RunRecord]] = {}
+    own = []
+    for run in record.runs:
+        if run.split in ("", record.split):
+            own.append(run)
+        else:
+            earlier.setdefault(run.split, []).append(run)
+
+    found = []
+    for split, runs in earlier.items():
+        folds = len({run.fold for run in runs})
+        there = replace(
+            record,
+            split=split,
+            runs=tuple(runs),
+            folds_asked=folds,
+            folds_expected=folds,
+        )
+        found.append(there)
+    return [*found, replace(record, runs=tuple(own))]
 
 
 @dataclass(frozen=True)

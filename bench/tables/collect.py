@@ -16,6 +16,7 @@ from bench.scoring.predictions import Predictions
 from bench.scoring.sample import Sample
 from bench.scoring.scores import concatenate, scores
 from bench.tables import caveats
+from bench.tables.identity import located, pairing, with_versions
 from bench.tables.row import AVERAGES, TAKEN_OVER, Row
 from bench.tables.uncertainty import Measured, with_gains, with_intervals, with_stars
 
@@ -23,27 +24,33 @@ Tested = dict[int, dict[str, Predictions]]  # seed -> fold -> predictions
 
 
 def rows(
-    records: Sequence[PairingRecord], published: Mapping[str, Sequence[Published]]
+    records: Sequence[PairingRecord],
+    published: Mapping[str, Sequence[Published]],
+    versions: Mapping[str, int] | None = None,
 ) -> list[Row]:
-    """Every row, table by table (a task and a protocol), each from its highest UA to its failed and
-    skipped ones.
+    """Every row, table by table, each from its best to its failed and skipped ones. A table is of a
+    task and a protocol, of one corpus and one division of it into folds; the newest comes first.
 
     `records` come oldest first; of several records of one pairing the newest is taken. `published`
-    is by task name; each figure comes once: in the table of its protocol, or behind the task's last
-    table where nothing was measured under that protocol.
+    is by task name; each figure comes once: in the newest table of its protocol, or behind the
+    task's last table where nothing was measured under that protocol. `versions`: those that the
+    backbones have now, by name.
     """
-    found = with_stars(with_gains(measured(records)))
+    known = with_versions(measured(records), versions or {})
+    found = with_stars(with_gains(known))
     order = _Order(found)
     every = list(found)
     for task, ranked_by in order.tasks.items():
-        figures = published.get(task, ())
-        every += [_cited(task, figure, ranked_by) for figure in figures]
+        for figure in published.get(task, ()):
+            row = _cited(task, figure, ranked_by)
+            every.append(order.in_newest(row))
     return sorted(every, key=order.place)
 
 
 def measured(records: Sequence[PairingRecord]) -> list[Measured]:
     """The rows of the newest record of each pairing, with the predictions behind them."""
-    return [_measured(pairing) for pairing in _newest(records)]
+    newest = _newest(located(records))
+    return [_measured(pairing) for pairing in newest]
 
 
 class _Order:
@@ -51,14 +58,15 @@ class _Order:
 
     def __init__(self, measured: Sequence[Row]) -> None:
         self.tasks: dict[str, str] = {}  # with the score that ranks
-        self._tables: list[tuple[str, str]] = []
+        # task and protocol -> corpora and divisions, oldest first
+        self._tables: dict[tuple[str, str], list[tuple[str, str]]] = {}
         # the highest rank of a default row and its tuned one
         self._best: dict[object, float] = {}
         for row in measured:
-            table = (row.task, row.protocol)
             self.tasks.setdefault(row.task, row.ranked_by)
-            if table not in self._tables:
-                self._tables.append(table)
+            tables = self._tables.setdefault((row.task, row.protocol), [])
+            if row.table[2:] not in tables:
+                tables.append(row.table[2:])
             best = self._best.get(row.system, -inf)
             self._best[row.system] = max(best, row.rank)
 
@@ -70,7 +78,7 @@ class _Order:
             best = max(best, self._best.get(row.system, -inf))
         return (
             list(self.tasks).index(row.task),
-            self._table(row),
+            *self._table(row),
             _block(row),
             -best,
             row.backbone,
@@ -79,11 +87,21 @@ class _Order:
             row.label,
         )
 
-    def _table(self, row: Row) -> int:
-        table = (row.task, row.protocol)
-        if table not in self._tables:
-            return len(self._tables)
-        return self._tables.index(table)
+    def in_newest(self, row: Row) -> Row:
+        """A published row in the newest table of its protocol."""
+        tables = self._tables.get((row.task, row.protocol))
+        if not tables:
+            return row
+        corpus, split = tables[-1]
+        return replace(row, corpus=corpus, split=split)
+
+    def _table(self, row: Row) -> tuple[int, int]:
+        protocol = (row.task, row.protocol)
+        if protocol not in self._tables:
+            return len(self._tables), 0
+        place = list(self._tables).index(protocol)
+        age = self._tables[protocol].index(row.table[2:])
+        return place, -age
 
 
 def _block(row: Row) -> int:
@@ -125,7 +143,7 @@ def _newest(records: Iterable[PairingRecord]) -> list[_Newest]:
     """
     newest: dict[object, _Newest] = {}
     for new in records:
-        identity = _identity(new)
+        identity = pairing(new)
         old = newest.get(identity, _Newest(new)).pairing
         done_before = _done(old)
         done_now = _done(new)
@@ -140,21 +158,6 @@ def _failure(pairing: PairingRecord) -> str:
     """Why a pairing gave no result."""
     failed = caveats.failures(pairing.runs)
     return pairing.skipped or caveats.reasons(failed)
-
-
-def _identity(pairing: PairingRecord) -> tuple[object, ...]:
-    """What two records of one pairing share; the default and the tuned recipe are two pairings."""
-    settings = sorted(pairing.settings.items())
-    return (
-        pairing.task,
-        pairing.protocol,
-        pairing.mode,
-        pairing.scale,
-        pairing.backbone,
-        pairing.weights,
-        tuple(settings),
-        bool(pairing.recipe),
-    )
 
 
 def _done(pairing: PairingRecord) -> set[str]:

@@ -7,6 +7,7 @@ Bold is the score that ranks, in the best measured row and in those that do not 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from bench.tables import identity
 from bench.tables.columns import (
     BY_FOLD,
     GAIN,
@@ -14,13 +15,16 @@ from bench.tables.columns import (
     TRAIN_TIME,
     RowColumn,
     columns,
-    measured,
     scored,
     titles,
 )
 from bench.tables.row import Row
 from bench.tables.table import Cell, Table
 
+WHICH = (
+    "corpus, division: the first digits of their checksums; the results hold tables of this name "
+    "with other clips, labels, speakers or folds, which cannot be compared"
+)
 NARROW = ", somewhat narrow because folds share training data"
 OTHER = "published under other protocols"  # the title of figures that were measured differently
 BEST = (
@@ -32,27 +36,32 @@ BEST = (
 def tables(rows: Iterable[Row]) -> list[Table]:
     """Rows in the order of `bench.tables.collect.rows`, table by table."""
     every = list(rows)
-    own = {(row.task, row.protocol) for row in measured(every)}
+    named = identity.names(every)
 
-    def place(row: Row) -> tuple[str, str]:
-        table = (row.task, row.protocol)
-        return table if table in own else (row.task, OTHER)
+    def place(row: Row) -> tuple[str, ...]:
+        return row.table if row.table in named else (row.task, OTHER)
 
-    return [_table(*named, list(members)) for named, members in groupby(every, place)]
+    shown = []
+    for table, members in groupby(every, place):
+        task, protocol = table[:2]
+        which = named.get(table, "")
+        shown.append(_table(task, protocol, which, list(members)))
+    return shown
 
 
-def _table(task: str, protocol: str, rows: Sequence[Row]) -> Table:
+def _table(task: str, protocol: str, which: str, rows: Sequence[Row]) -> Table:
     notes = _Footnotes(rows)
     shown = columns(rows)
     body = tuple(_cells(row, shown, notes) for row in rows)
     under = protocol if protocol == OTHER else f"protocol {protocol}"
-    title = " · ".join([task, under, *titles(rows)])
+    about = [task, under, which, *titles(rows)]
+    title = " · ".join(filter(None, about))
     return Table(
         title=notes.marked(title, notes.general),
         columns=tuple(shown),
         body=body,
         footnotes=notes.texts,
-        legend=_legend(rows),
+        legend=(*_legend(rows), *([WHICH] if which else [])),
         best=BEST if any(row.best for row in rows) else "",
     )
 

@@ -24,6 +24,10 @@ TAKEN_OVER = (  # fields that a row takes over from its pairing
     "recipe",
     "labels",
     "ranked_by",
+    "corpus",
+    "split",
+    "code",
+    "version",
     "folds_expected",
     "clips_missing",
 )
@@ -47,6 +51,11 @@ class Row:
     settings: Mapping[str, str] = field(default_factory=dict)
     recipe: str = ""  # as in PairingRecord
     labels: tuple[str, ...] = ()
+    corpus: str = ""  # as in PairingRecord
+    split: str = ""
+    code: str = ""
+    version: int = 0
+    outdated: bool = False  # whether its backbone has another version by now
     ranked_by: str = "UA"  # the score by which rows are sorted and starred
     folds: int = 0  # that have predictions
     folds_expected: int = 0  # of the whole protocol
@@ -101,8 +110,7 @@ class Row:
         """What the default row and the tuned row of a pairing have in common."""
         settings = tuple(sorted(self.settings.items()))
         return (
-            self.task,
-            self.protocol,
+            self.table,
             self.source,
             self.backbone,
             self.mode,
@@ -110,6 +118,11 @@ class Row:
             self.weights,
             settings,
         )
+
+    @property
+    def table(self) -> tuple[str, str, str, str]:
+        """What the rows of a table have in common."""
+        return self.task, self.protocol, self.corpus, self.split
 
     @property
     def measured(self) -> bool:
@@ -131,6 +144,8 @@ ABOUT = (
     "source",
     "status",
     "reason",
+    "corpus",
+    "split",
 )
 COUNTS = ("folds", "folds_expected", "seeds", "clips", "clips_missing")
 INTERVAL = ("interval_unit", "interval_units", "interval_clips")

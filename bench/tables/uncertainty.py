@@ -19,6 +19,10 @@ ONE_SPEAKER = (
     "no row is starred: all clips are of one speaker, who does not show whether a "
     "difference would hold for others"
 )
+OTHER_CODE = (
+    "no gain is given: the code of its backbone or features has changed between this row and "
+    "that of the default recipe"
+)
 SHOWN = 5  # classes that a footnote names
 
 
@@ -60,14 +64,15 @@ def with_gains(found: Sequence[Measured]) -> list[Measured]:
     default = {}
     for measured in found:
         if measured.sample and not measured.row.recipe:
-            default[measured.row.system] = measured.sample
+            default[measured.row.system] = measured
     rows = []
     for measured in found:
-        row, sample = measured.row, measured.sample
+        row = measured.row
         usual = default.get(row.system)
-        if row.recipe and sample and usual and same_clips(sample, usual):
-            row = _with_gain(row, sample, usual)
-        rows.append(Measured(row, sample))
+        if usual and row.recipe:
+            rows.append(_with_gain(measured, usual))
+        else:
+            rows.append(measured)
     return rows
 
 
@@ -75,9 +80,7 @@ def with_stars(found: Sequence[Measured]) -> list[Row]:
     """The rows, those marked that are the best of their table or do not differ from it."""
     tables: dict[object, list[Measured]] = {}
     for measured in found:
-        row = measured.row
-        table = (row.task, row.protocol)
-        members = tables.setdefault(table, [])
+        members = tables.setdefault(measured.row.table, [])
         members.append(measured)
 
     starred: dict[int, Row] = {}
@@ -91,7 +94,15 @@ def with_stars(found: Sequence[Measured]) -> list[Row]:
     return [starred.get(id(row), row) for row in rows]
 
 
-def _with_gain(row: Row, tuned: Sample, usual: Sample) -> Row:
+def _with_gain(measured: Measured, default: Measured) -> Measured:
+    row = measured.row
+    tuned, usual = measured.sample, default.sample
+    if not tuned or not usual or not same_clips(tuned, usual):
+        return measured
+    codes = {row.code, default.row.code} - {""}
+    if len(codes) > 1:
+        noted = replace(row, notes=(*row.notes, OTHER_CODE))
+        return Measured(noted, tuned)
     gains = {}
     intervals = {}
     for name in ("UA", row.ranked_by):
@@ -99,7 +110,8 @@ def _with_gain(row: Row, tuned: Sample, usual: Sample) -> Row:
         found = difference(tuned, usual, name)
         if found:
             intervals[name] = found.bounds
-    return replace(row, gains=gains, gain_intervals=intervals)
+    gained = replace(row, gains=gains, gain_intervals=intervals)
+    return Measured(gained, tuned)
 
 
 def _competing(members: Iterable[Measured]) -> list[Measured]:
@@ -108,7 +120,7 @@ def _competing(members: Iterable[Measured]) -> list[Measured]:
     full_size = []
     for measured in members:
         row = measured.row
-        if row.status == "ok":
+        if row.status == "ok" and not row.outdated:
             whole.append(measured)
             if row.scale != "tiny":
                 full_size.append(measured)
