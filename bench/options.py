@@ -49,7 +49,7 @@ def option(
     flag: str = "",
     metavar: str = "",
     otherwise: str = "",
-    form: Form | None = None,
+    form: Form = text_of,
 ) -> Any:
     """A dataclass field with a one-line meaning and, for a number, its inclusive bounds.
 
@@ -64,7 +64,7 @@ def option(
         flag: how the command line calls it, `-b` or `--nested/--shared`; default: its name.
         metavar: what its value looks like, `TASK=PATH`; default: by its type.
         otherwise: what happens where its default is None.
-        form: checks a text, beyond its type.
+        form: checks a text, or each of a table, beyond its type.
     """
     metadata = {
         "help": help,
@@ -268,12 +268,20 @@ def _check(value: Any, field: "dataclasses.Field[Any]") -> None:
         raise ValueError("must not be empty")
     if isinstance(value, bool):
         return
-    form = about.get("form")
-    if form and isinstance(value, str):
-        form(value)
+    form = about.get("form", text_of)
+    for text in _texts(value):
+        form(text)
     if isinstance(value, int | float):
         _check_low(value, about.get("low"))
         _check_high(value, about.get("high"))
+
+
+def _texts(value: Any) -> list[str]:
+    """A text, or those in a table."""
+    values = [value]
+    if isinstance(value, Mapping):
+        values = list(value.values())
+    return [text for text in values if isinstance(text, str)]
 
 
 def _has_empty(value: Any) -> bool:

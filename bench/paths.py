@@ -13,6 +13,6 @@ def home() -> Path:
     """
     named = os.environ.get("SER_BENCH_HOME")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - fails for nobody
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(caches) / "ser-bench"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bench.contracts.task import Task
 from bench.errors import UsageError
 from bench.options import option, stem
-from bench.texts import address_form, place_form, url_form
+from bench.texts import address_form, place_form, url_form, weights_form
 
 FILE_NAME = "bench.toml"
 
@@ -84,6 +84,7 @@ class Settings:
         "other pre-trained weights; `random` for none",
         group=TRAINED,
         metavar="BACKBONE=PATH_OR_HUB_ID",
+        form=weights_form,
     )
     device: str = option(
         "auto", "auto, cpu, cuda, cuda:1 or mps", group=TRAINED, metavar="NAME"

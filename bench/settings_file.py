@@ -9,7 +9,7 @@ from bench import toml_file
 from bench.errors import UsageError, and_more, one_line, suggest
 from bench.options import build, change
 from bench.settings import FILE_NAME, Settings, Tuning
-from bench.texts import path_of
+from bench.texts import PATH_BEGINS, path_of
 from bench.toml_file import TomlError
 
 # What `bench run` does when neither a backbone nor a task is named, in flags or under [run].
@@ -23,7 +23,6 @@ OWN = (
     "space",
 )  # settings that are tables of their own
 NEVER_IN_RUN = ("dry_run", "fresh", *OWN)
-PATH_BEGINS = ("/", "./", "../", "~")
 MERGED = ("weights", "set", "tune")  # tables to which flags add single keys
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 4096  # characters of a text or a path
+PATH_BEGINS = ("/", "./", "../", "~")
 PORTS = 65535
 COMMAS = 20  # at most, in a path of a comma-separated list
 LONGEST_NAME = 255  # bytes of a file's name, as file systems have it
@@ -90,6 +91,12 @@ def place_form(text: str) -> None:
     if "://" in text:
         url_form(text)
     else:
+        path_of(text)
+
+
+def weights_form(text: str) -> None:
+    """Raise ValueError for what begins as a path and cannot be one."""
+    if text.startswith(PATH_BEGINS):
         path_of(text)
 
 

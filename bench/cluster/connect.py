@@ -11,6 +11,7 @@ from bench.cluster import preflight
 from bench.cluster.pool import Cluster, ClusterError
 from bench.errors import UsageError, one_line
 from bench.settings import Settings
+from bench.texts import address_form
 
 ANSWER_SECONDS = 15  # for a cluster's address to accept a connection
 
@@ -61,12 +62,13 @@ def _check_reachable(address: str) -> None:
     """Raise an error at once where Ray itself would keep trying for minutes."""
     if address in ("local", "auto"):
         return
-    host, _, port = address.rpartition(":")
-    if "/" in address or not host or not port.isdigit():
+    try:
+        address_form(address)  # it may be the environment's
+    except ValueError as error:
         raise UsageError(
-            "--ray-address takes HOST:PORT of a cluster's head (its port is 6379), or auto; "
-            f"not {address}"
-        )
+            f"the address of a cluster's head (its port is 6379) {error}"
+        ) from None
+    host, _, port = address.rpartition(":")
     target = (host.strip("[]"), int(port))
     try:
         socket.create_connection(target, ANSWER_SECONDS).close()

@@ -50,7 +50,7 @@ class Companion:
     )
     language: str = option("", "ISO 639-1")
     protocol: str = option("", "the default protocol: split, speaker or random")
-    k: int = option(5, "folds of the protocols speaker and random", low=2)
+    k: int = option(5, "folds of the protocols speaker and random", low=2, high=1000)
     # a text of the label column -> the label it stands for
     map: Mapping[str, str] = field(default_factory=dict)
 

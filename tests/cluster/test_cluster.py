@@ -414,12 +414,12 @@ def test_without_ray_an_address_or_a_fitting_request_one_sentence_says_so(
         (
             ("--ray-address", "ray://127.0.0.1:10001"),
             2,
-            "--ray-address takes HOST:PORT of a cluster's head",
+            "ray-address must be HOST:PORT or auto",
         ),
         (
             ("--ray-address", "head"),
             2,
-            "--ray-address takes HOST:PORT of a cluster's head",
+            "ray-address must be HOST:PORT or auto",
         ),
         (("--cpus-per-run", "0"), 2, "cpus-per-run must be at least 1"),
     ):

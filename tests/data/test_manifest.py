@@ -192,6 +192,10 @@ COMPANIONS = {
         "asks for the protocol speakers (did you mean speaker?); available: speaker",
     ),
     "folds": ("k = 1", "k must be at least 2"),
+    "many folds": ("k = 1000000000", "k must be at most 1000"),
+    "deep": (f"k = {'[' * 5000}{']' * 5000}", "has more than 16 tables or lists"),
+    "empty": ('labels = ["yes", ""]', "labels must not be empty"),
+    "NUL": ('name = "a\\u0000b"', "name must not contain NUL"),
     "name": ('name = "visec"', "would be called visec, which is another task"),
 }
 
