@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from bench.contracts.backbone import Backbone, Setup
 from bench.errors import and_more
+from bench.runs.network_card import NetworkError
 from bench.runs.records import RunRecord
 from bench.runs.saved_network import Saved, rebuild
 
@@ -46,7 +47,11 @@ class Networks:
         return first
 
     def _build(self, folder: Path) -> Saved:
-        return rebuild(folder, self.weights, self.own_backbone)
+        try:
+            return rebuild(folder, self.weights, self.own_backbone)
+        except NetworkError as error:
+            run = folder.parent.name  # as `fetch` calls it
+            raise NetworkError(f"run {run}: {error}") from error
 
 
 @contextmanager

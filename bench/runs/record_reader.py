@@ -224,7 +224,17 @@ class RecordReader:
             return (f"notes of a run cannot be read ({_reason(error)})",)
 
     def _network(self, run: str, folder: Path) -> Path:
-        return Path(self.runs.client.download_artifacts(run, NETWORK, str(folder)))
+        try:
+            copy = self.runs.client.download_artifacts(run, NETWORK, str(folder))
+        except StoreError:
+            raise
+        except (OSError, HTTPError, MlflowException) as error:
+            store = without_password(self.runs.client.uri)
+            raise LostError(
+                f"{store} has lost the network of run {run}: its `bench run --save-weights` makes "
+                f"it again"
+            ) from error
+        return Path(copy)
 
     def _predictions(self, run: Run) -> Predictions:
         name = run.info.run_id

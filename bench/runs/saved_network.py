@@ -3,7 +3,6 @@ to build it again.
 """
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from bench import registry
 from bench.contracts.backbone import Backbone, Setup
 from bench.errors import BenchError
 from bench.options import change
+from bench.runs import network_card
+from bench.runs.network_card import ABOUT, AGAIN, FORMAT, STATE, NetworkError
 from bench.runs.pairing import Pairing, Run
 from bench.runs.system import setting
 from bench.version import __version__
@@ -23,13 +24,7 @@ if TYPE_CHECKING:
 
     from bench.contracts.feature import Feature
 
-STATE, ABOUT = "network.safetensors", "network.json"
-FORMAT = 1  # of the JSON
-AGAIN = "train it again with `bench run --save-weights --fresh`"
-
-
-class NetworkError(BenchError):
-    """A saved network that this machine, or this version of its backbone, cannot build again."""
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -55,9 +50,7 @@ def save(
     }
     save_file(state, folder / STATE)
     about = _about(pairing, run, batch_size)
-    (folder / ABOUT).write_text(
-        json.dumps(about, ensure_ascii=False, indent=2), encoding="utf-8"
-    )
+    network_card.write(about, folder)
 
 
 def rebuild(
@@ -68,17 +61,12 @@ def rebuild(
     `weights`: backbone -> path or hub id, as `--weights`. `own_backbone`: the backbone, where it
     was passed as an object.
 
-    Raises NetworkError if its backbone, a feature or the pre-trained weights are no longer those it
-    was trained with.
+    Raises:
+        NetworkError: its files are damaged, or its backbone, a feature or the pre-trained weights
+            are no longer those it was trained with.
     """
-    from safetensors.torch import load_file
-
-    about = json.loads((folder / ABOUT).read_text("utf-8"))
-    if about["format"] != FORMAT:
-        version = about["ser_bench"]
-        raise NetworkError(
-            f"the network was saved by version {version} of ser-bench: use that, or {AGAIN}"
-        )
+    about = network_card.read(folder)
+    _check_use(about)
     backbone = own_backbone or _registered(about)
     _check_code(backbone, about)
     setup = _setup(backbone, about["setup"], weights)
@@ -90,9 +78,10 @@ def rebuild(
         raise NetworkError(
             f"the features that {about['backbone']} reads have changed since the run: {AGAIN}"
         )
+    state = network_card.weights(folder, about)
     network = backbone.network(setup)
     try:
-        network.load_state_dict(load_file(folder / STATE), strict=True)
+        network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise NetworkError(
             f"the saved weights do not fit {about['backbone']} as it is now: {AGAIN}"
@@ -102,6 +91,14 @@ def rebuild(
     )
 
 
+def _check_use(about: "Mapping[str, Any]") -> None:
+    """Raise NetworkError unless the network can be used as it is described."""
+    if about["batch_size"] < 1:
+        raise network_card.damaged(ABOUT, "its batch_size is below 1")
+    if about["precision"] not in PRECISIONS:
+        raise network_card.damaged(ABOUT, "its precision is unknown")
+
+
 def _registered(about: "Mapping[str, Any]") -> Backbone:
     name = about["backbone"]
     if about.get("source"):
@@ -109,8 +106,10 @@ def _registered(about: "Mapping[str, Any]") -> Backbone:
             f"{name} was passed as an object, so that its network cannot be built without it: "
             "use bench.predict(..., backbone=...) in Python"
         )
-    (backbone,) = registry.backbones([name])
-    return backbone
+    found = registry.backbones([name])
+    if len(found) != 1:
+        raise network_card.damaged(ABOUT, f"{name} is not the name of a backbone")
+    return found[0]
 
 
 def _about(pairing: Pairing, run: Run, batch_size: int) -> dict[str, Any]:

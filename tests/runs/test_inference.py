@@ -319,6 +319,113 @@ def test_a_network_of_other_ingredients_is_refused(
         rebuild(folder, {})
 
 
+def _other_json(path: Path) -> None:
+    path.write_text('{"format": 1, "ser_bench": "0.1.0", "setup": {}}', "utf-8")
+
+
+def _cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _changed(path: Path) -> None:
+    """One bit of the last value."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x40
+    path.write_bytes(content)
+
+
+def _shapes(path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"classify.weight": torch.zeros(2, 2)}, path)
+
+
+def _pickle(path: Path) -> None:
+    import torch
+
+    torch.save({"classify.weight": torch.zeros(2, 2)}, path)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": _cut,
+    "noise": lambda path: path.write_bytes(np.random.default_rng(0).bytes(3000)),
+    "missing": Path.unlink,
+    "other JSON": _other_json,
+    "a list": lambda path: path.write_text("[1, 2]", "utf-8"),
+    "wrong shapes": _shapes,
+    "foreign pickle": _pickle,
+    "changed": _changed,
+}
+
+
+@pytest.mark.parametrize("file", [STATE, ABOUT])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_network_is_one_sentence(
+    bench: Bench,
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+    file: str,
+) -> None:
+    name = fingerprint(trained)
+    run = find(open_store(None, trained / "results"), name).runs[0]
+    (path,) = (trained / "results" / "artifacts").rglob(f"{run.id}/*/network/{file}")
+    whole = path.read_bytes()
+    DAMAGE[damage](path)
+    try:
+        assert bench("predict", name, trained / "corpus") == 1
+    finally:
+        path.write_bytes(whole)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.startswith(f"bench: run {run.id}: {file} of the saved network is")
+    assert "bench run --save-weights --fresh" in said.err
+    assert "weights_only" not in said.err
+
+
+def test_weights_without_a_checksum_are_finite(trained: Path, tmp_path: Path) -> None:
+    """As versions before the checksum wrote them."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from bench.runs.network_card import NetworkError
+    from bench.runs.saved_network import rebuild
+
+    run = find(open_store(None, trained / "results"), fingerprint(trained)).runs[0]
+    assert run.network
+    folder = run.network(tmp_path)
+    about = json.loads((folder / ABOUT).read_text("utf-8"))
+    del about["state"]
+    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    assert rebuild(folder, {}).setup.classes == 3
+    state = load_file(folder / STATE)
+    name = next(iter(state))
+    state[name] = torch.full_like(state[name], torch.nan)
+    save_file(state, folder / STATE)
+    with pytest.raises(NetworkError, match="is damaged"):
+        rebuild(folder, {})
+
+
+def test_a_network_that_is_gone_is_one_sentence(
+    bench: Bench, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = fingerprint(trained)
+    run = find(open_store(None, trained / "results"), name).runs[0]
+    (path,) = (trained / "results" / "artifacts").rglob(f"{run.id}/*/network")
+    aside = path.rename(path.with_name("aside"))
+    try:
+        assert bench("predict", name, trained / "corpus") == 1
+    finally:
+        aside.rename(path)
+    said = capsys.readouterr().err
+    assert f"has lost the network of run {run.id}" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "window", "hop", "expected"),
     [
