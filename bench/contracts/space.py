@@ -14,7 +14,7 @@ A backbone declares its space; `[space]` in `bench.toml` narrows or widens it:
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from bench.contracts.recipe import Recipe
 from bench.errors import UsageError, suggest
@@ -30,6 +30,8 @@ class Range:
     and 100.
     """
 
+    founding: ClassVar[tuple[str, ...]] = ("low", "high", "log", "whole")
+
     low: float
     high: float
     log: bool = False
@@ -42,6 +44,8 @@ class Range:
 @dataclass(frozen=True)
 class Choice:
     """One of a few values."""
+
+    founding: ClassVar[tuple[str, ...]] = ("values",)
 
     values: tuple[Value, ...]
 

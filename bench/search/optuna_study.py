@@ -23,7 +23,8 @@ from optuna.storages import (
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.contracts.space import Space
-from bench.errors import BenchError, without_password
+from bench.errors import BenchError, and_more, first_sentence, without_password
+from bench.progress import display
 from bench.runs.database import Layout, alembic_head, ensure
 from bench.runs.search_record import State, TrialRecord
 from bench.search import optuna_plots
@@ -35,7 +36,9 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 # the heartbeats are sent by `Study.alive`
 warnings.filterwarnings("ignore", message="Heartbeat of storage", module="optuna")
 
-BEAT = 5  # s between a worker's heartbeats
+BEAT = 5.0  # s between a worker's heartbeats
+RETRY = 0.5  # s after which one that could not be sent is sent again
+SECOND_LOOK = 2.0  # s that a worker has to send one, once it is taken for dead
 GRACE = (
     20  # s without one after which a worker counts as dead and its trial is repeated
 )
@@ -132,13 +135,27 @@ class Study:
 
     @contextmanager
     def alive(self, trials: "Sequence[Trial]") -> Iterator[None]:
-        """While the block runs, send heartbeats that tell other workers to leave these trials."""
+        """While the block runs, send heartbeats that tell other workers to leave these trials.
+
+        One that cannot be sent is tried again for as long as others leave the trials alone.
+        """
         ended = threading.Event()
 
         def beat() -> None:
-            while not ended.wait(BEAT):
-                for trial in trials:
-                    trial.beat()
+            last = time.monotonic()
+            pause = BEAT
+            while not ended.wait(pause):
+                try:
+                    for trial in trials:
+                        trial.beat()
+                except Exception as error:  # of Optuna and of each database driver
+                    pause = RETRY
+                    if time.monotonic() - last > GRACE:
+                        _say_lost(trials, error)
+                        return
+                else:
+                    pause = BEAT
+                    last = time.monotonic()
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -176,9 +193,16 @@ class Study:
             trials = [trial for trial in trials if trial.number < before]
         return sum(_counts(trial) for trial in trials)
 
+    def _stale(self) -> Sequence[int]:
+        """The trials that have had no heartbeat for long."""
+        return self.storage._get_stale_trial_ids(self.study._study_id)
+
     def _revive(self) -> None:
         """Release the trials of dead workers."""
-        fail_stale_trials(self.study)
+        if self._stale():
+            # a database that was locked for long has kept the living from their heartbeats, too
+            time.sleep(SECOND_LOOK)
+            fail_stale_trials(self.study)
         now = datetime.now()
         for trial in self._running():
             started = trial.datetime_start or now
@@ -259,6 +283,15 @@ def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord:
     return max(complete, key=quality)
 
 
+def _say_lost(trials: Sequence[Trial], error: Exception) -> None:
+    """Say that other workers may take the trials for left."""
+    numbers = and_more(trial.number for trial in trials)
+    display.say(
+        f"the database of searches has not answered for {GRACE} s ({first_sentence(error)}): other "
+        f"workers may repeat the trials under way here ({numbers})"
+    )
+
+
 def own_database(folder: Path) -> str:
     """The URL of the database of trials in a results folder, which is laid out if there is none."""
     path = (folder / "optuna.db").resolve()
@@ -277,7 +310,7 @@ def _storage(url: str) -> RDBStorage:
         return RDBStorage(
             url,
             engine,
-            heartbeat_interval=BEAT,
+            heartbeat_interval=max(1, round(BEAT)),
             grace_period=GRACE,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         )

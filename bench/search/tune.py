@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.contracts.space import Space, changed
-from bench.fingerprint import digest
+from bench.fingerprint import content, digest
 from bench.options import flat, short
 from bench.progress import display
 from bench.progress.status import Step
@@ -289,12 +289,12 @@ def _name(
     pairing: Pairing, ready: Ready, tuning: Tuning, space: Space, parts: Sequence[Part]
 ) -> str:
     """32 hex digits over all that the proposals of a search and their scores depend on."""
-    domains = {name: dataclasses.asdict(domain) for name, domain in space.items()}
+    domains = {name: content(domain) for name, domain in space.items()}
     shape = []
     for part in parts:
         hashes = [ready.division.hashes[fold.name] for fold in part.folds]
         shape.append([part.name, hashes])
-    content = [
+    whole = [
         pairing.key,
         domains,
         shape,
@@ -302,4 +302,4 @@ def _name(
         tuning.pruner,
         tuning.seed,
     ]
-    return digest(content)
+    return digest(whole)

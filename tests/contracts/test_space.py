@@ -14,6 +14,7 @@ from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.recipe import Recipe
 from bench.contracts.space import Choice, Range, changed, check, fine_tuning, probing
 from bench.errors import UsageError
+from bench.fingerprint import content, digest
 from bench.runs.system import altered, recipe_of
 from bench.settings import Settings, Tuning
 from bench.settings_file import gather
@@ -175,3 +176,12 @@ def test_values_of_a_trial_go_where_they_belong() -> None:
     assert (other.setup.options.dropout, other.setup.options.norm) == (0.4, "audioset")
     assert other.features["logmel"].fingerprint != system.features["logmel"].fingerprint
     assert altered(byol, system, {"learning_rate": 0.5}).features is system.features
+
+
+@pytest.mark.parametrize(
+    "domain", [Range(1e-4, 1.0, log=True), Range(1, 9, whole=True), Choice(("a", 2))]
+)
+def test_a_domain_enters_the_name_of_a_search_as_it_always_has(
+    domain: Range | Choice,
+) -> None:
+    assert digest(content(domain)) == digest(dataclasses.asdict(domain))

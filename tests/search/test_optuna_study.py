@@ -142,6 +142,56 @@ def test_a_trial_in_hand_elsewhere_is_left_alone_and_waited_for(
     assert len(other.ended()) == 2
 
 
+def test_a_heartbeat_that_meets_a_locked_database_is_sent_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.search import optuna_study
+
+    for name, value in (("SQLITE_WAIT", 0), ("BEAT", 0.05), ("RETRY", 0.05)):
+        monkeypatch.setattr(optuna_study, name, value)
+    failed: list[Exception] = []
+    send = optuna_study.Trial.beat
+
+    def beat(trial: optuna_study.Trial) -> None:
+        try:
+            send(trial)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(optuna_study.Trial, "beat", beat)
+    study = opened(url, 2)
+    with study.alive(study.claim(1)):
+        with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+            database.execute("BEGIN EXCLUSIVE")
+            wait_until(lambda: len(failed) > 2, "three heartbeats that failed")
+        assert "database is locked" in str(failed[0].__cause__)
+        age_heartbeats(tmp_path)
+        wait_until(lambda: heartbeat_age(tmp_path) < PATIENCE, "a heartbeat after it")
+
+
+def test_heartbeats_end_once_others_may_have_the_trial(
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bench.search import optuna_study
+
+    for name, value in (("SQLITE_WAIT", 0), ("BEAT", 0.05), ("RETRY", 0.05)):
+        monkeypatch.setattr(optuna_study, name, value)
+    monkeypatch.setattr(optuna_study, "GRACE", 0.3)
+    study = opened(url, 2)
+    said: list[str] = []
+    monkeypatch.setattr(optuna_study.display, "say", said.append)
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database:
+        trials = study.claim(1)
+        database.execute("BEGIN EXCLUSIVE")
+        with study.alive(trials):
+            wait_until(lambda: said, "a message")
+    assert "has not answered for 0.3 s" in said[0]
+    assert "under way here (0)" in said[0]
+
+
 @pytest.mark.parametrize("pruner", ["median", "halving", "none"])
 def test_a_hopeless_trial_is_given_up(url: str, pruner: str) -> None:
     study = opened(url, 8, pruner=pruner)
