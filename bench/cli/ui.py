@@ -1,9 +1,14 @@
 """MLflow's own pages on loopback."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from bench.runs.mlflow_client import StoreError
 from bench.runs.store import Store
@@ -15,6 +20,11 @@ TRAINING = (
 WITHOUT_JOBS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"
 }  # a process that nothing here uses
+PATIENCE = 5  # s that the server has for its end
+TERMINATED = 128 + signal.SIGTERM  # exit code
+# Waits for the end of `bench`, which holds the other end of its standard input, and then ends the
+# server's processes. No signal to `bench` can prevent that.
+WATCH = f"read -r _; kill -TERM -$0; sleep {PATIENCE}; kill -KILL -$0"
 
 
 def address(port: int) -> str:
@@ -23,34 +33,76 @@ def address(port: int) -> str:
 
 
 def serve(uri: str | None, results: Path, port: int) -> None:
-    """Serve MLflow's pages of a store, on loopback, until interrupted.
+    """Serve MLflow's pages of a store, on loopback, until interrupted or terminated.
+
+    The server ends with this process, however that ends.
 
     Raises:
         StoreError: if the server does not start.
     """
-    command = _command(Store(uri, results), port)
+    store = Store(uri, results)
+    command = _command(store, port)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        done = subprocess.run(command, env={**os.environ, **WITHOUT_JOBS}, check=False)
-    except (
-        KeyboardInterrupt
-    ):  # the usual way to stop it; the server was interrupted as well
+        # in a group of its own, which is ended whole
+        server = subprocess.Popen(command, env=_environment(store), process_group=0)
+        with _ended_together(server):
+            code = server.wait()
+    except KeyboardInterrupt:  # the usual way to stop it
         return
-    if done.returncode:
+    if code:
         raise StoreError(
             f"the MLflow pages did not start on port {port}: choose another one with --port"
         )
 
 
+@contextmanager
+def _ended_together(server: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """End all processes of the server with the block, or with this process."""
+    group = server.pid
+    watch = ["/bin/sh", "-c", WATCH, str(group)]
+    watcher = subprocess.Popen(
+        watch,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        _end(server)
+        watcher.kill()
+        watcher.communicate()
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """Ask the processes of the server's group to end, and kill those that do not."""
+    group = server.pid
+    until = time.monotonic() + PATIENCE
+    with suppress(ProcessLookupError):  # all have ended
+        os.killpg(group, signal.SIGTERM)
+        while time.monotonic() < until:
+            server.poll()
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGKILL)
+    server.wait()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
+
+
 def _command(store: Store, port: int) -> list[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        store.uri,
-    ]
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     if store.artifacts:
         command += ["--default-artifact-root", store.artifacts]
     return command
+
+
+def _environment(store: Store) -> Mapping[str, str]:
+    """The server's environment, which names the store: its URL may hold a password, and any user
+    of the machine can read a command line.
+    """
+    return {**os.environ, **WITHOUT_JOBS, "MLFLOW_BACKEND_STORE_URI": store.uri}
