@@ -287,7 +287,12 @@ def _check_manifests(paths: Sequence[str]) -> None:
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         listed = ", ".join(missing)
-        raise UsageError(f"no manifest at {listed}: give the path of a CSV or TSV file")
+        hint = ""
+        if os.sep == "/" and "\\" in listed:
+            hint = ", with / for \\"
+        raise UsageError(
+            f"no manifest at {listed}: give the path of a CSV or TSV file{hint}"
+        )
 
 
 def _members(kind: Kind, group: str) -> list[str]:

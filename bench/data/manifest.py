@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Protocol, Task
-from bench.data.manifest_file import Manifest, read
+from bench.data.manifest_file import Manifest, companion_name, read
 from bench.data.manifest_rows import Row
 from bench.data.privacy import pseudonym
 from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
@@ -270,7 +270,7 @@ def _check_one_label(manifest: Manifest) -> None:
         return
     private = manifest.companion.private
     title = "the manifest" if private else str(manifest.path)
-    file = "" if private else f" ({manifest.path.with_suffix('.toml').name})"
+    file = "" if private else f" ({companion_name(manifest.path)})"
     listed = _listed(several, private)
     raise CorpusError(
         f"{title} has {len(several)} rows with several labels, among them {listed}: "

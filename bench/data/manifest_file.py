@@ -91,6 +91,12 @@ def read(path: Path, private: bool = False) -> Manifest:
     return Manifest(path, companion, table.columns, tuple(rows))
 
 
+def companion_name(path: Path) -> str:
+    """The name of a manifest's companion: of the one it has, or of the one it may get."""
+    file = _companion_file(path) or path.with_suffix(".toml")
+    return file.name
+
+
 def _companion(path: Path, private: bool) -> Companion:
     where = "in the manifest's companion"
     file = _companion_file(path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data.csv_table import CellError, cell_number
-from bench.data.spelling import alike, is_nothing, one_spelling
+from bench.data.spelling import in_several_ways, is_nothing, one_spelling
 from bench.errors import CorpusError, and_more
 
 COLUMNS = ("path", "label", "speaker", "split", "start", "end", "language")
@@ -15,7 +15,6 @@ PARTS = {  # as people call them -> as we do
     "valid": ("valid", "validation", "validate", "val", "dev", "development", "devel"),
     "test": ("test", "testing", "tst"),
 }
-NAMED_ROWS = 3  # of each spelling
 
 Meaning = Callable[[str], str]  # a text of the label column -> the label
 
@@ -77,11 +76,11 @@ def parse(number: int, values: Mapping[str, str], label: Meaning) -> Row:
     )
 
 
-def faults(rows: Sequence[Row], labels: Sequence[str], private: bool) -> Iterator[str]:
-    """What is wrong with rows that can be read; `labels` are those that the companion lists."""
+def faults(rows: Sequence[Row], classes: Sequence[str], private: bool) -> Iterator[str]:
+    """What is wrong with rows that can be read; `classes` are labels that the companion names."""
     yield from _repeated(rows)
     yield from _partly_filled(rows)
-    yield from _unlabelled(rows, labels, private)
+    yield from _unlabelled(rows, classes, private)
 
 
 def in_one_spelling(rows: Sequence[Row], classes: Sequence[str]) -> list[Row]:
@@ -104,11 +103,8 @@ def check_spelling(
     labels = _uses(rows, "labels")
     speakers = _uses(rows, "speaker")
     faults = [
-        _spellings("label", same, labels, private)
-        for same in alike([*labels, *classes])
-    ]
-    faults += [
-        _spellings("speaker", same, speakers, private) for same in alike(speakers)
+        *in_several_ways("label", labels, private, classes),
+        *in_several_ways("speaker", speakers, private),
     ]
     if faults:
         raise CorpusError(
@@ -175,20 +171,6 @@ def _unlabelled(
                 f"row {numbers[0]}: its label is {shown} ({len(numbers)} such rows; if it is a "
                 "class, name it in `labels` of the companion)"
             )
-
-
-def _spellings(
-    column: str, same: Sequence[str], uses: Mapping[str, Sequence[int]], private: bool
-) -> str:
-    """`speaker s1 (row 2, 3), S1 (row 4)`; of a private manifest the rows alone."""
-    places = []
-    for text in same:
-        numbers = uses.get(text)
-        place = (
-            f"row {and_more(numbers, NAMED_ROWS)}" if numbers else "in the companion"
-        )
-        places.append(place if private else f"{text} ({place})")
-    return f"{column} {', '.join(places)}"
 
 
 def _uses(rows: Sequence[Row], column: str) -> dict[str, list[int]]:

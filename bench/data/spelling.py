@@ -5,9 +5,13 @@ spelling.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+
+from bench.errors import and_more
+
+NAMED_ROWS = 3  # of each spelling
 
 # what programs and people put where they have nothing to say, in lower case
 _OF_PROGRAMS = (
@@ -59,6 +63,21 @@ def alike(texts: Iterable[str]) -> list[list[str]]:
     return [same for same in forms.values() if len(same) > 1]
 
 
+def in_several_ways(
+    column: str, uses: Uses, private: bool, others: Iterable[str] = ()
+) -> Iterator[str]:
+    """What the rows, and `others` of the companion, spell in several ways.
+
+    For example `speaker s1 (row 2, 3), S1 (row 4)`; where private, without the texts.
+    """
+    for same in alike([*uses, *others]):
+        places = []
+        for text in same:
+            place = _place(uses.get(text, ()))
+            places.append(place if private else f"{text} ({place})")
+        yield f"{column} {', '.join(places)}"
+
+
 def one_spelling(
     texts: Iterable[str], preferred: Collection[str] = ()
 ) -> dict[str, str]:
@@ -75,6 +94,10 @@ def one_spelling(
         best = min(same, key=place)
         chosen |= dict.fromkeys(same, best)
     return chosen
+
+
+def _place(rows: Sequence[int]) -> str:
+    return f"row {and_more(rows, NAMED_ROWS)}" if rows else "in the companion"
 
 
 def _bare(text: str) -> str:

@@ -13,7 +13,8 @@ from bench.data.csv_table import (
     read_table,
     unusable,
 )
-from bench.errors import CorpusError
+from bench.data.spelling import in_several_ways, is_nothing
+from bench.errors import CorpusError, and_more
 
 COLUMNS = ("call", "segment", "start", "end", "order", "group", "scale")
 ALL = "all calls"  # their group, where the table has no column of groups
@@ -70,6 +71,7 @@ def read(path: Path, private: bool = False, column: str | None = None) -> list[C
         raise unusable(title, faults)
     if not rows:
         raise CorpusError(f"{title} has no rows: give one for each segment")
+    _check_spelling(title, rows, private)
     return [_call(members) for members in _by_call(rows).values()]
 
 
@@ -98,9 +100,32 @@ def _require_cells(values: Mapping[str, str], column: str | None) -> None:
         required.append("group")
     if column is None:
         required.append("segment")
-    empty = [name for name in required if not values[name]]
+    empty = [name for name in required if _is_empty(name, values[name])]
     if empty:
         raise CellError(f"no {' and no '.join(empty)}")
+
+
+def _is_empty(column: str, text: str) -> bool:
+    """Whether a cell says nothing; groups and segments may be called `unknown`."""
+    return is_nothing(text) if column == "call" else not text
+
+
+def _check_spelling(title: str, rows: Sequence[_Row], private: bool) -> None:
+    """Raise CorpusError for calls, or groups, that differ only in how they are written."""
+    calls: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        calls.setdefault(row.call, []).append(row.segment.row)
+        groups.setdefault(row.group, []).append(row.segment.row)
+    faults = [
+        *in_several_ways("call", calls, private),
+        *in_several_ways("group", groups, private),
+    ]
+    if faults:
+        raise CorpusError(
+            f"{title} spells the same in several ways: {and_more(faults, separator='; ')}: use one "
+            "spelling"
+        )
 
 
 def _times(values: Mapping[str, str]) -> tuple[float | None, float | None]:

@@ -103,6 +103,25 @@ def test_neither_order_nor_names_change_a_fold(
         assert divided(task, cache) == before
 
 
+def test_the_order_of_the_rows_repeats_no_run(
+    tones: list[Row], tmp_path: Path, cache: Cache
+) -> None:
+    """Fingerprints are made of the folds' hash and the corpus's checksum."""
+    manifest = written(tmp_path / "calls", tones).manifest.path
+    header, *lines = manifest.read_text().splitlines()
+    hashes = set()
+    for seed in range(SHUFFLES):
+        random.Random(seed).shuffle(lines)
+        manifest.write_text("\n".join([header, *lines]))
+        task = ManifestTask(manifest)
+        corpus = load(task, None, cache)
+        for protocol in task.protocols():
+            hashes.add(
+                (protocol, corpus.checksum, divide(task, corpus, protocol).split)
+            )
+    assert len(hashes) == 3
+
+
 def test_pseudonyms_of_another_machine_change_no_fold(
     tones: list[Row], tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from bench.data.cache import Cache
 from bench.data.corpus import load
 from bench.data.manifest import ManifestTask
 from bench.data.spelling import is_nothing, normal_form, one_spelling
-from bench.errors import CorpusError
+from bench.errors import CorpusError, UsageError
 from bench.keywords import names
 from bench.options import build
 from bench.settings import Settings
@@ -173,6 +173,18 @@ def test_paths_of_windows_get_a_hint(tmp_path: Path) -> None:
     message = str(error.value)
     assert "missing file: write / for \\ in its path" in message
     assert message.count("write /") == 1
+
+
+def test_the_path_of_a_manifest_from_windows_gets_a_hint() -> None:
+    with pytest.raises(UsageError, match=re.escape("TSV file, with / for \\")):
+        registry.tasks(["calls\\manifest.csv"])
+
+
+def test_an_error_names_the_companion_that_there_is(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.wav,sad|calm,s1\nb.wav,calm,s2\n")
+    path.with_suffix(".toml").rename(tmp_path / "calls.csv.toml")
+    with pytest.raises(CorpusError, match=re.escape("its companion (calls.csv.toml)")):
+        ManifestTask(path)
 
 
 def test_a_comma_in_the_path_of_a_manifest(

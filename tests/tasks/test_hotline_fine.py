@@ -56,6 +56,26 @@ def test_eleven_emotions_several_or_none_per_clip(tmp_path: Path) -> None:
     )
 
 
+def test_neither_rows_nor_pseudonyms_change_the_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = manifest(tmp_path)
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    divisions = set()
+    for machine in range(3):
+        monkeypatch.setenv("SER_BENCH_HOME", str(tmp_path / str(machine)))
+        random.Random(machine).shuffle(lines)
+        path.write_text("\n".join([header, *lines]), encoding="utf-8")
+        clips = task().clips(path)
+        audio = {clip.id: f"{clip.audio}" for clip in clips}
+        for name, protocol in task().protocols().items():
+            for fold in protocol.split(clips, audio):
+                parts = (fold.train, fold.valid, fold.test)
+                samples = [frozenset(audio[clip] for clip in part) for part in parts]
+                divisions.add((name, fold.name, *samples))
+    assert len(divisions) == 2 * 5
+
+
 def test_texts_can_be_mapped_and_unknown_ones_are_not_told(tmp_path: Path) -> None:
     path = manifest(tmp_path)
     path.write_text(path.read_text().replace("confuse", "ratlos"))

@@ -398,6 +398,13 @@ def test_a_permutation_of_unequal_spreads_keeps_its_level() -> None:
             "row 3: another group than row 2",
         ),
         ("call,segment,order,group", ["a,x,1,"], "row 2: no group"),
+        ("call,segment,order", ["a,x,1", "nan,y,2"], "row 3: no call"),
+        ("call,segment,order", ["a 1,x,1", "A1,y,2"], "call a 1 .row 2., A1 .row 3."),
+        (
+            "call,segment,order,group",
+            ["a,x,1,Calm", "b,y,2,calm"],
+            "group Calm .row 2., calm .row 3.: use one spelling",
+        ),
         (
             "call,segment,order,scale",
             ["a,x,1,4", "a,y,2,", "a,z,3,5"],
