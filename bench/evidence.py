@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench import recorded, registry
 from bench.errors import UsageError, suggest
-from bench.keywords import Mode, Names, Scale, Tasks, names
+from bench.keywords import Mode, Names, Scale, Tasks, names, paths
 from bench.objects import take_tasks
 from bench.results import Result, data_frame
 from bench.runs.lookup import Where
@@ -115,7 +115,7 @@ def audit(source: str | Path | None = None) -> Audited:
 def _rows(source: str | Path) -> "tuple[Published, ...]":
     from bench.contracts.published import read
 
-    path = Path(source)
+    (path,) = paths(source)
     if not path.is_file():
         hint = suggest(str(source), registry.entries("task"))
         raise UsageError(

@@ -223,6 +223,7 @@ def test_a_file_of_noise_is_not_toml(tmp_path: Path) -> None:
         ),
         ("prepare ''", "a name or a path is expected, not an empty text"),
         ("predict a@b ''", "a path must not be empty"),
+        (f"audit {'x' * 300}", "has a name of more than 255 bytes"),
         ("forget ''", "ROW: a name or a path is expected"),
         ("doctor --clear-cache ''", "the cache holds no ''"),
     ],
