@@ -7,10 +7,21 @@ from collections.abc import Iterable
 LISTED = 10  # names that an error lists before it counts the rest
 
 
+# a parameter of a URL whose name says that its value is secret
+SECRET = re.compile(
+    r"([?&;][\w.%-]*(?:pass|pwd|token|secret|sig|credential|key|auth)[\w.%-]*=)[^&;\s'\"<>)]+",
+    re.IGNORECASE,
+)
+
+
 class BenchError(Exception):
     """Stops a command or a run for a reason its user can act on; shown without a traceback."""
 
     exit_code = 1
+
+    def __init__(self, *parts: object) -> None:
+        cleaned = [without_password(x) if isinstance(x, str) else x for x in parts]
+        super().__init__(*cleaned)
 
 
 class UsageError(BenchError):
@@ -64,5 +75,9 @@ def printable(text: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """A text whose URLs name neither a user nor a password."""
-    return re.sub(r"://[^/\s]*@", "://", text)
+    """A text whose URLs name neither a user, nor a password, a token or a signature.
+
+    Every error and every recorded reason passes through here.
+    """
+    without_user = re.sub(r"://[^/\s]*@", "://", text)
+    return SECRET.sub(r"\1***", without_user)

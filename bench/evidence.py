@@ -144,7 +144,8 @@ def compare(
         system: two or more: backbones as they are recorded, MLflow's ids or the starts of
             fingerprints of runs.
         all: every system that is recorded whole, instead of names.
-        mode, protocol, scale, results, tracking_uri: as in `bench.table`.
+
+    The other keywords are those of `bench.table`.
 
     Raises:
         UsageError: if a name means none or several systems, or they were tested on different

@@ -342,7 +342,8 @@ def forget(
         row: backbones, `backbone@task`, or MLflow's ids or the starts of fingerprints of runs.
         task: only of these; names or paths of manifests.
         dry_run: only say what would be removed.
-        mode, protocol, scale, results, tracking_uri: as in `table`.
+
+    The other keywords are those of `table`.
 
     Raises:
         UsageError: if nothing is meant, or the start of a fingerprint means several runs.

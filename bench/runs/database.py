@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 
 ARTIFACTS = "/artifacts"  # the end of an address that the harness gave
 WHOLE = 1  # SQLite's `user_version` of a database that was laid out here, to its end
+
+UNUSABLE = (
+    "?%"  # in the path of a database: SQLAlchemy and MLflow read them as parts of a URL
+)
 
 
 class DatabaseError(BenchError):
@@ -50,6 +54,22 @@ def ensure(path: Path, layout: Layout) -> None:
                 f"not empty: it is kept as {aside.name}, and the next command begins a new one"
             )
     _create(path, layout)
+
+
+def url(path: Path) -> str:
+    """SQLAlchemy's URL of a database.
+
+    Raises:
+        UsageError: the path has a character that such a URL cannot hold, so that the database would
+            be made elsewhere.
+    """
+    for sign in UNUSABLE:
+        if sign in str(path):
+            raise UsageError(
+                f"the folder {path.parent} cannot hold results, since its path has a {sign}: name "
+                "another with --results"
+            )
+    return f"sqlite:///{path}"
 
 
 def readdress(path: Path, artifacts: str) -> None:
@@ -131,7 +151,7 @@ def _create(path: Path, layout: Layout) -> None:
         leftover.unlink()
     # a name of its own each time, since MLflow remembers in a process what it has laid out
     unfinished = path.with_name(f"{beginning}{uuid4().hex}")
-    layout.create(f"sqlite:///{unfinished.resolve()}")
+    layout.create(url(unfinished.resolve()))
     with closing(sqlite3.connect(unfinished)) as database, database:
         database.execute(f"PRAGMA user_version = {WHOLE}")
     unfinished.replace(path)

@@ -5,8 +5,6 @@ Nothing of the audio stays behind: it is decoded, and its features computed, in 
 deleted again.
 """
 
-import csv
-import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from bench import table_file
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.task import Protocol, Task
@@ -118,13 +117,9 @@ def table(found: Found, format: Literal["csv", "json"]) -> str:
     rows = records(found)
     if format == "json":
         return json.dumps(rows, ensure_ascii=False, indent=2)
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, ["file", "start", "end", "predicted", *found.labels], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
+    columns = ["file", "start", "end", "predicted", *found.labels]
+    lines = [[row[name] for name in columns] for row in rows]
+    return table_file.text(columns, lines).rstrip("\n")
 
 
 def records(found: Found) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from typing import Literal
 from filelock import FileLock
 
 from bench.errors import UsageError, without_password
-from bench.runs.database import Layout, alembic_head, ensure, readdress
+from bench.runs.database import Layout, alembic_head, ensure, readdress, url
 from bench.runs.mlflow_client import (
     Client,
     Param,
@@ -55,7 +55,7 @@ class Store:
 
     def __init__(self, uri: str | None, results: Path) -> None:
         database = (results / "mlflow.db").resolve()
-        own = f"sqlite:///{database}"
+        own = url(database)
         self.uri = uri or own
         try:
             results.mkdir(parents=True, exist_ok=True)
@@ -238,7 +238,7 @@ def _ready(path: Path, artifacts: str) -> None:
         ensure(path, layout)
         readdress(path, artifacts)
     except sqlite3.Error as error:
-        raise unanswered(f"sqlite:///{path}", error) from error
+        raise unanswered(url(path), error) from error
 
 
 def _connect(uri: str) -> Client:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.feature import Feature
-from bench.errors import BenchError, one_line
+from bench.errors import BenchError, one_line, without_password
 from bench.runs.store import Store
 from bench.runs.system import System
 
@@ -110,5 +110,6 @@ def explain(error: Exception, private: bool) -> tuple[str, str]:
             "",
         )
     message = one_line(error)
-    sentence = f"{type(error).__name__}: {message}"
-    return sentence[:REASON_CHARACTERS], traceback.format_exc()
+    sentence = without_password(f"{type(error).__name__}: {message}")
+    trace = without_password(traceback.format_exc())
+    return sentence[:REASON_CHARACTERS], trace

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.contracts.space import Space
 from bench.errors import BenchError, and_more, first_sentence, without_password
 from bench.progress import display
+from bench.runs import database
 from bench.runs.database import Layout, alembic_head, ensure
 from bench.runs.search_record import State, TrialRecord
 from bench.search import optuna_plots
@@ -91,8 +92,8 @@ class Study:
             Exception
         ) as error:  # SQLAlchemy and each database driver raise their own
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            database = without_password(url)
-            message = f"the database of searches {database} does not answer: {text}"
+            shown = without_password(url)
+            message = f"the database of searches {shown} does not answer: {text}"
             raise StudyError(message) from error
 
     def claim(self, count: int) -> "list[Trial]":
@@ -302,7 +303,7 @@ def own_database(folder: Path) -> str:
     )
     with FileLock(folder / ".optuna.lock"):
         ensure(path, layout)
-    return f"sqlite:///{path}"
+    return database.url(path)
 
 
 def _storage(url: str) -> RDBStorage:

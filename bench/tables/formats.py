@@ -2,13 +2,11 @@
 programs: fractions.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from bench import terminal
+from bench import table_file, terminal
 from bench.tables import markup, text
 from bench.tables.layout import tables
 from bench.tables.row import Row, record
@@ -66,13 +64,9 @@ def as_json(content: object) -> str:
 
 def as_csv(records: Sequence[Mapping[str, Any]]) -> str:
     """A line per record, a column for each key that any of them has."""
-    columns = dict.fromkeys(name for line in records for name in line)
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-    writer.writeheader()
-    for line in records:
-        writer.writerow({name: _flat(value) for name, value in line.items()})
-    return file.getvalue().rstrip("\n")
+    columns = list(dict.fromkeys(name for line in records for name in line))
+    lines = [[_flat(line.get(name)) for name in columns] for line in records]
+    return table_file.text(columns, lines).rstrip("\n")
 
 
 def _flat(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from bench.runs.records import PairingRecord
 from bench.runs.search_record import SearchRecord
 from bench.scoring.predictions import Predictions
 from bench.tables.collect import rows
+from tests.conftest import Bench
 from tests.helpers import PATIENCE, open_store
 from tests.servers import DumbServer, TrackingServer, free_port, wait_for
 
@@ -321,3 +323,34 @@ def test_what_is_recorded_is_not_abandoned(store: "Store") -> None:
         [store.runs.experiment("toy")], "tags.`ser.kind` = 'trial'"
     )
     assert [run.data.tags["ser.fingerprint"] for run in left] == ["a"]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a#b", "a b", "a'b;c&d=e"])
+def test_a_results_path_of_odd_characters_keeps_everything_inside(
+    bench: Bench,
+    manifest: Path,
+    tmp_path: Path,
+    new_store: Path,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = tmp_path / name / "results"
+    shutil.copytree(new_store, results)
+    before = set(tmp_path.iterdir())
+    common = ("-b", "mfcc-stats", "-t", manifest, "--folds", "1", "--set", "epochs=1")
+    assert bench("run", *common, "--results", results) == 0
+    assert bench("run", *common, "--results", results) == 0
+    assert "0 recorded now, 1 recorded before" in capsys.readouterr().err
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b"])
+def test_a_results_path_that_no_database_can_have_is_refused(
+    bench: Bench, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set(tmp_path.iterdir())
+    assert bench("table", "--results", tmp_path / name / "results") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "cannot hold results, since its path has a" in said
+    assert set(tmp_path.iterdir()) == before
