@@ -381,4 +381,5 @@ def _settings(
 def _run_result(job: "Job", outcome: "Outcome") -> RunResult:
     tasks = [pairing.task for pairing in job.pairings]
     where = Where(job.tasks, job.backbones, corpora=job.corpora)
-    return RunResult(recorded.rows(job.place.store, where, tasks), outcome)
+    rows = recorded.kept_rows(job.place.store, where, tasks, outcome)
+    return RunResult(rows, outcome)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.runs.records import PairingRecord
     from bench.runs.search_record import SearchRecord
     from bench.runs.store import Store
+    from bench.runs.workplace import Outcome
     from bench.tables.row import Row
 
 
@@ -50,6 +51,22 @@ def rows(store: "Store", where: Where, known: Sequence[Task] = ()) -> "tuple[Row
                 each for each in figures if each.protocol == where.protocol
             ]
     return tuple(collected(records, published, _versions(records)))
+
+
+def kept_rows(
+    store: "Store", where: Where, known: Sequence[Task], outcome: "Outcome"
+) -> "tuple[Row, ...]":
+    """`rows`, whose table each pairing that a command has ended keeps as an artifact."""
+    from bench.tables.formats import as_page
+
+    found = rows(store, where, known)
+    drawn: dict[str, str] = {}
+    for parent, task in outcome.closed.items():
+        if task not in drawn:
+            own = [row for row in found if row.task == task]
+            drawn[task] = as_page(own)
+        store.keep_table(parent, drawn[task])
+    return found
 
 
 def searches(store: "Store", where: Where) -> "tuple[SearchRecord, ...]":

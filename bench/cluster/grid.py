@@ -16,6 +16,7 @@ from bench.cluster.sizes import Sizes
 from bench.cluster.worker import Report, Site, attempt_run, do_work, portable
 from bench.progress import display
 from bench.progress.screens import Problem
+from bench.runs import pages
 from bench.runs.pairing import Pairing, Run
 from bench.runs.runner import Worker, workers
 from bench.runs.workplace import Outcome, Place, Say
@@ -155,6 +156,8 @@ class _Grid:
         waiting = [run for run in ready.runs if run.fingerprint not in recorded]
         self.outcome.already += len(ready.runs) - len(waiting)
         if not waiting:
+            if not self.place.store.is_closed(worker.parent):
+                worker.close()
             return
         group = Group(worker, len(waiting), _most_memory(worker))
         for run in waiting:
@@ -263,8 +266,10 @@ class _Grid:
             run.fingerprint,
             fold,
             run.seed,
-            parameters={},
+            parameters=pages.asked(worker.pairing.record),
             tags={},
+            system=worker.pairing.record.label,
+            corpus=worker.corpus,
         )
         log.fail(reason)
         self.outcome.failed += 1

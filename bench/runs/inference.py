@@ -112,6 +112,28 @@ def predict_audio(
     return Found(setup.labels, setup.multilabel, tuple(rows), tuple(failed))
 
 
+def predict_samples(
+    networks: Networks, clips: Sequence["Waveform"], device: torch.device
+) -> list[tuple[float, ...]]:
+    """Probabilities for clips of samples in mono at 16 kHz.
+
+    Raises:
+        BenchError: if one is too short.
+    """
+    windows = []
+    for number, samples in enumerate(clips, start=1):
+        seconds = len(samples) / SAMPLE_RATE
+        windows.append(_Window(Path(f"clip {number}"), 0.0, seconds, samples))
+    failed: list[tuple[str, str]] = []
+    rows: list[Row] = []
+    for group in _groups(windows):
+        rows += _predict(networks, group, device, failed)
+    if failed:
+        where, reason = failed[0]
+        raise BenchError(f"{where}: {reason}")
+    return [row.probabilities for row in rows]
+
+
 def table(found: Found, format: Literal["csv", "json"]) -> str:
     """`file`, `start`, `end` (s), `predicted` (the most probable class), and a column per class."""
     rows = records(found)

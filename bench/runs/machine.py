@@ -44,6 +44,12 @@ def code_version() -> str:
     )
 
 
+def commit() -> str:
+    """The commit of the harness where it runs from a checkout; empty elsewhere."""
+    _, _, described = code_version().partition("+")
+    return described.removesuffix("-dirty")
+
+
 def hardware(device: "torch.device") -> str:
     """The processor, its cores, and the device that trains."""
     import torch

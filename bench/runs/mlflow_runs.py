@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 
 from bench.fingerprint import digest
 from bench.progress import display
+from bench.runs import pages
 from bench.runs.mlflow_client import (
     Client,
     Experiment,
@@ -80,15 +81,18 @@ class MlflowRuns:
             if not token:
                 return
 
-    def parent(self, task: str, kind: str, key: str, label: str) -> str:
+    def parent(self, task: str, kind: str, key: str, label: str, command: str) -> str:
         """The id of the parent run with this key, which is created if there is none.
+
+        `command`: what makes it.
 
         Of two that were created at one moment the older one counts.
         """
         experiment = self.experiment(task)
         query = tagged(kind=kind, key=key)
         if not any(True for _ in self.search(experiment, query)):
-            tags = {PREFIX + "kind": kind, PREFIX + "key": key}
+            own = {PREFIX + "kind": kind, PREFIX + "key": key}
+            tags = {**own, **pages.origin(command)}
             name = shortened(label, NAME_LENGTH)
             self.client.create_run(experiment, run_name=name, tags=tags)
         oldest = min(self.search(experiment, query), key=age)
@@ -178,18 +182,19 @@ class MlflowRuns:
                 f"the experiment {experiment.name} had been deleted in MLflow: it is restored with "
                 f"its runs, and what is recorded there counts again"
             )
-        if TASK not in experiment.tags:
-            self.client.set_experiment_tag(number, TASK, task)
+        lacking = {TASK: task, **pages.experiment_tags()}
+        for name, value in lacking.items():
+            if name not in experiment.tags:
+                self.client.set_experiment_tag(number, name, value)
         return number
 
     def _create(self, task: str) -> str:
         """A new experiment, called like the task unless another task's has that name."""
+        tags = {TASK: task, **pages.experiment_tags()}
         names = [task, *(f"{task} ({number})" for number in range(2, SAME_NAME))]
         for name in names:
             try:
-                created = self.client.create_experiment(
-                    name, self.artifacts, {TASK: task}
-                )
+                created = self.client.create_experiment(name, self.artifacts, tags)
                 return str(created)
             except MlflowException:
                 by_another = self._find(task)  # another process, in the meantime

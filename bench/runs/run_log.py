@@ -102,8 +102,13 @@ class RunLog:
 
 def _write(predictions: Predictions, folder: Path) -> None:
     """The artifacts of a run."""
+    predictions.to_parquet(folder / PREDICTIONS)
+    draw_confusion(predictions, folder)
+
+
+def draw_confusion(predictions: Predictions, folder: Path) -> None:
+    """The confusion matrix as a figure, unless a clip may have several labels."""
     from bench.scoring.confusion import confusion_figure
 
-    predictions.to_parquet(folder / PREDICTIONS)
     if not predictions.multilabel:
         confusion_figure(predictions, folder / "confusion.png")

@@ -11,14 +11,12 @@ from filelock import FileLock, Timeout
 from bench.options import flat
 from bench.progress import display
 from bench.progress.screens import Problem
+from bench.runs import pages
 from bench.runs.machine import code_version, hardware
-from bench.runs.mlflow_client import StoreError
+from bench.runs.mlflow_client import StoreError, impatient
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
-from bench.runs.record_reader import LostError
-from bench.runs.records import RunRecord
 from bench.runs.workplace import Material, Outcome, Place, Say, explain, lock_path
-from bench.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from bench.runs.run_log import RunLog
@@ -66,7 +64,12 @@ def workers(
     for line in shared((_title(p), f"failed: {p.failed}") for p in failed):
         say(Problem(line))
     for pairing in pairings:
-        parent = place.store.open_pairing(pairing.record, pairing.key, pairing.failed)
+        corpus = None
+        if pairing.ready:
+            corpus = pages.dataset(pairing.ready.division.corpus)
+        parent = place.store.open_pairing(
+            pairing.record, pairing.key, pairing.failed, corpus
+        )
         if pairing.ready:
             yield Worker(pairing, pairing.ready, parent, place, say, outcome)
         elif pairing.record.skipped:
@@ -93,6 +96,7 @@ class Worker:
         self.place = place
         self.say = say
         self.outcome = outcome
+        self.corpus = pages.dataset(ready.division.corpus)
         clips = {clip for run in ready.runs for part in run.parts for clip in part}
         self.material = Material(
             ready.division.corpus, place.cache, place.device, clips
@@ -109,7 +113,7 @@ class Worker:
         elsewhere = [run for run in waiting if not self.attempt(run, fresh, timeout=0)]
         for run in elsewhere:
             self.attempt(run, fresh, timeout=-1)
-        if waiting:
+        if waiting or not self.place.store.is_closed(self.parent):
             self.close()
 
     def attempt(self, run: Run, fresh: bool, timeout: float) -> bool:
@@ -143,6 +147,7 @@ class Worker:
                 )
         except KeyboardInterrupt:
             log.abandon()
+            self._interrupt()
             raise
         except StoreError:  # no failure of the run, which the next command starts again
             raise
@@ -159,16 +164,19 @@ class Worker:
 
     def close(self) -> None:
         """Scores over all folds, on the parent run."""
-        from bench.scoring.scores import concatenate, scores
+        from bench.runs.totals import totals
 
         store = self.place.store
-        read = _readable(store.runs_of(self.parent))
-        whole = [
-            read[run.fingerprint] for run in self.ready.runs if run.fingerprint in read
-        ]
-        totals = scores(concatenate(whole)) if whole else {}
-        complete = len(whole) == len(self.ready.runs)
-        store.close_pairing(self.parent, totals, failed=not complete)
+        found = totals(store.runs_of(self.parent))
+        asked = {run.fingerprint for run in self.ready.runs}
+        complete = found is not None and asked <= found.fingerprints
+        store.close_pairing(self.parent, found, failed=not complete)
+        self.outcome.closed[self.parent] = self.pairing.task.name
+
+    def _interrupt(self) -> None:
+        """End the parent run, if the store answers."""
+        with suppress(StoreError), impatient():
+            self.place.store.end_pairing(self.parent, "KILLED")
 
     def _is_recorded(self, run: Run) -> bool:
         task = self.pairing.task.name
@@ -178,6 +186,7 @@ class Worker:
         system = run.system
         parameters = {**flat(system.recipe), **flat(system.setup.options)}
         parameters |= {"seed": run.seed, "fold": run.fold.name}
+        parameters |= pages.asked(self.pairing.record)
         return self.place.store.start(
             self.pairing.task.name,
             self.parent,
@@ -186,6 +195,8 @@ class Worker:
             run.seed,
             parameters,
             self._tags(),
+            system=self.pairing.record.label,
+            corpus=self.corpus,
         )
 
     def _tags(self) -> dict[str, str]:
@@ -203,16 +214,6 @@ class Worker:
             "code": code_version(),
             "hardware": hardware(self.place.device),
         }
-
-
-def _readable(runs: Iterable[RunRecord]) -> dict[str, Predictions]:
-    """The predictions of the runs by fingerprint, without those that are lost."""
-    readable = {}
-    for run in runs:
-        if run.predictions:
-            with suppress(LostError):
-                readable[run.fingerprint] = run.predictions()
-    return readable
 
 
 def _title(pairing: Pairing) -> str:

@@ -11,7 +11,7 @@ from bench import registry
 from bench.contracts.backbone import Backbone, Setup
 from bench.errors import BenchError
 from bench.options import change
-from bench.runs import network_card
+from bench.runs import model_folder, network_card
 from bench.runs.network_card import ABOUT, AGAIN, FORMAT, STATE, NetworkError
 from bench.runs.pairing import Pairing, Run
 from bench.runs.system import setting
@@ -51,6 +51,7 @@ def save(
     save_file(state, folder / STATE)
     about = _about(pairing, run, batch_size)
     network_card.write(about, folder)
+    model_folder.describe(folder)
 
 
 def rebuild(

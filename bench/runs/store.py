@@ -8,14 +8,17 @@ import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from filelock import FileLock
 
 from bench.errors import UsageError, without_password
+from bench.runs import pages
 from bench.runs.database import Layout, alembic_head, ensure, readdress, url
 from bench.runs.mlflow_client import (
     Client,
+    DatasetInput,
     Param,
     Run,
     StoreError,
@@ -36,9 +39,12 @@ from bench.runs.mlflow_runs import (
 )
 from bench.runs.record_reader import RecordReader, record_values
 from bench.runs.records import PairingRecord, RunRecord
-from bench.runs.run_log import RunLog
+from bench.runs.run_log import RunLog, draw_confusion
 from bench.runs.search_record import SearchRecord
+from bench.runs.totals import Totals
 
+TOTALS = "2"  # how a parent's figures were computed: as those of its row in a table
+ENDED = ("FINISHED", "FAILED")
 PARAMETER_LENGTH = 6000  # characters; MLflow's limit of a parameter's value
 PARAMETERS = (
     "parameters.json"  # the artifact of a run with a longer parameter: all of them
@@ -106,24 +112,49 @@ class Store:
         found = self.runs.search(self.runs.experiment(task), query)
         return any(self._counts(run, network) for run in found)
 
-    def open_pairing(self, record: PairingRecord, key: str, failed: str = "") -> str:
+    def open_pairing(
+        self,
+        record: PairingRecord,
+        key: str,
+        failed: str = "",
+        corpus: DatasetInput | None = None,
+    ) -> str:
         """The id of a pairing's parent run, which is created if none has this key.
 
         Its record, and its reason for failing, are renewed.
         """
         label = " ".join([record.backbone, record.mode, record.protocol, record.scale])
-        parent = self.runs.parent(record.task, "pairing", key, label)
+        parent = self.runs.parent(record.task, "pairing", key, label, "bench run")
         state = {"failed": failed, "updated": _now()}
         own = self.runs.as_tags(parent, record_values(record))
         self.runs.tag(parent, {**state, **own})
+        self._describe(parent, record, corpus)
+        if failed or record.skipped:
+            self.end_pairing(parent, "FAILED" if failed else "FINISHED")
         return parent
 
-    def close_pairing(
-        self, parent: str, totals: Mapping[str, float], failed: bool
-    ) -> None:
-        """Scores of the pairing as a whole, for those who look at MLflow's own pages."""
-        self.client.log_batch(parent, metrics=metrics(totals))
-        self.client.set_terminated(parent, "FAILED" if failed else "FINISHED")
+    def close_pairing(self, parent: str, found: Totals | None, failed: bool) -> None:
+        """Record what the runs of the pairing add up to, and end its parent run."""
+        if found:
+            self._log_totals(parent, found)
+        self.runs.tag(parent, {"totals": TOTALS})
+        status = "FAILED" if failed else "FINISHED"
+        self.end_pairing(parent, status)
+
+    def end_pairing(self, parent: str, status: str) -> None:
+        """End a parent run: FINISHED, FAILED, or KILLED where it was interrupted."""
+        self.client.set_terminated(parent, status)
+
+    def is_closed(self, parent: str) -> bool:
+        """Whether a parent run has ended with all that `close_pairing` records."""
+        run = self.client.get_run(parent)
+        tags = tags_of(run)
+        has_totals = tags.get("totals") == TOTALS
+        return has_totals and run.info.status in ENDED
+
+    def keep_table(self, parent: str, page: str) -> None:
+        """Keep the comparison table with a pairing, as an HTML page."""
+        self.client.log_text(parent, page, "table.html")
 
     def start(
         self,
@@ -135,15 +166,21 @@ class Store:
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
         kind: Literal["run", "trial"] = "run",
+        system: str = "",
+        corpus: DatasetInput | None = None,
     ) -> RunLog:
-        """A child run under way.
+        """A child run under way. `system`: what its name begins with.
 
         Earlier runs of the same fingerprint are deleted once this one is recorded.
         """
         experiment = self.runs.experiment(task)
         earlier = list(self.runs.search(experiment, tagged(fingerprint=fingerprint)))
-        name = shortened(f"{fold}, seed {seed}", NAME_LENGTH)
-        child = self.client.create_run(experiment, run_name=name, tags={PARENT: parent})
+        title = pages.title(system, fold, seed)
+        name = shortened(title, NAME_LENGTH)
+        made = pages.origin("bench tune" if kind == "trial" else "bench run")
+        child = self.client.create_run(
+            experiment, run_name=name, tags={PARENT: parent, **made}
+        )
         run = child.info.run_id
         own = {
             "kind": kind,
@@ -153,6 +190,8 @@ class Store:
         }
         self.runs.tag(run, {**own, **tags})
         self._log_parameters(run, parameters)
+        if corpus:
+            self.client.log_inputs(run, [corpus])
         return RunLog(self.runs, run, earlier)
 
     def open_search(self, task: str, name: str, pairing: str, label: str) -> str:
@@ -160,7 +199,9 @@ class Store:
 
         `pairing` is the key of the pairing that is searched.
         """
-        search = self.runs.parent(task, "search", name, f"search: {label}")
+        search = self.runs.parent(
+            task, "search", name, f"search: {label}", "bench tune"
+        )
         self.runs.tag(search, {"pairing": pairing})
         return search
 
@@ -216,6 +257,31 @@ class Store:
         """Whether a finished run is in tables, and whole."""
         parent = run.data.tags.get(PARENT, "")
         return self.runs.is_active(parent) and self.reader.is_whole(run, network)
+
+    def _log_totals(self, parent: str, found: Totals) -> None:
+        numbers = metrics(found.numbers)
+        self.client.log_batch(
+            parent,
+            metrics=numbers,
+        )
+        with TemporaryDirectory() as folder:
+            path = Path(folder)
+            draw_confusion(found.pooled, path)
+            self.client.log_artifacts(parent, folder)
+
+    def _describe(
+        self, parent: str, record: PairingRecord, corpus: DatasetInput | None
+    ) -> None:
+        """What MLflow's pages show of a parent run, as far as it has none yet."""
+        known = self.client.get_run(parent)
+        params = {}
+        for name, word in pages.asked(record).items():
+            if name not in known.data.params:
+                params[name] = word
+        self._log_parameters(parent, params)
+        has_corpus = known.inputs.dataset_inputs
+        if corpus and not has_corpus:
+            self.client.log_inputs(parent, [corpus])
 
     def _log_parameters(self, run: str, parameters: Mapping[str, object]) -> None:
         whole = {name: str(value) for name, value in parameters.items()}

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ class Outcome:
     already: int = 0
     failed: int = 0
     skipped: int = 0
+    # MLflow's parent runs whose figures are new, each with its task
+    closed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

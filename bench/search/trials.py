@@ -14,6 +14,7 @@ from bench.contracts.task import Fold
 from bench.errors import BenchError
 from bench.fingerprint import digest
 from bench.options import flat
+from bench.runs import pages
 from bench.runs.pairing import Pairing, Ready
 from bench.runs.run_log import RunLog
 from bench.runs.system import System, altered
@@ -63,6 +64,7 @@ class Trials:
         self.pairing = pairing
         self.ready = ready
         self.parts = parts
+        self.corpus = pages.dataset(self.ready.division.corpus)
         self.space = space
         self.place = place
         self.search = search
@@ -230,6 +232,7 @@ class Trials:
             **flat(system.recipe),
             **flat(system.setup.options),
             "seed": self.seed,
+            **pages.asked(record),
         }
         tags = {
             "backbone": record.backbone,
@@ -246,6 +249,8 @@ class Trials:
             parameters,
             tags,
             kind="trial",
+            system=f"{record.backbone} · trial {trial.number}",
+            corpus=self.corpus,
         )
 
     def _system(self, trial: Trial) -> System:

@@ -14,6 +14,7 @@ from bench.tables.table import Table
 
 Format = Literal["text", "markdown", "csv", "latex", "html", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+STYLE = "<style>body { font: 14px sans-serif; } td, th { padding: 2px 8px; }</style>"
 
 
 def render(
@@ -56,6 +57,12 @@ def draw(
         }[format]
         drawn = [one(table) for table in tables]
     return "\n".join(drawn).rstrip("\n")
+
+
+def as_page(rows: Sequence[Row]) -> str:
+    """The tables of `rows` as an HTML page of its own."""
+    body = render(rows, "html")
+    return f"<!doctype html>\n<meta charset=utf-8>\n{STYLE}\n{body}\n"
 
 
 def as_json(content: object) -> str:
