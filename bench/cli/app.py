@@ -1,6 +1,7 @@
 """The command line. Every heavy import waits until a command needs it."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -204,8 +205,9 @@ def ui(given: dict[str, Any]) -> None:
     settings = gather(given)
     from bench.cli.ui import address, serve
 
-    typer.echo(address(port), err=True)
-    serve(settings.tracking_uri, settings.results, port)
+    say = partial(typer.echo, err=True)
+    say(address(port))
+    serve(settings.tracking_uri, settings.results, port, say)
 
 
 @app.command()

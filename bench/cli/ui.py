@@ -5,18 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from bench.runs import pages
 from bench.runs.mlflow_client import StoreError
 from bench.runs.store import Store
 
 HOST = "127.0.0.1"
-TRAINING = (
-    "#/experiments?workflowType=machine_learning"  # not the page on language models
-)
 WITHOUT_JOBS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"
 }  # a process that nothing here uses
@@ -29,18 +27,23 @@ WATCH = f"read -r _; kill -TERM -$0; sleep {PATIENCE}; kill -KILL -$0"
 
 def address(port: int) -> str:
     """The page that lists the recorded runs."""
-    return f"http://{HOST}:{port}/{TRAINING}"
+    return f"{_server(port)}/#/experiments?{pages.WORKFLOW}"
 
 
-def serve(uri: str | None, results: Path, port: int) -> None:
+def serve(
+    uri: str | None, results: Path, port: int, say: Callable[[str], None]
+) -> None:
     """Serve MLflow's pages of a store, on loopback, until interrupted or terminated.
 
-    The server ends with this process, however that ends.
+    The server ends with this process, however that ends. `say` gets the page of each task's scores.
 
     Raises:
         StoreError: if the server does not start.
     """
     store = Store(uri, results)
+    for task, experiment in store.runs.opened():
+        view = pages.view(experiment)
+        say(f"{task}: {_server(port)}/{view}")
     command = _command(store, port)
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -87,6 +90,10 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.05)
         os.killpg(group, signal.SIGKILL)
     server.wait()
+
+
+def _server(port: int) -> str:
+    return f"http://{HOST}:{port}"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

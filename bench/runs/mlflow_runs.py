@@ -69,6 +69,14 @@ class MlflowRuns:
         wanted.sort(key=lambda each: each.name)
         return [each.experiment_id for each in wanted]
 
+    def opened(self) -> Iterator[tuple[str, str]]:
+        """Each task with the id of its experiment, which is as a new one would be."""
+        for experiment in self._experiments(ViewType.ACTIVE_ONLY):
+            task = experiment.tags.get(TASK)
+            if task:
+                number = self._opened(experiment, task)
+                yield task, number
+
     def search(self, experiment: str, query: str) -> Iterator[Run]:
         """All runs of an experiment that match a query."""
         token = None

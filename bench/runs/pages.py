@@ -22,9 +22,11 @@ CONTEXT = "mlflow.data.context"
 KIND = "mlflow.experimentKind"  # which of its pages MLflow opens an experiment with
 TRAINING = "custom_model_development"  # that of training runs
 VIEW = "scores"  # the key of the saved view, in its address and its tag
+WORKFLOW = "workflowType=machine_learning"  # not the pages on language models
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 SHOWN = ("UA", "UA low", "UA high", "WA", "F1 macro")  # metrics that are columns of it
 VALUES = ("backbone", "variant", "mode", "protocol", "scale")  # parameters likewise
+PAIRINGS = "tags.`ser.kind` = 'pairing'"  # the view's lines: no folds, no trials
 NAME_SIZE = 500  # characters of a dataset's name
 
 
@@ -84,6 +86,11 @@ def dataset(corpus: "Corpus") -> DatasetInput:
     return DatasetInput(known, [InputTag(CONTEXT, "training and test")])
 
 
+def view(experiment: str) -> str:
+    """The page of an experiment's saved view, behind the address of the server."""
+    return f"#/experiments/{experiment}/runs?{WORKFLOW}&viewStateShareKey={VIEW}"
+
+
 def experiment_tags() -> dict[str, str]:
     """What lets an experiment open on its runs, and show their scores in a saved view."""
     columns = [f"metrics.`{name}`" for name in SHOWN]
@@ -92,16 +99,16 @@ def experiment_tags() -> dict[str, str]:
         "selectedColumns": columns,
         "orderByKey": "metrics.`UA`",
         "orderByAsc": False,
-        "searchFilter": "",
+        "searchFilter": PAIRINGS,
     }
     now = int(time.time() * 1000)  # ms
-    view = {
+    saved = {
         "name": "Scores",
         "createdAt": now,
         "updatedAt": now,
         "state": json.dumps(state),
     }
-    return {KIND: TRAINING, VIEW_TAG: json.dumps(view)}
+    return {KIND: TRAINING, VIEW_TAG: json.dumps(saved)}
 
 
 def _user() -> str:

@@ -14,7 +14,10 @@ from bench.tables.table import Table
 
 Format = Literal["text", "markdown", "csv", "latex", "html", "json"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-STYLE = "<style>body { font: 14px sans-serif; } td, th { padding: 2px 8px; }</style>"
+STYLE = """<style>
+body { font: 14px sans-serif; }
+td, th { padding: 2px 8px; white-space: nowrap; }
+</style>"""
 
 
 def render(

@@ -135,6 +135,10 @@ def test_an_experiment_opens_on_its_runs_and_has_a_view_of_their_scores(
     state = json.loads(view["state"])
     assert state["selectedColumns"][:2] == ["metrics.`UA`", "metrics.`UA low`"]
     assert "metrics.`F1 macro`" in state["selectedColumns"]
+    parent = store.open_pairing(RECORD, "key")
+    record_run(store, parent)
+    found = store.runs.search(store.runs.experiment("toy"), state["searchFilter"])
+    assert [run.info.run_id for run in found] == [parent]
 
 
 def test_of_a_private_corpus_no_label_is_told(tmp_path: Path) -> None:

@@ -252,6 +252,8 @@ def test_the_pages_open_on_loopback(
             process.stderr.readline().decode().strip()
             == f"{address}/#/experiments?workflowType=machine_learning"
         )
+        scores = process.stderr.readline().decode()
+        assert scores.startswith(f"toy: {address}/#/experiments/1/runs?")
         with urllib.request.urlopen(
             f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name=toy",
             timeout=PATIENCE,
