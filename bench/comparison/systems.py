@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.runs.store import Store
 
 
+DIGITS = 8  # of a checksum that an error shows
 SAME = ("protocol", "mode", "scale")  # what systems must have in common
 
 
@@ -100,6 +101,9 @@ def _difference(one: System, other: System) -> str:
         if values[0] != values[1]:
             first, second = values
             return f"{name} {first} and {name} {second} (choose one with --{name})"
+    corpora = _identities(one.row, other.row)
+    if corpora:
+        return corpora
     if one.sample.labels != other.sample.labels:
         return "their classes differ"
     if same_clips(one.sample, other.sample):
@@ -110,6 +114,18 @@ def _difference(one: System, other: System) -> str:
         f"they were tested on other clips ({len(shared)} of {len(clips)} are the same): "
         "run both on the same corpus, with the same folds"
     )
+
+
+def _identities(one: Row, other: Row) -> str:
+    """How corpus or division differ, where both are known."""
+    for name, there in (("corpus", one.corpus), ("division", one.split)):
+        rival = other.corpus if name == "corpus" else other.split
+        if there and rival and there != rival:
+            return (
+                f"they are of {name} {there[:DIGITS]} and of {rival[:DIGITS]} (`bench table` tells "
+                "them apart): name a manifest by its path, or run both on the same one"
+            )
+    return ""
 
 
 def _other_truth(one: Sample, other: Sample) -> str:

@@ -143,11 +143,15 @@ class Task(Plugin, ABC):
     private: bool = (
         False  # no path, file name or manifest text of it leaves the process
     )
-    table_digest: str = ""  # of the rows of the manifest that it was made from
     default_protocol: str  # speaker-disjoint wherever speakers are known
     notes: tuple[
         str, ...
     ] = ()  # caveats of the corpus as loaded; read after `clips`; tables carry them
+
+    @property
+    def table_digest(self) -> str:
+        """Identifies the manifest that the task was made from; empty where it was not."""
+        return ""
 
     @abstractmethod
     def clips(self, root: Path | None) -> list[Clip]:

@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from bench.contracts.clip import Clip, Recording
 from bench.contracts.task import Protocol, Task
+from bench.data.manifest_digest import manifest_digest
 from bench.data.manifest_file import Manifest, companion_name, read
 from bench.data.manifest_rows import Row
 from bench.data.privacy import pseudonym
 from bench.errors import LISTED, CorpusError, UsageError, and_more, suggest
-from bench.fingerprint import digest
 from bench.options import stem
 from bench.scoring.names import LABEL_LENGTH, is_too_long
 from bench.scoring.predictions import is_reserved
@@ -51,7 +52,6 @@ class ManifestTask(Task):
         companion = self.manifest.companion
         self.private = companion.private
         super().__init__(_name(self.manifest, taken_names))
-        self.table_digest = _digest(self.manifest)
         self._class_names = _class_names(_labels(self.manifest), self.private)
         self.labels = tuple(self._class_names.values())
         self.positive = _positive(companion.positive, self._class_names)
@@ -62,6 +62,11 @@ class ManifestTask(Task):
         self.default_protocol = _default_protocol(
             companion.protocol, list(self.protocols())
         )
+
+    @cached_property
+    def table_digest(self) -> str:
+        """See `bench.data.manifest_digest`."""
+        return manifest_digest(self.manifest)
 
     def clips(self, root: Path | None) -> list[Clip]:
         """Every row; paths are relative to the manifest, whatever `root`."""
@@ -87,20 +92,6 @@ class ManifestTask(Task):
         folds = max(2, min(k, commonest))
         offered["random"] = _random_protocol(folds, self.labels)
         return offered
-
-
-def _digest(manifest: Manifest) -> str:
-    """32 hex digits over what the rows say, in any order; keyed where the manifest is private."""
-    entries = []
-    for row in manifest.rows:
-        labels = sorted(row.labels)
-        entry = [row.recording, labels, row.speaker, row.split, row.language]
-        entries.append(entry)
-    ordered = sorted(entries, key=digest)
-    found = digest(ordered)
-    if manifest.companion.private:
-        return pseudonym(found, "rows of a manifest")
-    return found
 
 
 def make_clips(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench import registry
+from bench.data.manifest_digest import same_corpus
 from bench.errors import UsageError, and_more, suggest
 from bench.runs.records import PairingRecord, RunRecord
 
@@ -74,7 +75,7 @@ class Where:
         is known by its rows, so that no audio need be read.
         """
         rows = self._tasks.get(record.task, "")
-        if rows and record.manifest not in ("", rows):
+        if rows and record.manifest and not same_corpus(rows, record.manifest):
             return False
         corpus = self.corpora.get(record.task, "")
         return not corpus or record.corpus in ("", corpus)

@@ -12,7 +12,7 @@ DIGITS = 8  # of a checksum that a title shows
 
 
 def located(records: Sequence[PairingRecord]) -> list[PairingRecord]:
-    """The records, those without a corpus (skipped, or failed before it was loaded) with the newest
+    """The records, those that were skipped, or failed before a corpus was loaded, with the newest
     one of their task and protocol.
     """
     newest: dict[tuple[str, str], PairingRecord] = {}
@@ -22,7 +22,8 @@ def located(records: Sequence[PairingRecord]) -> list[PairingRecord]:
     found = []
     for record in records:
         known = newest.get((record.task, record.protocol))
-        if known and not record.corpus:
+        is_done = any(run.status == "ok" for run in record.runs)
+        if known and not record.corpus and not is_done:
             there = replace(record, corpus=known.corpus, split=known.split)
             found.append(there)
         else:

@@ -44,6 +44,14 @@ def corpus(folder: Path, gain: float) -> Path:
     return manifest
 
 
+def softer(folder: Path) -> None:
+    import soundfile
+
+    for path in folder.glob("*.wav"):
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, samples * 0.5, rate)
+
+
 def shown(results: Path, **asked: Any) -> list[dict[str, Any]]:
     text = package.table(results=results, **asked).text("json")
     found: list[dict[str, Any]] = json.loads(text)
@@ -120,6 +128,26 @@ def test_another_division_of_the_same_corpus_is_another_table(
     assert text.count("manifest · protocol speaker · division ") == 2
 
 
+def test_the_same_rows_with_other_audio_are_another_corpus(
+    run: Run, tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as a denoised copy beside the original."""
+    one = corpus(tmp_path / "a", 1.0)
+    other = Path(shutil.copytree(tmp_path / "a", tmp_path / "b")) / "manifest.csv"
+    softer(tmp_path / "b")
+    assert run(one) == 0
+    assert run(other) == 0
+    (of_one,) = shown(results, task=one)
+    (of_other,) = shown(results, task=other)
+    assert of_one["corpus"] != of_other["corpus"]
+    with pytest.raises(UsageError, match="they are of corpus"):
+        package.compare("manifest", all=True, results=results)
+    shutil.rmtree(tmp_path / "a")
+    one.parent.mkdir()
+    shutil.copy(other, one)  # without its audio only the rows are known
+    assert len(shown(results, task=one)) == 2
+
+
 def test_a_private_manifest_is_selected_by_its_rows_and_shows_none(
     run: Run, tmp_path: Path, results: Path
 ) -> None:
@@ -189,6 +217,9 @@ def test_what_never_loaded_a_corpus_stands_in_the_newest_table() -> None:
     ok = pairing("ok", corpus="a" * 32, split="s")
     skipped = pairing("zh", [], skipped="it reads Chinese alone")
     assert len({row.table for row in rows([ok, skipped], {})}) == 1
+    before = pairing("ok")  # done before corpora were recorded
+    assert [row.corpus for row in rows([before, ok], {})] == ["a" * 32, ""]
+    assert "corpus unknown" in render(rows([before, ok], {}))
 
 
 def test_no_gain_and_no_star_across_versions_of_the_code() -> None:
