@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench import registry
-from bench.data.manifest_digest import same_corpus
 from bench.errors import UsageError, and_more, suggest
 from bench.runs.records import PairingRecord, RunRecord
 
@@ -74,6 +73,8 @@ class Where:
         """Whether its corpus is the one that is meant, or it is not known which it was. A manifest
         is known by its rows, so that no audio need be read.
         """
+        from bench.data.manifest_digest import same_corpus
+
         rows = self._tasks.get(record.task, "")
         if rows and record.manifest and not same_corpus(rows, record.manifest):
             return False
