@@ -54,7 +54,11 @@ def execute(
     grid = _Grid(cluster, place, fresh, say, outcome)
     for worker in workers(pairings, place, say, outcome):
         grid.add(worker)
-    grid.run()
+    try:
+        grid.run()
+    except BaseException as error:
+        grid.cut_short(error)
+        raise
     return outcome
 
 
@@ -142,6 +146,7 @@ class _Grid:
         self.site = _site(cluster, place, self.sizes)
         self.features = Features(cluster, self.site)
         self.jobs: list[Job] = []
+        self.groups: list[Group] = []
 
     def add(self, worker: Worker) -> None:
         """Add the runs of a pairing that are not recorded."""
@@ -160,6 +165,7 @@ class _Grid:
                 worker.close()
             return
         group = Group(worker, len(waiting), _most_memory(worker))
+        self.groups.append(group)
         for run in waiting:
             features = run.system.features.values()
             self.features.want(features, ready.division.corpus, _clips([run]))
@@ -174,6 +180,13 @@ class _Grid:
                 self._start_jobs()
                 if self.cluster.under_way:
                     self._await_one()
+
+    def cut_short(self, why: BaseException) -> None:
+        """End the pairings that have not ended."""
+        for group in self.groups:
+            parent = group.worker.parent
+            if parent not in self.outcome.closed:
+                self.place.store.cut_short(parent, why)
 
     def _await_one(self) -> None:
         """Wait until a run or a shard of features has ended."""

@@ -3,7 +3,6 @@ whole.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -13,7 +12,7 @@ from bench.progress import display
 from bench.progress.screens import Problem
 from bench.runs import pages
 from bench.runs.machine import code_version, hardware
-from bench.runs.mlflow_client import StoreError, impatient
+from bench.runs.mlflow_client import StoreError
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
 from bench.runs.workplace import Material, Outcome, Place, Say, explain, lock_path
@@ -109,12 +108,19 @@ class Worker:
         self.outcome.already += already
         display.expect(-already)
         display.at(where)
+        try:
+            self._attempt_all(waiting, fresh)
+            if waiting or not self.place.store.is_closed(self.parent):
+                self.close()
+        except BaseException as error:
+            self.place.store.cut_short(self.parent, error)
+            raise
+
+    def _attempt_all(self, runs: Sequence[Run], fresh: bool) -> None:
         # what another process is doing comes last: it is waited for, and done if it was left undone
-        elsewhere = [run for run in waiting if not self.attempt(run, fresh, timeout=0)]
+        elsewhere = [run for run in runs if not self.attempt(run, fresh, timeout=0)]
         for run in elsewhere:
             self.attempt(run, fresh, timeout=-1)
-        if waiting or not self.place.store.is_closed(self.parent):
-            self.close()
 
     def attempt(self, run: Run, fresh: bool, timeout: float) -> bool:
         """Do the run, unless it is recorded by now.
@@ -147,7 +153,6 @@ class Worker:
                 )
         except KeyboardInterrupt:
             log.abandon()
-            self._interrupt()
             raise
         except StoreError:  # no failure of the run, which the next command starts again
             raise
@@ -172,11 +177,6 @@ class Worker:
         complete = found is not None and asked <= found.fingerprints
         store.close_pairing(self.parent, found, failed=not complete)
         self.outcome.closed[self.parent] = self.pairing.task.name
-
-    def _interrupt(self) -> None:
-        """End the parent run, if the store answers."""
-        with suppress(StoreError), impatient():
-            self.place.store.end_pairing(self.parent, "KILLED")
 
     def _is_recorded(self, run: Run) -> bool:
         task = self.pairing.task.name

@@ -7,6 +7,7 @@ fold and seed. A child counts as recorded once its status is FINISHED, which is 
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -142,8 +143,17 @@ class Store:
         self.end_pairing(parent, status)
 
     def end_pairing(self, parent: str, status: str) -> None:
-        """End a parent run: FINISHED, FAILED, or KILLED where it was interrupted."""
+        """End a parent run: FINISHED or FAILED."""
         self.client.set_terminated(parent, status)
+
+    def cut_short(self, parent: str, why: BaseException) -> None:
+        """End a parent run whose work has been given up, if the store answers: KILLED where it was
+        interrupted, else FAILED. It may go on later.
+        """
+        interrupted = isinstance(why, KeyboardInterrupt)
+        status = "KILLED" if interrupted else "FAILED"
+        with suppress(StoreError), impatient():
+            self.client.set_terminated(parent, status)
 
     def is_closed(self, parent: str) -> bool:
         """Whether a parent run has ended with all that `close_pairing` records."""

@@ -42,7 +42,11 @@ def tune(
         StudyError: the database of searches does not answer, or no trial was completed.
     """
     search = _Search.open(pairing, settings, tuning, place, say)
-    search.run()
+    try:
+        search.run()
+    except BaseException as error:
+        place.store.cut_short(search.parent, error)
+        raise
 
 
 def chosen(store: Store) -> Callable[[str, str], Tuned | None]:

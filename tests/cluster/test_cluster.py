@@ -389,6 +389,12 @@ def test_ctrl_c_leaves_nothing_half_recorded_and_the_next_command_goes_on(
     assert [run.info.status for run in runs] == [
         "FINISHED"
     ]  # the interrupted one was taken out
+    parents = store.client.search_runs(
+        [experiment.experiment_id], "tags.`ser.kind` = 'pairing'"
+    )
+    ended = [run.info.status for run in parents]
+    assert "KILLED" in ended
+    assert "RUNNING" not in ended
     assert bench("run", "-b", "mfcc-stats", "--folds", "2", *common) == 0
     assert "1 recorded now, 1 recorded before" in capsys.readouterr().err
 

@@ -104,6 +104,24 @@ def test_an_interrupted_pairing_has_ended_until_it_goes_on(
     assert store.client.get_run(parent.info.run_id).info.status == "FINISHED"
 
 
+def test_a_search_that_fails_has_ended(
+    bench: Bench, manifest: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.errors import BenchError
+    from bench.search import tune
+
+    def fail(*_: Any) -> None:
+        raise BenchError("no trial was completed")
+
+    monkeypatch.setattr(tune._Search, "run", fail)
+    command = ("tune", "-b", "mfcc-stats", "-t", manifest, "--search-only")
+    assert bench(*command, "--results", "results") != 0
+    store = open_store(None, results)
+    (search,), _ = runs(store, "tones")
+    assert search.info.status == "FAILED"
+    assert search.data.tags["mlflow.source.name"] == "bench tune"
+
+
 def test_the_figures_of_an_older_version_are_computed_anew(
     bench: Bench, manifest: Path, results: Path
 ) -> None:
