@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bench.options import stem
 from bench.runs.records import PairingRecord
 from bench.tables.row import Row
-from bench.tables.uncertainty import Measured
+
+if TYPE_CHECKING:
+    from bench.tables.uncertainty import Measured
 
 DIGITS = 8  # of a checksum that a title shows
 
@@ -49,8 +52,8 @@ def pairing(record: PairingRecord) -> tuple[object, ...]:
 
 
 def with_versions(
-    found: Iterable[Measured], versions: Mapping[str, int]
-) -> list[Measured]:
+    found: "Iterable[Measured]", versions: Mapping[str, int]
+) -> "list[Measured]":
     """The rows, those of another version of their backbone than the present one with a footnote.
 
     `versions`: backbone -> its version now.
@@ -61,7 +64,7 @@ def with_versions(
         now = versions.get(stem(row.backbone), row.version)
         if row.version and now != row.version:
             row = _outdated(row, now)
-        noted.append(Measured(row, measured.sample))
+        noted.append(replace(measured, row=row))
     return noted
 
 
