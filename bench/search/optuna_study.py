@@ -100,17 +100,19 @@ class Study:
         """At most `count` trials to run; none if all have ended or run elsewhere."""
         self._revive()
         claimed: list[Trial] = []
-        while len(claimed) < count and self._counted() < self.budget:
-            asked = self.study.ask()
-            trial = Trial(self, asked)
-            trial.beat()
-            if self._counted(before=asked.number) >= self.budget:
-                # another worker took the last one at this moment
-                self.study.tell(asked, state=TrialState.FAIL)
-                break
-            for name, domain in self.space.items():
-                trial.values[name] = suggest(asked, name, domain)
-            claimed.append(trial)
+        # where many workers write at once, each step may take long
+        with self.alive(claimed):
+            while len(claimed) < count and self._counted() < self.budget:
+                asked = self.study.ask()
+                trial = Trial(self, asked)
+                claimed.append(trial)
+                trial.beat()
+                if self._counted(before=asked.number) >= self.budget:
+                    # another worker took the last one at this moment
+                    self.study.tell(claimed.pop().trial, state=TrialState.FAIL)
+                    break
+                for name, domain in self.space.items():
+                    trial.values[name] = suggest(asked, name, domain)
         return claimed
 
     def settled(self) -> bool:
