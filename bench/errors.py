@@ -1,9 +1,29 @@
 """Errors that a user can act on, each one clear sentence: what is wrong, where, what to do."""
 
 import difflib
+import errno
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
+# what to do about what the system refuses
+ADVICE: Mapping[int | None, str] = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room, your share of that disk is used up",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOMEM: "free some memory, or raise its limit (ulimit -v)",
+    errno.EROFS: "name a place that can be written to",
+    errno.EACCES: "change its permissions, or name another place",
+    errno.EPERM: "change its permissions, or name another place",
+}
+# how Python, the linker, and the libraries below NumPy and torch say that memory ran out
+MEMORY = re.compile(
+    r"failed to map segment|can(not|'t) allocate memory|out of memory|bad_alloc"
+)
+REASON_LENGTH = 200  # characters of a message of the system, or of another library
 LISTED = 10  # names that an error lists before it counts the rest
 
 
@@ -63,6 +83,41 @@ def one_line(error: object, limit: int | None = None) -> str:
 def first_sentence(error: object, limit: int = 200) -> str:
     """The first sentence of an exception's message, without its full stop, to be quoted."""
     return one_line(error).split(". ")[0][:limit].rstrip(" .:")
+
+
+def refused(error: OSError, where: Path | str = "", private: bool = False) -> str:
+    """What the system refused, as one sentence: the path, the reason, what to do.
+
+    where: the path that the error is about, if it does not know. private: without any path.
+    """
+    reason = error.strerror or one_line(error, REASON_LENGTH)
+    advice = ADVICE.get(error.errno)
+    path = error.filename2 or error.filename or where
+    if not path and reason == os.strerror(errno.ENOENT):
+        # the only thing that is asked for without its name
+        reason = f"{reason}, perhaps the folder in which the command was started"
+    sentence = f"the system refuses {path}: {reason}" if path else reason
+    if private:
+        sentence = (
+            f"the system refuses a file: {error.strerror or type(error).__name__}"
+        )
+    return f"{sentence}; {advice}" if advice else sentence
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, even of a library that could not be loaded."""
+    if isinstance(error, MemoryError):
+        return True
+    return bool(MEMORY.search(str(error).lower()))
+
+
+@contextmanager
+def writing(where: Path | str) -> Iterator[None]:
+    """Make what the system refuses a BenchError that names a path, which a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise BenchError(refused(error, where)) from error
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import table_file
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, UsageError, refused
 from bench.options import build
 from bench.progress import display
 from bench.progress.display import say
@@ -262,6 +262,8 @@ def _search_here(
             raise
         except BenchError as error:
             yield pairing, str(error)
+        except OSError as error:
+            yield pairing, refused(error, private=pairing.task.private)
 
 
 def _execute(

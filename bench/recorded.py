@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from bench import registry
 from bench.contracts.task import Task
-from bench.errors import UsageError, suggest
+from bench.errors import UsageError, refused, suggest
 from bench.options import stem
+from bench.progress.display import say
+from bench.progress.screens import Problem
 from bench.runs.lookup import Where
 from bench.settings import Settings
 
@@ -65,7 +67,11 @@ def kept_rows(
         if task not in drawn:
             own = [row for row in found if row.task == task]
             drawn[task] = as_page(own)
-        store.keep_table(parent, drawn[task])
+        try:
+            store.keep_table(parent, drawn[task])
+        except OSError as error:  # the table itself is printed all the same
+            say(Problem(f"the table is not kept in MLflow's pages: {refused(error)}"))
+            break
     return found
 
 

@@ -1,5 +1,6 @@
 """The command line. Every heavy import waits until a command needs it."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,14 @@ from bench.cli.flags import (
     takes,
 )
 from bench.cli.trend_command import trend
-from bench.errors import BenchError, printable
+from bench.errors import (
+    REASON_LENGTH,
+    BenchError,
+    lacks_memory,
+    one_line,
+    printable,
+    refused,
+)
 from bench.options import build
 from bench.runs.windows import Windows
 from bench.settings import Tuning
@@ -59,19 +67,20 @@ Run = Annotated[
 
 
 def main() -> None:
-    """The `bench` command. A BenchError ends it with one sentence and its exit code, an interrupt
-    with 130.
+    """The `bench` command.
+
+    A BenchError, and what the system refuses, end it with one sentence and an exit code, an
+    interrupt with 130.
     """
     try:
         code = app(standalone_mode=False)
+        _flush()
     except BenchError as error:
         code = _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:
-        if not hasattr(error, "exit_code"):  # not the command line's own complaint
-            raise
-        code = _usage_error(error)
+        code = _ended_by(error)
     if code == INTERRUPTED:  # also what typer returns for Ctrl-C
         _complain(
             "interrupted: finished runs are recorded; the same command continues from there",
@@ -278,6 +287,40 @@ def before_any_command(
                 f"{other} is ignored: {package} is the name of a package of ser-bench",
                 0,
             )
+
+
+def _ended_by(error: Exception) -> int:
+    """The exit code after an error that is none of ours; a defect is raised again."""
+    if hasattr(error, "exit_code"):  # the command line's own complaint
+        return _usage_error(error)
+    if isinstance(error, BrokenPipeError):  # whoever read the output has had enough
+        _discard_output()
+        return 1
+    if lacks_memory(error):
+        return _complain(
+            f"there is not enough memory ({one_line(error, REASON_LENGTH)}): use a larger machine, "
+            f"or raise the limit (ulimit -v)",
+            1,
+        )
+    if isinstance(error, OSError):
+        return _complain(refused(error), 1)
+    raise error
+
+
+def _flush() -> None:
+    """Write what is left of standard output, where an error is still one sentence."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        _discard_output()
+        raise
+
+
+def _discard_output() -> None:
+    """Nobody reads standard output: what is left for it is not written when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _usage_error(error: Any) -> int:

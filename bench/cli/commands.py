@@ -9,7 +9,7 @@ import typer
 
 from bench import interface, table_file, terminal
 from bench.cli.flags import Formats
-from bench.errors import UsageError
+from bench.errors import UsageError, writing
 from bench.progress.display import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
@@ -110,7 +110,8 @@ def trend(
 def write(text: str, output: Path | None) -> None:
     """Write to the file, or else to standard output."""
     if output:
-        output.write_text(text + "\n", encoding="utf-8")
+        with writing(output):
+            output.write_text(text + "\n", encoding="utf-8")
     else:
         print(text)
 

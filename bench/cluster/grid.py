@@ -18,7 +18,7 @@ from bench.progress import display
 from bench.progress.screens import Problem
 from bench.runs import pages
 from bench.runs.pairing import Pairing, Run
-from bench.runs.runner import Worker, workers
+from bench.runs.runner import Worker, record_failure, workers
 from bench.runs.workplace import Outcome, Place, Say
 
 AHEAD = 2  # calls under way per slot: nodes stay busy, and an interrupt has little to cancel
@@ -284,7 +284,7 @@ class _Grid:
             system=worker.pairing.record.label,
             corpus=worker.corpus,
         )
-        log.fail(reason)
+        record_failure(log, reason, "", self.say)
         self.outcome.failed += 1
         system = worker.pairing.record.label
         label = f"{system} on {task}, {fold}, seed {run.seed}"

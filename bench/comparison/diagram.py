@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.comparison.ranks import Ranks
+from bench.errors import writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,8 @@ def draw(ranks: Ranks, path: Path) -> None:
         f"of {ranks.critical:.2f}",
         fontsize=9,
     )
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
 
 
 def groups(ranks: Ranks) -> list[tuple[float, float]]:

@@ -15,8 +15,10 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # otherwise the URLs of a server's runs are printed into a table's JSON
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+LEVEL = "MLFLOW_LOGGING_LEVEL"
+_own_level = LEVEL not in os.environ
 # otherwise a new database logs each of its tables
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault(LEVEL, "WARNING")
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 from mlflow.entities import (  # noqa: E402
@@ -33,6 +35,11 @@ from mlflow.entities import (  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 from requests import HTTPError  # noqa: E402
+
+if _own_level:
+    # otherwise the traceback of each error that is raised stands before our sentence
+    for _library in ("mlflow", "sqlalchemy", "alembic"):
+        logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 __all__ = [
     "Client",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bench.runs.mlflow_client import Metric, Run, StoreError, impatient
+from bench.errors import without_password, writing
+from bench.runs.mlflow_client import Metric, MlflowException, Run, StoreError, impatient
 from bench.runs.mlflow_runs import NETWORK, PAGE, PREDICTIONS, MlflowRuns, metrics
 from bench.scoring.predictions import Predictions
 
@@ -48,13 +49,16 @@ class RunLog:
         self._measured({**scores, **numbers})
         self.runs.tag(self.run, self.runs.as_tags(self.run, {"notes": list(notes)}))
         with tempfile.TemporaryDirectory() as folder:
-            _write(predictions, Path(folder))
+            with writing(folder):
+                _write(predictions, Path(folder))
+                if save:
+                    network = Path(folder) / NETWORK
+                    network.mkdir()
+                    save(network)
             if save:
-                network = Path(folder) / NETWORK
-                network.mkdir()
-                save(network)
                 self.runs.tag(self.run, {"network": "saved"})
-            self.runs.client.log_artifacts(self.run, folder)
+            with writing(without_password(self.runs.artifacts or self.runs.client.uri)):
+                self.runs.client.log_artifacts(self.run, folder)
         self._complete()
 
     def close(self, values: Mapping[str, float], notes: Mapping[str, str]) -> None:
@@ -68,7 +72,9 @@ class RunLog:
         self._flush()
         self.runs.tag(self.run, {"reason": reason})
         if traceback:
-            self.runs.client.log_text(self.run, traceback, "traceback.txt")
+            # where the disk is full, the reason alone is kept
+            with suppress(OSError, StoreError, MlflowException):
+                self.runs.client.log_text(self.run, traceback, "traceback.txt")
         self.runs.client.set_terminated(self.run, "FAILED")
         self._delete(run for run in self.earlier if run.info.status != "FINISHED")
 

@@ -3,16 +3,18 @@ whole.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from bench.errors import one_line, refused
 from bench.options import flat
 from bench.progress import display
 from bench.progress.screens import Problem
 from bench.runs import pages
 from bench.runs.machine import code_version, hardware
-from bench.runs.mlflow_client import StoreError
+from bench.runs.mlflow_client import MlflowException, StoreError
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
 from bench.runs.workplace import Material, Outcome, Place, Say, explain, lock_path
@@ -75,6 +77,14 @@ def workers(
             outcome.skipped += 1
         else:
             outcome.failed += 1
+
+
+def record_failure(log: "RunLog", reason: str, trace: str, say: Say) -> None:
+    """Record a failure where that is possible: it must not stop other runs."""
+    try:
+        log.fail(reason, trace)
+    except (StoreError, MlflowException, OSError) as error:  # or it was deleted
+        say(Problem(f"this failure cannot be recorded: {one_line(error)}"))
 
 
 class Worker:
@@ -142,10 +152,14 @@ class Worker:
 
     def record(self, run: Run) -> None:
         """Train, predict and record; if that fails, record why."""
+        where = f"{_title(self.pairing)}, {run.fold.name}, seed {run.seed}"
+        with self._unrecorded(where):
+            log = self._start(run)
+            self._record(run, log, where)
+
+    def _record(self, run: Run, log: "RunLog", where: str) -> None:
         from bench.runs.training_run import train_and_record
 
-        log = self._start(run)
-        where = f"{_title(self.pairing)}, {run.fold.name}, seed {run.seed}"
         try:
             with display.run(where):
                 summary = train_and_record(
@@ -160,15 +174,36 @@ class Worker:
             Exception
         ) as error:  # whatever a plugin's code raises must not stop the grid
             reason, trace = explain(error, self.pairing.task.private)
-            log.fail(reason, trace)
             self.outcome.failed += 1
             self.say(Problem(f"{where}: failed: {reason}"))
+            record_failure(log, reason, trace, self.say)
         else:
             self.outcome.done += 1
             self.say(f"{where}: {summary}")
 
+    @contextmanager
+    def _unrecorded(self, where: str) -> Iterator[None]:
+        """Let what the system refuses while a run is begun fail this run alone."""
+        try:
+            yield
+        except OSError as error:
+            self.outcome.failed += 1
+            reason = refused(error, private=self.pairing.task.private)
+            self.say(Problem(f"{where}: failed, and cannot be recorded: {reason}"))
+
     def close(self) -> None:
-        """Scores over all folds, on the parent run."""
+        """Scores over all folds, on the parent run.
+
+        They are for MLflow's pages alone: a disk that refuses them fails no run, and the next
+        command tries again.
+        """
+        try:
+            self._close()
+        except OSError as error:
+            reason = refused(error, private=self.pairing.task.private)
+            self.say(Problem(f"{_title(self.pairing)}: MLflow's pages: {reason}"))
+
+    def _close(self) -> None:
         from bench.runs.totals import totals
 
         store = self.place.store

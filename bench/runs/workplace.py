@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.feature import Feature
-from bench.errors import BenchError, one_line, without_password
+from bench.errors import BenchError, one_line, refused, without_password
 from bench.runs.store import Store
 from bench.runs.system import System
 
@@ -106,12 +106,16 @@ def explain(error: Exception, private: bool) -> tuple[str, str]:
     """
     if isinstance(error, BenchError):
         return str(error), ""
+    if private and isinstance(error, OSError):
+        return refused(error, private=True), ""
     if private:
         return (
             f"{type(error).__name__} (no details are kept, since the task is private)",
             "",
         )
-    message = one_line(error)
-    sentence = without_password(f"{type(error).__name__}: {message}")
+    message = f"{type(error).__name__}: {one_line(error)}"
+    if isinstance(error, OSError):
+        message = refused(error)
+    sentence = without_password(message)
     trace = without_password(traceback.format_exc())
     return sentence[:REASON_CHARACTERS], trace

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.privacy import pseudonym
-from bench.errors import UsageError, suggest
+from bench.errors import UsageError, suggest, writing
 from bench.tables.numbers import NOTHING
 from bench.trend.analysis import FULL, Analysis, Measured
 from bench.trend.calls import Call
@@ -90,7 +90,8 @@ def _figure(trend: Trend, chosen: Sequence[Measured]) -> "Figure":
 def _save(figure: "Figure", path: Path) -> list[str]:
     """Write the file in the format of its suffix. Returns what matplotlib warned of."""
     format = path.suffix.lower().removeprefix(".")
-    with warnings.catch_warnings(record=True, category=UserWarning) as caught:
+    kept = warnings.catch_warnings(record=True, category=UserWarning)
+    with kept as caught, writing(path):
         figure.savefig(path, format=format)
     return [str(warning.message) for warning in caught]
 
