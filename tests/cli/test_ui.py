@@ -1,16 +1,18 @@
 """MLflow's pages: a real server, which ends with its command however that ends."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import PATIENCE, ROOT, wait_until
+from tests.helpers import PATIENCE, ROOT, open_store, wait_until
 from tests.servers import free_port, wait_for
 
 slow = pytest.mark.slow  # each starts a server
@@ -27,6 +29,7 @@ slow = pytest.mark.slow  # each starts a server
 def test_the_server_ends_with_its_command(
     results: Path, how: signal.Signals, code: int
 ) -> None:
+    open_store(None, results).runs.experiment("a task")
     port = free_port()
     command = [sys.executable, "-m", "bench", "ui", "--port", str(port)]
     bench = subprocess.Popen(
@@ -36,6 +39,7 @@ def test_the_server_ends_with_its_command(
         stderr=subprocess.DEVNULL,
     )
     wait_for(f"http://127.0.0.1:{port}/health", bench)
+    assert "a task" in experiments(port)
     servers = {pid: text for pid, text in processes().items() if str(port) in text}
     del servers[bench.pid]
     assert servers
@@ -45,6 +49,14 @@ def test_the_server_ends_with_its_command(
     assert bench.wait(PATIENCE) == code
     wait_until(lambda: not answers(port), "the port is free")
     wait_until(lambda: not servers.keys() & processes().keys(), "the server has ended")
+
+
+def experiments(port: int) -> list[str]:
+    """The names of the experiments that the server finds in its store."""
+    url = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=9"
+    with urllib.request.urlopen(url) as answer:
+        found = json.load(answer)
+    return [each["name"] for each in found["experiments"]]
 
 
 def answers(port: int) -> bool:
