@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         tasks,
         tune,
     )
+    from bench.transfer import export_runs, import_runs
 
 __all__ = [
     "BenchError",
@@ -28,7 +29,9 @@ __all__ = [
     "audit",
     "backbones",
     "compare",
+    "export_runs",
     "forget",
+    "import_runs",
     "predict",
     "predictions",
     "prepare",
@@ -42,6 +45,8 @@ ROOMS = {
     "BenchError": "bench.errors",
     "audit": "bench.evidence",
     "compare": "bench.evidence",
+    "export_runs": "bench.transfer",
+    "import_runs": "bench.transfer",
 }
 
 

@@ -22,6 +22,7 @@ from bench.cli.flags import (
     names_of,
     takes,
 )
+from bench.cli.transfer_commands import export, import_
 from bench.cli.trend_command import trend
 from bench.errors import (
     REASON_LENGTH,
@@ -266,6 +267,8 @@ def predict(
 app.command()(audit)
 app.command()(compare)
 app.command()(trend)
+app.command()(export)
+app.command(name="import")(import_)
 
 
 @app.callback(invoke_without_command=True)

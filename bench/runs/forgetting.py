@@ -60,11 +60,24 @@ def removals(store: "Store", names: Sequence[str], where: Where) -> list[Removal
     Raises:
         UsageError: a name means nothing, or the start of a fingerprint several runs.
     """
-    pairings = list(_pairings(store, where))
+    pairings = list(every(store, where))
     for name in names:
         _check(name, pairings)
     meant = [pairing.restricted(names) for pairing in pairings]
     return [removal for removal in meant if removal]
+
+
+def every(store: "Store", where: Where) -> Iterator[Removal]:
+    """Each pairing that is meant with all its runs."""
+    for experiment in store.runs.experiments(where.task_names):
+        for same, record in store.reader.grouped(experiment):
+            if not where.includes(record):
+                continue
+            parents = tuple(parent.info.run_id for parent in same)
+            runs: list[Run] = []
+            for parent in parents:
+                runs += _children(store, parent)
+            yield Removal(record, parents, tuple(runs))
 
 
 def remove(store: "Store", found: Sequence[Removal], results: Path) -> None:
@@ -90,18 +103,6 @@ def _remove(store: "Store", removal: Removal) -> None:
     for parent in removal.parents:
         if not list(_children(store, parent)):
             store.client.delete_run(parent)
-
-
-def _pairings(store: "Store", where: Where) -> Iterator[Removal]:
-    for experiment in store.runs.experiments(where.task_names):
-        for same, record in store.reader.grouped(experiment):
-            if not where.includes(record):
-                continue
-            parents = tuple(parent.info.run_id for parent in same)
-            runs: list[Run] = []
-            for parent in parents:
-                runs += _children(store, parent)
-            yield Removal(record, parents, tuple(runs))
 
 
 def _children(store: "Store", parent: str) -> Iterator[Run]:

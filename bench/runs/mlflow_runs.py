@@ -29,7 +29,8 @@ PREFIX = "ser."  # of every tag that the harness reads back
 TASK = PREFIX + "task"  # the tag of an experiment that names its task
 SAME_NAME = 100  # experiments that may have had a task's name before they were renamed
 PARENT = "mlflow.parentRunId"  # the tag that makes a run the child of another
-FINISHED = "attributes.status = 'FINISHED'"
+DONE = "FINISHED"  # the status of a run that is recorded
+FINISHED = f"attributes.status = '{DONE}'"
 PAGE = 1000  # runs, or metrics, of one request
 TEXT_LENGTH = (
     4000  # characters of a tag; MLflow cuts longer ones at 8,000 without a word
@@ -89,10 +90,18 @@ class MlflowRuns:
             if not token:
                 return
 
-    def parent(self, task: str, kind: str, key: str, label: str, command: str) -> str:
+    def parent(
+        self,
+        task: str,
+        kind: str,
+        key: str,
+        label: str,
+        command: str,
+        started: int | None = None,
+    ) -> str:
         """The id of the parent run with this key, which is created if there is none.
 
-        `command`: what makes it.
+        `command`: what makes it; `started`: when it did, in ms since the epoch; None: now.
 
         Of two that were created at one moment the older one counts.
         """
@@ -102,7 +111,7 @@ class MlflowRuns:
             own = {PREFIX + "kind": kind, PREFIX + "key": key}
             tags = {**own, **pages.origin(command)}
             name = shortened(label, NAME_LENGTH)
-            self.client.create_run(experiment, run_name=name, tags=tags)
+            self.client.create_run(experiment, started, tags, name)
         oldest = min(self.search(experiment, query), key=age)
         return str(oldest.info.run_id)
 

@@ -1,0 +1,181 @@
+"""Runs of an archive, into a store that has them, some of them or none."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import BenchError
+from bench.runs.archive import Archive, ArchivedRun, Group
+from bench.runs.mlflow_client import Metric, Param, Run, RunTag, StoreError, impatient
+from bench.runs.mlflow_runs import DONE, PAGE, PARENT, PREFIX, tagged, tags_of
+from bench.runs.workplace import lock_path
+
+if TYPE_CHECKING:
+    from bench.runs.store import Store
+
+TAGS = 100  # tags, or parameters, of one request
+
+
+@dataclass
+class Imported:
+    """How many runs and trials were added, and how many had been there."""
+
+    added: int = 0
+    before: int = 0
+
+    @property
+    def text(self) -> str:
+        """In a sentence."""
+        return f"{self.added} runs added, {self.before} there before"
+
+
+def load(archive: Archive, store: "Store", results: Path) -> Imported:
+    """Add what the store lacks. A run is recorded as a whole or not at all.
+
+    `results`: the folder with the locks of runs under way.
+
+    Raises:
+        BenchError: another process is doing one of the runs.
+    """
+    counts = Imported()
+    target = _Target(archive, store, results)
+    for group in archive.groups:
+        for added in target.add(group):
+            if added:
+                counts.added += 1
+            else:
+                counts.before += 1
+    return counts
+
+
+class _Target:
+    def __init__(self, archive: Archive, store: "Store", results: Path) -> None:
+        self.archive = archive
+        self.store = store
+        self.client = store.client
+        self.results = results
+
+    def add(self, group: Group) -> Iterator[bool]:
+        """Add a group's runs, and say of each whether it was added.
+
+        A search counts once it is complete, so its trials come before that is said.
+        """
+        experiment = self.store.runs.experiment(group.task)
+        run = group.parent
+        parent = self.store.runs.parent(
+            group.task, group.kind, group.key, run.name, run.started
+        )
+        if group.kind == "pairing":
+            self._renew(parent, run)
+        for each in group.runs:
+            with self._held(each):
+                yield self._add(each, experiment, parent, group.task)
+        if group.kind == "search":
+            self._renew(parent, run)
+
+    def _renew(self, parent: str, run: ArchivedRun) -> None:
+        """Give a pairing or a search the record of the archive, unless its own is as new.
+
+        Why a pairing failed is told of a new one alone: it might have succeeded here.
+        """
+        own = tags_of(self.client.get_run(parent))
+        tags = dict(run.tags)
+        if _moment(own) >= _moment(_ours(tags)):
+            return
+        if _moment(own):
+            tags.pop(f"{PREFIX}failed", None)
+        self._write(parent, run, tags)
+        if run.status != "RUNNING":
+            self.client.set_terminated(parent, run.status, run.ended)
+
+    def _add(self, run: ArchivedRun, experiment: str, parent: str, task: str) -> bool:
+        fingerprint = _ours(run.tags)["fingerprint"]
+        query = tagged(fingerprint=fingerprint)
+        earlier = list(self.store.runs.search(experiment, query))
+        if self._is_there(run, earlier, task):
+            return False
+        tags = {**run.tags, PARENT: parent}
+        created = self.client.create_run(experiment, run.started, tags, run.name)
+        name = created.info.run_id
+        try:
+            self._write(name, run, {})
+            self.client.set_terminated(name, run.status, run.ended)
+        except BaseException:
+            with suppress(StoreError), impatient():
+                self.client.delete_run(name)
+            raise
+        for each in earlier:
+            self.client.delete_run(each.info.run_id)
+        return True
+
+    def _is_there(self, run: ArchivedRun, earlier: list[Run], task: str) -> bool:
+        """Whether the store has a run that says as much; one that never ended says nothing."""
+        tags = _ours(run.tags)
+        statuses = {each.info.status for each in earlier} - {"RUNNING"}
+        if run.status != DONE:
+            return bool(statuses)
+        if tags.get("kind") != "run":
+            return DONE in statuses
+        return self.store.has(task, tags["fingerprint"], network="network" in tags)
+
+    def _write(self, name: str, run: ArchivedRun, tags: Mapping[str, str]) -> None:
+        """Artifacts first, tags last: they make a pairing, and a search, count."""
+        with TemporaryDirectory() as folder:
+            self.archive.unpack(run, Path(folder))
+            if run.files:
+                self.client.log_artifacts(name, folder)
+        params = [Param(*each) for each in run.params.items()]
+        for part in _parts(params, TAGS):
+            self.client.log_batch(name, params=part)
+        metrics = [Metric(*each) for each in run.metrics]
+        for part in _parts(metrics, PAGE):
+            self.client.log_batch(name, metrics=part)
+        named = [RunTag(*each) for each in sorted(tags.items(), key=_last)]
+        for part in _parts(named, TAGS):
+            self.client.log_batch(name, tags=part)
+
+    @contextmanager
+    def _held(self, run: ArchivedRun) -> Iterator[None]:
+        """Keep other processes from doing a run while it is added."""
+        path = lock_path(self.results, _ours(run.tags)["fingerprint"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(path, timeout=0):
+                yield
+        except Timeout:
+            raise BenchError(
+                f"{run.name} is under way in another process: end that, or wait for it, and "
+                "import again"
+            ) from None
+
+
+def _ours(tags: Mapping[str, str]) -> dict[str, str]:
+    """The harness's own tags, without their prefix."""
+    found = {}
+    for name, text in tags.items():
+        if name.startswith(PREFIX):
+            found[name.removeprefix(PREFIX)] = text
+    return found
+
+
+def _moment(tags: Mapping[str, str]) -> float:
+    """When a pairing was opened, or a search completed, in s since the epoch; 0: not yet."""
+    try:
+        return float(tags.get("updated") or tags.get("complete") or 0)
+    except ValueError:
+        return 0.0
+
+
+def _last(tag: tuple[str, str]) -> tuple[bool, str]:
+    """A key by which the tags that make a parent count come last."""
+    return tag[0].endswith((".updated", ".complete")), tag[0]
+
+
+def _parts(items: list[Any], length: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), length):
+        yield items[start : start + length]
