@@ -245,20 +245,27 @@ def _corpus(content: Mapping[str, Any]) -> dict[str, str]:
 def _check_artifact(name: str) -> None:
     """Raise ValueError for the name of an artifact that could lead out of its folder."""
     parts = name.split("/")
-    leads_out = any(part in ("", ".", "..") for part in parts)
-    if leads_out or PurePosixPath(name).is_absolute() or re.search(r"[\\:\0]", name):
+    leads_out = not {"", ".", ".."}.isdisjoint(parts)
+    has_signs = re.search(r"[\\:\0]", name)
+    is_absolute = PurePosixPath(name).is_absolute()
+    if leads_out or has_signs or is_absolute:
         raise ValueError(f"an artifact is called {name!r}")
 
 
 def _check_tags(run: ArchivedRun) -> None:
     """Raise ValueError for a tag that stands for an artifact of another run."""
     for text in run.tags.values():
-        if text.startswith("file:") and text.removeprefix("file:") not in run.files:
+        begin, file = text[:5], text[5:]
+        is_file = begin == "file:"
+        if is_file and file not in run.files:
             raise ValueError("a tag stands for an artifact that is not there")
 
 
 def _texts(content: Mapping[str, Any]) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in content.items()}
+    found = {}
+    for name, value in content.items():
+        found[_text(name)] = _text(value)
+    return found
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
-from bench.runs.archive import ArchivedRun, Group, Writer, written
+from bench.runs.archive import CORPUS, ArchivedRun, Group, Writer, written
 from bench.runs.forgetting import Removal, every, removals
 from bench.runs.lookup import Where
 from bench.runs.mlflow_client import Run
@@ -20,15 +20,15 @@ from bench.runs.mlflow_runs import (
     tagged,
     tags_of,
 )
+from bench.runs.pages import CONTEXT
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
 
-# tags that name a person, folders, or addresses of one store
+# tags that name a person, or addresses of one store
 LEFT_OUT = (
     PARENT,
     "mlflow.user",
-    "mlflow.source.",
     "mlflow.log-model",
     "mlflow.artifact",
 )
@@ -165,6 +165,7 @@ class _Reader:
             tags=tags,
             metrics=self._metrics(run),
             files=self._files(run),
+            inputs=list(_inputs(run)),
         )
 
     def _metrics(self, run: Run) -> list[tuple[str, float, int, int]]:
@@ -194,18 +195,35 @@ class _Reader:
                 yield each.path
 
 
+def _inputs(run: Run) -> Iterator[dict[str, str]]:
+    """The corpora of a run, as MLflow knows them."""
+    known = run.inputs.dataset_inputs if run.inputs else ()
+    for each in known:
+        contexts = [tag.value for tag in each.tags if tag.key == CONTEXT]
+        found = {"context": "".join(contexts)}
+        for name in CORPUS:
+            if name not in found:
+                value = getattr(each.dataset, name)
+                found[name] = value or ""
+        yield found
+
+
 def _travels(tag: str) -> bool:
     return not tag.startswith(LEFT_OUT)
 
 
 def _children(parent: Run) -> str:
-    return f"tags.`{PARENT}` = '{parent.info.run_id}'"
+    name = parent.info.run_id
+    return f"tags.`{PARENT}` = '{name}'"
 
 
 def _precedence(run: Run) -> tuple[bool, Any]:
-    return run.info.status == DONE, age(run)
+    succeeded = run.info.status == DONE
+    own_age = age(run)
+    return succeeded, own_age
 
 
 def _system(record: Any) -> tuple[str, ...]:
     """What a pairing and its search have in common."""
-    return tuple(getattr(record, name) for name in SYSTEM)
+    facts = [getattr(record, name) for name in SYSTEM]
+    return tuple(facts)

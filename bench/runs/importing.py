@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,19 @@ from filelock import FileLock, Timeout
 
 from bench.errors import BenchError
 from bench.runs.archive import Archive, ArchivedRun, Group
-from bench.runs.mlflow_client import Metric, Param, Run, RunTag, StoreError, impatient
+from bench.runs.mlflow_client import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    StoreError,
+    impatient,
+)
 from bench.runs.mlflow_runs import DONE, PAGE, PARENT, PREFIX, tagged, tags_of
+from bench.runs.pages import CONTEXT
 from bench.runs.workplace import lock_path
 
 if TYPE_CHECKING:
@@ -63,20 +75,38 @@ class _Target:
     def add(self, group: Group) -> Iterator[bool]:
         """Add a group's runs, and say of each whether it was added.
 
-        A search counts once it is complete, so its trials come before that is said.
+        A search counts once it is complete, so that its trials come first.
         """
         experiment = self.store.runs.experiment(group.task)
-        run = group.parent
-        parent = self.store.runs.parent(
-            group.task, group.kind, group.key, run.name, run.started
-        )
+        parent = self._open(group)
+        was_there = _moment(tags_of(self.client.get_run(parent))) > 0
         if group.kind == "pairing":
-            self._renew(parent, run)
-        for each in group.runs:
-            with self._held(each):
-                yield self._add(each, experiment, parent, group.task)
+            self._renew(parent, group.parent)
+
+        has_more = False
+        for run in group.runs:
+            with self._held(run):
+                is_new = self._add(run, experiment, parent, group.task)
+            has_more = has_more or is_new
+            yield is_new
+
         if group.kind == "search":
-            self._renew(parent, run)
+            self._renew(parent, group.parent)
+        elif was_there and has_more:
+            # the next `bench run` adds up anew
+            self.store.runs.tag(parent, {"totals": ""})
+
+    def _open(self, group: Group) -> str:
+        """The id of the group's parent, which is created if there is none."""
+        run = group.parent
+        return self.store.runs.parent(
+            group.task,
+            group.kind,
+            group.key,
+            run.name,
+            "bench import",
+            run.started,
+        )
 
     def _renew(self, parent: str, run: ArchivedRun) -> None:
         """Give a pairing or a search the record of the archive, unless its own is as new.
@@ -85,9 +115,11 @@ class _Target:
         """
         own = tags_of(self.client.get_run(parent))
         tags = dict(run.tags)
-        if _moment(own) >= _moment(_ours(tags)):
+        was_opened = _moment(own)
+        opened = _moment(_ours(tags))
+        if was_opened >= opened:
             return
-        if _moment(own):
+        if was_opened:
             tags.pop(f"{PREFIX}failed", None)
         self._write(parent, run, tags)
         if run.status != "RUNNING":
@@ -116,28 +148,40 @@ class _Target:
     def _is_there(self, run: ArchivedRun, earlier: list[Run], task: str) -> bool:
         """Whether the store has a run that says as much; one that never ended says nothing."""
         tags = _ours(run.tags)
-        statuses = {each.info.status for each in earlier} - {"RUNNING"}
+        kind = tags.get("kind")
+        statuses = {each.info.status for each in earlier}
+        ended = statuses - {"RUNNING"}
         if run.status != DONE:
-            return bool(statuses)
-        if tags.get("kind") != "run":
-            return DONE in statuses
-        return self.store.has(task, tags["fingerprint"], network="network" in tags)
+            return bool(ended)
+        if kind != "run":
+            return DONE in ended
+        fingerprint = tags["fingerprint"]
+        network = "network" in tags
+        return self.store.has(task, fingerprint, network)
 
     def _write(self, name: str, run: ArchivedRun, tags: Mapping[str, str]) -> None:
         """Artifacts first, tags last: they make a pairing, and a search, count."""
-        with TemporaryDirectory() as folder:
-            self.archive.unpack(run, Path(folder))
-            if run.files:
-                self.client.log_artifacts(name, folder)
-        params = [Param(*each) for each in run.params.items()]
+        self._write_files(name, run)
+        params = list(starmap(Param, run.params.items()))
+        metrics = list(starmap(Metric, run.metrics))
+        in_order = sorted(tags.items(), key=_last)
+        named = list(starmap(RunTag, in_order))
         for part in _parts(params, TAGS):
             self.client.log_batch(name, params=part)
-        metrics = [Metric(*each) for each in run.metrics]
         for part in _parts(metrics, PAGE):
             self.client.log_batch(name, metrics=part)
-        named = [RunTag(*each) for each in sorted(tags.items(), key=_last)]
+        corpora = list(map(_corpus, run.inputs))
+        if corpora:
+            self.client.log_inputs(name, corpora)
         for part in _parts(named, TAGS):
             self.client.log_batch(name, tags=part)
+
+    def _write_files(self, name: str, run: ArchivedRun) -> None:
+        if not run.files:
+            return
+        with TemporaryDirectory() as folder:
+            self.archive.unpack(run, Path(folder))
+            self.client.log_artifacts(name, folder)
 
     @contextmanager
     def _held(self, run: ArchivedRun) -> Iterator[None]:
@@ -152,6 +196,13 @@ class _Target:
                 f"{run.name} is under way in another process: end that, or wait for it, and "
                 "import again"
             ) from None
+
+
+def _corpus(known: Mapping[str, str]) -> DatasetInput:
+    fields = dict(known)
+    context = fields.pop("context")
+    tags = [InputTag(CONTEXT, context)] if context else []
+    return DatasetInput(Dataset(**fields), tags)
 
 
 def _ours(tags: Mapping[str, str]) -> dict[str, str]:
@@ -173,9 +224,13 @@ def _moment(tags: Mapping[str, str]) -> float:
 
 def _last(tag: tuple[str, str]) -> tuple[bool, str]:
     """A key by which the tags that make a parent count come last."""
-    return tag[0].endswith((".updated", ".complete")), tag[0]
+    name, _ = tag
+    counts = name.endswith((".updated", ".complete"))
+    return counts, name
 
 
 def _parts(items: list[Any], length: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), length):
-        yield items[start : start + length]
+    starts = range(0, len(items), length)
+    for start in starts:
+        end = start + length
+        yield items[start:end]

@@ -48,7 +48,9 @@ def history(results: Path) -> list[Any]:
             for each in store.client.get_metric_history(record.id, name):
                 metrics.append((name, each.value, each.timestamp, each.step))
         times = (run.info.start_time, run.info.end_time, run.info.status)
-        found.append((times, run.data.params, metrics))
+        corpora = [each.dataset for each in run.inputs.dataset_inputs]
+        inputs = [(each.name, each.digest, each.profile) for each in corpora]
+        found.append((times, run.data.params, metrics, inputs))
     return found
 
 
