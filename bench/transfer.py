@@ -53,9 +53,14 @@ def export_runs(
         path: the file, which is replaced if it is there.
         row: backbones, `backbone@task`, or MLflow's ids or the starts of fingerprints of runs;
             default: everything.
-        backbone, task: only these, as in `bench.table`.
+        backbone: only these, as they are recorded.
+        task: only these; names or paths of manifests.
         with_weights: with the networks that `save_weights` has kept.
-        mode, protocol, scale, results, tracking_uri: as in `bench.table`.
+        mode: only finetune, or only probe.
+        protocol: only this one.
+        scale: only full, or only tiny.
+        results: the folder of the runs.
+        tracking_uri: the MLflow server of the runs, instead of the folder.
 
     Raises:
         UsageError: if nothing is meant.
