@@ -55,11 +55,14 @@ def release() -> None:
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    _trim()
+    trim()
 
 
-def _trim() -> None:
-    """Have glibc give free pages back to the system; other C libraries do so themselves."""
+def trim() -> None:
+    """Have glibc give free pages back to the system; other C libraries do so themselves.
+
+    What it keeps (`bench.training.devices.keep_memory`) falls into pieces, and grows.
+    """
     if not sys.platform.startswith("linux"):
         return
     try:

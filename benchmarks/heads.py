@@ -44,6 +44,9 @@ class Arrays:
     def frames(self, clip: str) -> int:
         return len(self.arrays[clip])
 
+    def seconds(self, clip: str) -> float:
+        return 0.0
+
 
 def parts(layers: int) -> tuple[Examples, Examples]:
     """A training and a validation part of random states, whose classes overlap."""

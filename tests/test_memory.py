@@ -1,4 +1,8 @@
-"""Errors that say that memory ran out, and those that do not."""
+"""Errors that say that memory ran out, and those that do not; memory that is given back."""
+
+import platform
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,3 +56,21 @@ def test_what_torch_and_numpy_raise() -> None:
 )
 def test_other_errors(error: Exception) -> None:
     assert not memory.ran_out(error)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's alone is told")
+def test_what_is_free_between_what_is_used_is_given_back() -> None:
+    blocks = [bytearray(1_000) for _ in range(100_000)]
+    del blocks[:-1]  # the last one is at the end of the heap
+    before = resident()
+    memory.release()
+    assert before - resident() > 50
+    assert len(blocks) == 1
+
+
+def resident() -> float:
+    """MiB."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"VmRSS:\s+(\d+)", status)
+    assert found
+    return int(found[1]) / 1024

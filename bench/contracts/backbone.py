@@ -60,9 +60,10 @@ class Backbone(Plugin, ABC):
     `network` returns a torch module whose `forward(inputs: bench.contracts.batch.Inputs) -> Tensor`
     gives logits of shape (batch, classes); softmax (or, in a multi-label task, a sigmoid) follows
     outside. In training it may instead give a `Padded` of (batch, parts, classes): the loss is over
-    all parts, each with its clip's targets. A module may define `calibrate(inputs:
-    Iterable[Inputs]) -> None`: it is called once with batches of the training part, before
-    training, for statistics such as a mean and a deviation.
+    all parts, each with its clip's targets. Batches of long clips come in pieces, whose gradients
+    add up, unless the network has a batch norm (`bench.training.pieces`). A module may define
+    `calibrate(inputs: Iterable[Inputs]) -> None`: it is called with all batches of the training
+    part, before training, for statistics such as a mean and a deviation.
 
     A module may define `fit(inputs: Iterable[Inputs], targets: Tensor, valid_inputs:
     Iterable[Inputs], valid_targets: Tensor) -> None` where a library or a closed form trains it:

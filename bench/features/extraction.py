@@ -63,6 +63,10 @@ class Extracted:
             self.array(clip_id)
         return self._frames[content]
 
+    def seconds(self, clip_id: str) -> float:
+        """How long the clip's audio is."""
+        return self.corpus.seconds[clip_id]
+
     def _read(self, clip_id: str) -> "Array":
         if not self.feature.cached:
             (array,) = _compute(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from bench import memory
 from bench.errors import one_line, refused
 from bench.options import flat
 from bench.progress import display
@@ -42,6 +43,8 @@ def execute(
             known[task] = set() if fresh else _recorded(task, pairings, place)
         where = f"pairing {numbers[worker.pairing.key]} of {len(pairings)}"
         worker.run_all(known[task], fresh, where)
+        del worker  # and what it has read
+        memory.release()
     return outcome
 
 
@@ -180,6 +183,7 @@ class Worker:
         else:
             self.outcome.done += 1
             self.say(f"{where}: {summary}")
+        memory.trim()
 
     @contextmanager
     def _unrecorded(self, where: str) -> Iterator[None]:

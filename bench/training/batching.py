@@ -15,6 +15,7 @@ from bench.contracts.clip import Clip
 from bench.features.extraction import Extracted
 
 MEGA_BATCH = 20  # batches that are shuffled together before they are sorted by length
+RATE = 50  # frames per second of audio: the finest that counts for an extent
 MAX_WORKERS = 4  # processes that read batches beside a GPU
 
 
@@ -50,7 +51,8 @@ class Batch:
 class Examples(Dataset[Example]):
     """The clips of one part of a fold, with the features that a backbone reads.
 
-    targets: (clips, classes) float32 in {0, 1}; lengths: frames of each clip's longest feature.
+    targets: (clips, classes) float32 in {0, 1}; lengths: frames of each clip's longest feature;
+    extents: those of its shortest one, but at most `RATE` per second: as a transformer has them.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Examples(Dataset[Example]):
         targets = [self._target(clip) for clip in self.clips]
         self.targets = torch.tensor(targets)
         self.lengths = [self._length(clip) for clip in self.clips]
+        self.extents = [self._extent(clip) for clip in self.clips]
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -93,6 +96,15 @@ class Examples(Dataset[Example]):
             frames = extracted.frames(clip.id)
             lengths.append(frames)
         return max(lengths)
+
+    def _extent(self, clip: Clip) -> int:
+        extents: list[int] = []
+        for extracted in self.features.values():
+            seconds = extracted.seconds(clip.id)
+            at_most = math.ceil(RATE * seconds)
+            frames = extracted.frames(clip.id)
+            extents.append(min(frames, at_most))
+        return min(extents)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench import memory
 from bench.contracts.batch import Inputs
 from bench.progress import display
 from bench.progress.status import Step
@@ -24,12 +25,14 @@ from bench.training.batching import (
 from bench.training.checkpoint import Content
 from bench.training.job import TrainingJob, TrainingState
 from bench.training.objective import (
+    batch_weight,
     learning_rate_factor,
     loss_function,
     make_accelerator,
     make_optimizer,
     per_part,
 )
+from bench.training.pieces import bounded, pieces
 from bench.training.prediction import (
     DIVERGED_ADVICE,
     TrainingError,
@@ -86,7 +89,8 @@ def calibrate(
         return
 
     def inputs() -> Iterator[Inputs]:
-        order = in_order_of_length(training.lengths, batch_size)
+        by_length = in_order_of_length(training.lengths, batch_size)
+        order = list(bounded(by_length, training.extents))
         for batch in load_batches(training, order, device):
             yield batch.inputs
 
@@ -115,6 +119,7 @@ class _Loop:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
         self.loss = loss_function(recipe, job.training, job.device)
+        self.weight = batch_weight(recipe, job.training, job.device)
         self.accelerator = make_accelerator(recipe, job.device, state.accumulate)
         loader = data_loader(job.training, self.order, job.device)
         prepared = self.accelerator.prepare(job.network, optimizer, loader)
@@ -186,16 +191,28 @@ class _Loop:
         mean loss.
         """
         with self.accelerator.accumulate(self.network):
-            outputs = self.network(batch.inputs)
-            logits, targets = per_part(outputs, batch.targets)
-            loss = self.loss(logits, targets)
-            value = float(loss.item())
+            value = self._gradients(batch)
             if not math.isfinite(value):
                 fault = self._not_finite(number, batch)
                 raise TrainingError(fault)
-            self.accelerator.backward(loss)
             self._update()
         return value
+
+    def _gradients(self, batch: Batch) -> float:
+        """Add up the gradients of a batch, piece by piece. Returns its mean loss."""
+        whole = self.weight(batch.targets)
+        total = torch.zeros((), device=self.job.device)
+        divided = pieces(self.network, batch, self.job.training.extents)
+        for number, piece in enumerate(divided):
+            if number:
+                memory.trim()
+            outputs = self.network(piece.inputs)
+            logits, targets = per_part(outputs, piece.targets)
+            share = self.weight(piece.targets) / whole
+            loss = share * self.loss(logits, targets)
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        return float(total.item())
 
     def _update(self) -> None:
         """Let the optimiser and the schedule step; Accelerate skips it between accumulated

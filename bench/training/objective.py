@@ -120,6 +120,22 @@ def loss_function(recipe: Recipe, training: Examples, device: torch.device) -> L
     return binary if training.multilabel else categorical
 
 
+def batch_weight(
+    recipe: Recipe, training: Examples, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """What the loss of some clips, by their targets, weighs in the mean over a batch."""
+    weight = class_weights(recipe, training)
+    if weight is None or training.multilabel:
+        weight = torch.ones(len(training.labels))
+    weight = weight.to(device)
+
+    def of(targets: Tensor) -> Tensor:
+        classes = targets.argmax(1)
+        return weight[classes].sum()
+
+    return of
+
+
 def per_part(logits: Tensor | Padded, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and targets, (items, classes), of clips, or of all parts of clips.
 

@@ -7,6 +7,7 @@ from bench import memory
 from bench.errors import BenchError
 from bench.scoring.predictions import Predictions
 from bench.training.batching import Examples, in_order_of_length, load_batches
+from bench.training.pieces import bounded
 
 DIVERGED_ADVICE = "lower the learning rate, or use --precision fp32"
 NAMES_LIMIT = 500  # characters of an error that list clips
@@ -80,7 +81,8 @@ def _in_batches(
     classes = len(examples.labels)
     values = torch.zeros(clips, classes, dtype=torch.float64)
 
-    order = in_order_of_length(examples.lengths, batch_size)
+    by_length = in_order_of_length(examples.lengths, batch_size)
+    order = list(bounded(by_length, examples.extents))
     for batch in load_batches(examples, order, device):
         logits = network(batch.inputs).double()
         rows = logits.sigmoid() if examples.multilabel else logits.softmax(1)

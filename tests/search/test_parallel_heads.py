@@ -39,6 +39,9 @@ class Arrays:
     def frames(self, clip: str) -> int:
         return len(self.arrays[clip])
 
+    def seconds(self, clip: str) -> float:
+        return 0.0
+
 
 def part(
     clips: int, seed: int, multilabel: bool = False, frames: tuple[int, int] = (1, 1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bench.contracts.batch import Inputs
 from bench.contracts.clip import Clip, Recording
+from bench.contracts.feature import SAMPLE_RATE
 from bench.contracts.recipe import Recipe
 from bench.training.batching import Examples
 from bench.training.job import TrainingJob
@@ -25,7 +26,7 @@ from bench.training.prediction import probabilities
 CPU = torch.device("cpu")
 CLIPS, SAMPLES = 16, 40_000
 PLENTY = 2**40  # bytes
-ROOM = 40 * 2**20  # bytes; a batch of 16 takes about 300 MiB
+ROOM = 250 * 2**20  # bytes; a batch of 16 takes about 800 MiB
 FITS = 8  # clips
 
 
@@ -53,6 +54,23 @@ class Waves:
 
     def frames(self, clip: str) -> int:
         return SAMPLES
+
+    def seconds(self, clip: str) -> float:
+        return SAMPLES / SAMPLE_RATE
+
+
+class Widened(nn.Module):
+    """Large tensors alone: libraries below torch may crash where they lack memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widen = nn.Parameter(torch.randn(64))
+        self.classify = nn.Linear(64, 2)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        hidden = (inputs["wave"].values * self.widen).square()
+        logits: Tensor = self.classify(hidden.mean(1))
+        return logits
 
 
 class Convolved(nn.Module):
@@ -83,7 +101,7 @@ class Starved(Convolved):
             try:
                 with no_more_memory(room):
                     return super().forward(inputs)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if "primitive" in str(error):
                     tell(str(error))
                     raise
@@ -94,8 +112,8 @@ def tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def part() -> Examples:
-    clips = [Clip(str(n), Recording(), ("ab"[n % 2],), "s") for n in range(CLIPS)]
+def part(count: int) -> Examples:
+    clips = [Clip(str(n), Recording(), ("ab"[n % 2],), "s") for n in range(count)]
     features: Any = {"wave": Waves()}
     return Examples(clips, ("a", "b"), False, features)
 
@@ -104,9 +122,14 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = Recipe(epochs=1, batch_size=CLIPS, precision="fp32")
     checkpoint = Path(sys.argv[1]) / "c.pt"
-    examples = part()
-    # the first only imports what a training imports
-    for make, room in ((Convolved, PLENTY), (Convolved, ROOM), (Starved, PLENTY)):
+    # the first imports what a training imports, and leaves free what small allocations take
+    trials = (
+        (Convolved, CLIPS, PLENTY),
+        (Widened, CLIPS, ROOM),
+        (Starved, CLIPS, PLENTY),
+    )
+    for make, clips, room in trials:
+        examples = part(clips)
         job = TrainingJob(
             make(), recipe, examples, examples, 0, CPU, lambda *_: None, checkpoint
         )
