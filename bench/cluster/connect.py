@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from bench.errors import UsageError, one_line
 from bench.settings import Settings
 from bench.texts import address_form
 
+TOKEN_BYTES = 32
 ANSWER_SECONDS = 15  # for a cluster's address to accept a connection
 
 
@@ -27,13 +29,15 @@ def connect(settings: Settings) -> Iterator[Cluster]:
         ClusterError: the cluster or one of its nodes does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        _demand_token()
     try:
         import ray
     except ImportError:
         raise UsageError(
             "--executor ray needs Ray: pip install 'ser-bench[ray]'"
         ) from None
-    address = settings.ray_address or os.environ.get("RAY_ADDRESS") or "local"
     _check_reachable(address)
     with _silent():
         _start(ray, address)
@@ -47,6 +51,16 @@ def connect(settings: Settings) -> Iterator[Cluster]:
             if cluster:
                 cluster.stop()
             ray.shutdown()
+
+
+def _demand_token() -> None:
+    """Make Ray's processes, which listen on every interface of the machine, refuse all who do not
+    know a random token. It is passed on by environment; `RAY_AUTH_MODE=disabled` does without.
+    """
+    mode = os.environ.setdefault("RAY_AUTH_MODE", "token")
+    known = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    if mode == "token" and not known:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(TOKEN_BYTES)
 
 
 def _start(ray: Any, address: str) -> None:
