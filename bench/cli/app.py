@@ -228,15 +228,27 @@ def doctor(
         str | None,
         typer.Option(metavar="KIND", help="delete cached data: audio, features or all"),
     ] = None,
+    clear_checkpoints: Annotated[
+        bool,
+        typer.Option(
+            "--clear-checkpoints",
+            metavar="",
+            help="delete the checkpoints of interrupted trainings, which then start over",
+        ),
+    ] = False,
 ) -> None:
     """Say what this machine can run, what is missing, and how to get it."""
     from bench import jobs
+    from bench.cli import clearing
     from bench.cli import doctor as checks
 
     settings = gather(given)
+    if clear_checkpoints:
+        print(clearing.clear_checkpoints(settings.results))
+        return
     cache = jobs.cache(settings)
     if clear_cache is not None:
-        print(checks.clear(cache, clear_cache))
+        print(clearing.clear(cache, clear_cache))
         return
     backbones, tasks = registry.backbones(["all"]), registry.tasks(["all"])
     print(checks.report(backbones, tasks, settings, cache))

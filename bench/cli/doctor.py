@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 
 from bench import registry, terminal
 from bench.catalogue import ANY_LANGUAGE
+from bench.cli.clearing import size, total
 from bench.contracts.backbone import Backbone
 from bench.contracts.task import Task
 from bench.errors import without_password
 from bench.paths import home
+from bench.runs import disk
 from bench.settings import Settings, data_of
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def examine(
         "corpora": [_corpus(task, data_of(task, settings.data)) for task in tasks],
         "cache": list(_cached(cache)),
         "tracking store": [_tracking(settings.tracking_uri, settings.results)],
+        "results": list(_kept(settings.results)),
     }
 
 
@@ -103,36 +106,6 @@ def _lines(finding: Finding, widest: int) -> list[str]:
     if finding.remedy:
         lines.append(f"    -> {finding.remedy}")
     return lines
-
-
-def clear(cache: "Cache", kind: str) -> str:
-    """Delete one kind of the cache, or `all`, and say what that freed. Raises UsageError for an
-    unknown kind.
-    """
-    before = _total(cache)
-    only = None if kind == "all" else kind
-    cache.clear(only)
-    freed = size(before - _total(cache))
-    return f"cleared {kind} of the cache at {cache.root}: {freed} freed"
-
-
-def _total(cache: "Cache") -> int:
-    """Bytes that the cache holds."""
-    usages = cache.size()
-    return sum(usage.bytes for usage in usages)
-
-
-def size(number: float) -> str:
-    """`1.4 GB` for 1,400,000,000 bytes."""
-    if number < 1000:
-        return f"{number:.0f} bytes"
-    units = ["TB", "GB", "MB", "kB"]
-    unit = ""
-    while number >= 999.5 and units:
-        number /= 1000
-        unit = units.pop()
-    digits = 0 if number >= 99.5 else 1
-    return f"{number:.{digits}f} {unit}"
 
 
 # --- the machine ---
@@ -334,12 +307,18 @@ def _corpus(task: Task, path: Path | None) -> Finding:
 
 
 def _cached(cache: "Cache") -> Iterable[Finding]:
-    total = size(_total(cache))
+    taken = size(total(cache))
     command = "bench doctor --clear-cache all"
-    yield Finding("all", f"{total} at {cache.root}; to clear it: {command}")
+    yield Finding("all", f"{taken} at {cache.root}; to clear it: {command}")
     for usage in cache.size():
         taken = size(usage.bytes)
         yield Finding(usage.kind, f"{taken} in {usage.files} files")
+
+
+def _kept(results: Path) -> Iterable[Finding]:
+    for usage in disk.usages(results):
+        yield Finding(usage.kind, f"{size(usage.bytes)} in {usage.files} files")
+    yield Finding("checkpoints", "to delete them: bench doctor --clear-checkpoints")
 
 
 def _tracking(uri: str | None, results: Path) -> Finding:

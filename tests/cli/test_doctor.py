@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from bench.cli import doctor
+from bench.cli import clearing, doctor
 from bench.cli.doctor import Finding
 from bench.contracts.backbone import Backbone, Setup
 from bench.contracts.clip import Clip
@@ -140,13 +140,13 @@ def test_cache_is_sized_and_cleared(hub: Path, tmp_path: Path) -> None:
         examine(tmp_path)["cache"][f"features/{'f' * 32}"].state == "1.7 kB in 1 files"
     )
     assert (
-        doctor.clear(cache, "features")
+        clearing.clear(cache, "features")
         == f"cleared features of the cache at {cache.root}: 1.7 kB freed"
     )
     assert cache.open("f" * 32, "c" * 32) is None
-    assert doctor.clear(cache, "all").endswith(": 0 bytes freed")
+    assert clearing.clear(cache, "all").endswith(": 0 bytes freed")
     with pytest.raises(UsageError, match="featurs"):
-        doctor.clear(cache, "featurs")
+        clearing.clear(cache, "featurs")
 
 
 def test_store_in_a_file(hub: Path, tmp_path: Path) -> None:
@@ -209,6 +209,7 @@ def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
     lines = shown.splitlines()
     assert [line for line in lines if line and line[0] not in "! "] == [
         "machine", "disk", "packages", "weights", "corpora", "cache", "tracking store",
+        "results",
     ]  # fmt: skip
     at = lines.index("! org/en  not on this machine, for b")
     assert lines[at + 1].strip() == "-> hf download org/en"
@@ -249,4 +250,28 @@ def test_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_size(number: float, shown: str) -> None:
-    assert doctor.size(number) == shown
+    assert clearing.size(number) == shown
+
+
+def test_results_are_sized_and_checkpoints_cleared(hub: Path, tmp_path: Path) -> None:
+    from filelock import FileLock
+
+    from bench.runs.workplace import lock_path
+
+    results = tmp_path / "results"
+    (results / "checkpoints").mkdir(parents=True)
+    (results / "artifacts" / "run").mkdir(parents=True)
+    (results / "artifacts" / "run" / "predictions.parquet").write_bytes(b"x" * 500)
+    left, under_way = (results / "checkpoints" / f"{c * 32}.pt" for c in "ab")
+    left.write_bytes(b"x" * 2000)
+    under_way.write_bytes(b"x" * 1000)
+    found = examine(tmp_path)["results"]
+    assert found["recorded runs"].state == "500 bytes in 1 files"
+    assert found["checkpoints of interrupted trainings"].state == "3.0 kB in 2 files"
+    lock = lock_path(results, under_way.stem)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        said = clearing.clear_checkpoints(results)
+    assert said == f"deleted 1 checkpoints in {results}: 2.0 kB freed"
+    assert not left.exists()
+    assert under_way.exists()
