@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -77,6 +78,7 @@ def examine(
         "cache": list(_cached(cache)),
         "tracking store": [_tracking(settings.tracking_uri, settings.results)],
         "results": list(_kept(settings.results)),
+        "who can reach it": list(_reachable()),
     }
 
 
@@ -319,6 +321,27 @@ def _kept(results: Path) -> Iterable[Finding]:
     for usage in disk.usages(results):
         yield Finding(usage.kind, f"{size(usage.bytes)} in {usage.files} files")
     yield Finding("checkpoints", "to delete them: bench doctor --clear-checkpoints")
+
+
+def _reachable() -> Iterable[Finding]:
+    """What listens on the network while a command runs, and to whom it answers."""
+    yield Finding("bench ui", "this machine alone")
+    if find_spec("ray") is None:
+        return
+    mode = os.environ.get("RAY_AUTH_MODE", "")
+    if mode == "disabled":
+        open_to = "whoever reaches this machine can run code as you, while it runs"
+        yield Finding("--executor ray", open_to, "unset RAY_AUTH_MODE")
+    else:
+        yield Finding("--executor ray", "on this machine alone: who knows its token")
+    if mode == "token":
+        yield Finding("a Ray cluster of yours", "who knows ~/.ray/auth_token")
+    else:
+        yield Finding(
+            "a Ray cluster of yours",
+            "whoever reaches its ports can run code as you, unless it is started with "
+            "RAY_AUTH_MODE=token, as docs/cluster.md says",
+        )
 
 
 def _tracking(uri: str | None, results: Path) -> Finding:

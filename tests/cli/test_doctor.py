@@ -209,7 +209,7 @@ def test_report_reads_in_a_terminal(hub: Path, tmp_path: Path) -> None:
     lines = shown.splitlines()
     assert [line for line in lines if line and line[0] not in "! "] == [
         "machine", "disk", "packages", "weights", "corpora", "cache", "tracking store",
-        "results",
+        "results", "who can reach it",
     ]  # fmt: skip
     at = lines.index("! org/en  not on this machine, for b")
     assert lines[at + 1].strip() == "-> hf download org/en"
@@ -275,3 +275,17 @@ def test_results_are_sized_and_checkpoints_cleared(hub: Path, tmp_path: Path) ->
     assert said == f"deleted 1 checkpoints in {results}: 2.0 kB freed"
     assert not left.exists()
     assert under_way.exists()
+
+
+def test_what_is_open_to_whom(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    found = examine(tmp_path)["who can reach it"]
+    assert found["--executor ray"].remedy == ""
+    assert "RAY_AUTH_MODE=token" in found["a Ray cluster of yours"].state
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    found = examine(tmp_path)["who can reach it"]
+    assert "run code as you" in found["--executor ray"].state
+    assert found["--executor ray"].remedy == "unset RAY_AUTH_MODE"
