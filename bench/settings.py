@@ -81,9 +81,9 @@ class Settings:
     )
     weights: Mapping[str, str] = option(
         dict,
-        "other pre-trained weights; `random` for none",
+        "other pre-trained weights: a path, a hub id, `openai:NAME`, or `random` for none",
         group=TRAINED,
-        metavar="BACKBONE=PATH_OR_HUB_ID",
+        metavar="BACKBONE=WEIGHTS",
         form=weights_form,
     )
     device: str = option(

@@ -13,6 +13,7 @@ from bench.errors import UsageError, writing
 from bench.progress.display import say
 from bench.results import Comparison, Result, RunResult
 from bench.settings import Settings
+from bench.settings_file import gather
 
 if TYPE_CHECKING:
     from bench.trend.request import Request
@@ -122,6 +123,11 @@ def _show(result: Result, format: Formats, options: Mapping[str, Any]) -> int:
         print(result.text(format, colour=sys.stdout.isatty()))
     else:
         print(result)
-    if isinstance(result, RunResult) and not options.get("quiet"):
+    if isinstance(result, RunResult) and not _is_quiet(options):
         say(result.summary)
     return 0 if result.ok else 1
+
+
+def _is_quiet(options: Mapping[str, Any]) -> bool:
+    """Whether the flags, or else `bench.toml`, ask for errors only."""
+    return gather({"quiet": options.get("quiet")}).quiet

@@ -154,3 +154,16 @@ def test_the_shell_completes_names(tmp_path: Path, line: str, offered: str) -> N
         check=False,
     )
     assert offered in done.stdout.split()
+
+
+def test_quiet_in_the_file_silences_what_the_flag_does(
+    bench: Bench,
+    manifest: Path,
+    results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "bench.toml").write_text("[run]\nquiet = true\n", "utf-8")
+    common = ("-b", "mfcc-stats", "-t", manifest, "--set", "epochs=1", "--folds", "1")
+    assert bench("run", *common, "--results", results) == 0
+    assert capsys.readouterr().err == ""
