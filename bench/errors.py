@@ -27,9 +27,12 @@ REASON_LENGTH = 200  # characters of a message of the system, or of another libr
 LISTED = 10  # names that an error lists before it counts the rest
 
 
-# a parameter of a URL whose name says that its value is secret
+# A user and a password in a URL; the password may hold a slash, which no port does.
+USER = re.compile(r"://(?:[^/\s@:]+:(?!\d+/)[^\s@]*|[^/\s]*)@")
+# A parameter of a URL, or of a database's connection, whose name says that its value is secret.
 SECRET = re.compile(
-    r"([?&;][\w.%-]*(?:pass|pwd|token|secret|sig|credential|key|auth)[\w.%-]*=)[^&;\s'\"<>)]+",
+    r"((?:[?&;#][\w.%-]*(?:pass|pwd|token|secret|sig|credential|key|auth)[\w.%-]*"
+    r"|\b(?:password|passwd|pwd))=)[^&;\s'\"<>)]+",
     re.IGNORECASE,
 )
 
@@ -134,5 +137,5 @@ def without_password(text: str) -> str:
 
     Every error and every recorded reason passes through here.
     """
-    without_user = re.sub(r"://[^/\s]*@", "://", text)
+    without_user = USER.sub("://", text)
     return SECRET.sub(r"\1***", without_user)

@@ -28,6 +28,9 @@ SECRETS = (
     "https://blob/x?sv=1&sig=hunter2",
     "s3://key:hunter2@bucket/prefix",
     "https://hub/x?access_token=hunter2",
+    "https://hub/x#access_token=hunter2",
+    "postgresql://ada:slash/hunter2@db/bench",
+    "host=db password=hunter2 dbname=bench",
 )
 
 
@@ -39,7 +42,8 @@ def test_no_error_and_no_recorded_reason_names_a_secret(url: str) -> None:
     assert "hunter2" not in str(UsageError(f"{url!r} is no folder: {url}"))
     for error in (ValueError(f"cannot connect to ({url})"), BenchError(url)):
         assert "hunter2" not in "".join(explain(error, private=False))
-    assert str(BenchError("a?page=2&name=x")) == "a?page=2&name=x"
+    for harmless in ("a?page=2&name=x", "http://host:5000/a@b", "epochs=3 and keys=4"):
+        assert str(BenchError(harmless)) == harmless
 
 
 def test_a_shared_cache_out_of_reach_keeps_its_password(tmp_path: Path) -> None:
