@@ -272,3 +272,18 @@ def test_nothing_to_export_leaves_no_file(
     with pytest.raises(UsageError, match="name a file"):
         bench.export_runs("absent/runs.zip")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_private_task_travels_with_its_pseudonyms_alone(
+    results: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    manifest.with_suffix(".toml").write_text("private = true\n", encoding="utf-8")
+    bench.run("mfcc-stats", manifest, **QUICK)
+    bench.export_runs("runs.zip")
+    content = Path("runs.zip").read_bytes()  # nothing in it is compressed
+    key = next(tmp_path.rglob("privacy.key"), None)
+    assert key is None or key.read_bytes() not in content
+    clips = [path.stem for path in manifest.parent.glob("*.wav")]
+    for name in (*clips, str(tmp_path), manifest.name):
+        assert name.encode() not in content
