@@ -117,7 +117,7 @@ class _Reader:
                 record: Any = self.store.reader.search(search)
                 if record is None or (named and _system(record) not in meant):
                     continue
-                if named or where.includes(record):
+                if named or where.includes(record, of_corpus=False):
                     trials = self.store.runs.search(experiment, _children(search))
                     group = self._group(search, trials)
                     if group:

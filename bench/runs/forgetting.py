@@ -74,9 +74,11 @@ def every(store: "Store", where: Where) -> Iterator[Removal]:
             if not where.includes(record):
                 continue
             parents = tuple(parent.info.run_id for parent in same)
-            runs: list[Run] = []
+            runs = []
             for parent in parents:
-                runs += _children(store, parent)
+                for run in _children(store, parent):
+                    if tags_of(run).get("split") in (None, record.split):
+                        runs.append(run)
             yield Removal(record, parents, tuple(runs))
 
 
@@ -101,7 +103,9 @@ def _remove(store: "Store", removal: Removal) -> None:
     for run in removal.runs:
         store.client.delete_run(run.info.run_id)
     for parent in removal.parents:
-        if not list(_children(store, parent)):
+        is_empty = not list(_children(store, parent))
+        stage = store.client.get_run(parent).info.lifecycle_stage
+        if is_empty and stage == "active":
             store.client.delete_run(parent)
 
 

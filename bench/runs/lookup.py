@@ -51,9 +51,13 @@ class Where:
             "scale": self.scale,
         }
 
-    def includes(self, pairing: PairingRecord) -> bool:
-        """Whether a pairing of the right task is meant."""
+    def includes(self, pairing: PairingRecord, of_corpus: bool = True) -> bool:
+        """Whether a pairing of the right task is meant, and `of_corpus` of the right corpus, which
+        a search does not record.
+        """
         if self.backbones and pairing.backbone not in self.backbones:
+            return False
+        if of_corpus and not self._is_of_corpus(pairing):
             return False
         wanted = {"mode": self.mode, "protocol": self.protocol, "scale": self.scale}
         return all(
@@ -64,7 +68,7 @@ class Where:
         """The pairings that are meant, oldest first."""
         found = []
         for record in store.records(self.task_names):
-            if self.includes(record) and self._is_of_corpus(record):
+            if self.includes(record):
                 found.append(record)
         known = {record.task for record in found if record.manifest}
         return [each for each in found if each.manifest or each.task not in known]

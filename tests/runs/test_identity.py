@@ -126,6 +126,9 @@ def test_another_division_of_the_same_corpus_is_another_table(
     assert len({record["split"] for record in found}) == 2
     text = package.table(task=manifest, results=results).text(width=140)
     assert text.count("manifest · protocol speaker · division ") == 2
+    assert package.forget("mfcc-stats", task=manifest, results=results).runs == 8
+    with pytest.raises(UsageError, match="nothing is recorded"):
+        package.table(task=manifest, results=results)
 
 
 def test_the_same_rows_with_other_audio_are_another_corpus(
@@ -146,6 +149,18 @@ def test_the_same_rows_with_other_audio_are_another_corpus(
     one.parent.mkdir()
     shutil.copy(other, one)  # without its audio only the rows are known
     assert len(shown(results, task=one)) == 2
+
+
+def test_what_is_removed_by_path_is_of_that_corpus(
+    run: Run, tmp_path: Path, results: Path
+) -> None:
+    one, other = corpus(tmp_path / "a", 1.0), corpus(tmp_path / "b", 0.5)
+    assert run(one) == 0
+    assert run(other) == 0
+    removed = package.forget("mfcc-stats", task=one, results=results)
+    assert removed.runs == 5
+    assert len(shown(results, task=other)) == 1
+    assert len(shown(results, task="manifest")) == 1
 
 
 def test_a_private_manifest_is_selected_by_its_rows_and_shows_none(
