@@ -99,7 +99,8 @@ def test_the_main_job_gives_a_whole_table_anywhere(
     names = {
         path.stem.replace("_", "-") for path in (ROOT / "backbones").glob("[!_]*.py")
     }
-    assert {row["backbone"] for row in measured} == names
+    unusual = {"whisper-tiny"}  # `everything` means it, `all` does not
+    assert {row["backbone"] for row in measured} == names - unusual
     assert {row["status"] for row in measured} == {"ok"}
     assert all(row["folds"] == row["folds_expected"] for row in measured)
     assert len({row["clips"] for row in measured}) == 1

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.runs.workplace import lock_path
-
 CHECKPOINTS = "checkpoints"
 KINDS = {  # what is counted, and where it lies
     "recorded runs": "artifacts",
@@ -35,6 +33,8 @@ def usages(results: Path) -> list[Usage]:
 
 def clear_checkpoints(results: Path) -> Usage:
     """Delete the checkpoints, and say how many. Those of trainings under way are kept."""
+    from bench.runs.workplace import lock_path
+
     freed: list[int] = []
     for path in (results / CHECKPOINTS).glob("*"):
         lock = lock_path(results, path.stem)

@@ -29,6 +29,8 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "tune": ("-b", "mfcc-stats", "-t", "demo", "--show"),
     "prepare": ("demo",),
     "predictions": ("mfcc-stats@demo",),
+    "export": ("runs.zip",),
+    "import": ("runs.zip",),
     "forget": ("mfcc-stats@demo",),
     "compare": ("demo", "--all"),
     "predict": ("mfcc-stats@demo", "clip.wav"),

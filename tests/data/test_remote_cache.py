@@ -188,7 +188,7 @@ def test_a_kill_while_uploading_shows_nobody_half_a_file(tmp_path: Path) -> None
     process.communicate()
     assert half(), "never caught in the middle of a file"
     whole = [path for path in shared.rglob("*.npy") if not path.name.startswith(".")]
-    assert all(path.stat().st_size == 8_000_128 for path in whole)
+    assert all(path.stat().st_size == 8_000_136 for path in whole)
     other = Cache(tmp_path / "b", Remote(f"file://{shared}"))
     contents = [path.stem for path in whole[:2]]
     assert other.lacking(PRINT, [*contents, "e" * 32], fetch=True) == ["e" * 32]
