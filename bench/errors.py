@@ -19,10 +19,6 @@ ADVICE: Mapping[int | None, str] = {
     errno.EACCES: "change its permissions, or name another place",
     errno.EPERM: "change its permissions, or name another place",
 }
-# how Python, the linker, and the libraries below NumPy and torch say that memory ran out
-MEMORY = re.compile(
-    r"failed to map segment|can(not|'t) allocate memory|out of memory|bad_alloc"
-)
 REASON_LENGTH = 200  # characters of a message of the system, or of another library
 LISTED = 10  # names that an error lists before it counts the rest
 
@@ -105,13 +101,6 @@ def refused(error: OSError, where: Path | str = "", private: bool = False) -> st
             f"the system refuses a file: {error.strerror or type(error).__name__}"
         )
     return f"{sentence}; {advice}" if advice else sentence
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, even of a library that could not be loaded."""
-    if isinstance(error, MemoryError):
-        return True
-    return bool(MEMORY.search(str(error).lower()))
 
 
 @contextmanager

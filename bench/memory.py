@@ -11,24 +11,26 @@ from typing import Any
 # "could not create a primitive descriptor", and is no lack of memory.
 RAN_OUT = re.compile(
     r"out of memory"  # CUDA, ROCm, XPU, Apple's Metal
-    r"|DefaultCPUAllocator: (can't allocate|not enough) memory"
+    r"|DefaultCPUAllocator: not enough memory"
     r"|std::bad_alloc|bad allocation"
     r"|could not (create|execute) a primitive(?! desc)|could not create a memory"  # oneDNN
-    r"|Cannot allocate memory"  # the system: a file that cannot be mapped
+    r"|can(not|'t) allocate memory|failed to map segment"  # the system, and its linker
     r"|(CUBLAS|CUDNN|CUFFT)_(STATUS_)?ALLOC_FAILED"
-    r"|CUDNN_STATUS_NOT_SUPPORTED"  # cuDNN, of a workspace that is too large
+    r"|CUDNN_STATUS_NOT_SUPPORTED",  # cuDNN, of a workspace that is too large
+    re.IGNORECASE,
 )
 FROM_ONEDNN = re.compile("could not create a (primitive|memory)")
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, on any device."""
-    import torch
-
-    # Python's own, NumPy's, and those of torch's GPUs
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    """Whether the error says that memory ran out, on any device, even for a library."""
+    if isinstance(error, MemoryError):  # Python's own, and NumPy's
         return True
-    if not isinstance(error, RuntimeError | OSError):
+    torch = sys.modules.get("torch")
+    if torch and isinstance(error, torch.OutOfMemoryError):  # of a GPU
+        return True
+    # an ImportError of a library that cannot be loaded
+    if not isinstance(error, RuntimeError | OSError | ImportError):
         return False
     return bool(RAN_OUT.search(str(error)))
 

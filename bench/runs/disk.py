@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
+
+from bench.runs.run_locks import run_lock
 
 CHECKPOINTS = "checkpoints"
 KINDS = {  # what is counted, and where it lies
@@ -33,13 +35,9 @@ def usages(results: Path) -> list[Usage]:
 
 def clear_checkpoints(results: Path) -> Usage:
     """Delete the checkpoints, and say how many. Those of trainings under way are kept."""
-    from bench.runs.workplace import lock_path
-
     freed: list[int] = []
     for path in (results / CHECKPOINTS).glob("*"):
-        lock = lock_path(results, path.stem)
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout), FileLock(lock, timeout=0):
+        with suppress(Timeout), run_lock(results, path.stem, timeout=0):
             freed += _sizes([path])
             path.unlink(missing_ok=True)
     return Usage(CHECKPOINTS, len(freed), sum(freed))

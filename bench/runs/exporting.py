@@ -118,7 +118,7 @@ class _Reader:
                 if record is None or (named and _system(record) not in meant):
                     continue
                 if named or where.includes(record, of_corpus=False):
-                    trials = self.store.runs.search(experiment, _children(search))
+                    trials = self.store.runs.children(search.info.run_id)
                     group = self._group(search, trials)
                     if group:
                         yield group
@@ -210,11 +210,6 @@ def _inputs(run: Run) -> Iterator[dict[str, str]]:
 
 def _travels(tag: str) -> bool:
     return not tag.startswith(LEFT_OUT)
-
-
-def _children(parent: Run) -> str:
-    name = parent.info.run_id
-    return f"tags.`{PARENT}` = '{name}'"
 
 
 def _precedence(run: Run) -> tuple[bool, Any]:

@@ -6,14 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from bench.errors import BenchError, UsageError, and_more, suggest
+from bench.errors import UsageError, and_more, suggest
 from bench.runs.lookup import SHORT, Where, called, described
 from bench.runs.mlflow_client import Run
-from bench.runs.mlflow_runs import PARENT, tags_of
+from bench.runs.mlflow_runs import tags_of
 from bench.runs.records import PairingRecord
-from bench.runs.workplace import lock_path
+from bench.runs.run_locks import held
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
@@ -76,7 +74,7 @@ def every(store: "Store", where: Where) -> Iterator[Removal]:
             parents = tuple(parent.info.run_id for parent in same)
             runs = []
             for parent in parents:
-                for run in _children(store, parent):
+                for run in store.runs.children(parent):
                     if tags_of(run).get("split") in (None, record.split):
                         runs.append(run)
             yield Removal(record, parents, tuple(runs))
@@ -90,10 +88,11 @@ def remove(store: "Store", found: Sequence[Removal], results: Path) -> None:
     Raises:
         BenchError: another process is doing one of the runs; nothing is removed then.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for removal in found:
             for fingerprint in removal.fingerprints:
-                _hold(held, lock_path(results, fingerprint), removal)
+                name = f"a run of {described(removal.pairing)}"
+                locks.enter_context(held(results, fingerprint, name))
         for removal in found:
             _remove(store, removal)
 
@@ -103,16 +102,10 @@ def _remove(store: "Store", removal: Removal) -> None:
     for run in removal.runs:
         store.client.delete_run(run.info.run_id)
     for parent in removal.parents:
-        is_empty = not list(_children(store, parent))
+        is_empty = not list(store.runs.children(parent))
         stage = store.client.get_run(parent).info.lifecycle_stage
         if is_empty and stage == "active":
             store.client.delete_run(parent)
-
-
-def _children(store: "Store", parent: str) -> Iterator[Run]:
-    """Every run of a parent, one under way included."""
-    experiment = store.client.get_run(parent).info.experiment_id
-    return store.runs.search(experiment, f"tags.`{PARENT}` = '{parent}'")
 
 
 def _check(name: str, pairings: Sequence[Removal]) -> None:
@@ -139,15 +132,3 @@ def _check(name: str, pairings: Sequence[Removal]) -> None:
 def _is_run(run: Run, name: str) -> bool:
     fingerprint = tags_of(run).get("fingerprint", "")
     return bool(name) and (run.info.run_id == name or fingerprint.startswith(name))
-
-
-def _hold(held: ExitStack, path: Path, removal: Removal) -> None:
-    """Keep other processes from doing a run while it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        held.enter_context(FileLock(path, timeout=0))
-    except Timeout:
-        name = described(removal.pairing)
-        raise BenchError(
-            f"a run of {name} is under way in another process: end that, or wait for it"
-        ) from None

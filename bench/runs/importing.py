@@ -1,16 +1,13 @@
 """Runs of an archive, into a store that has them, some of them or none."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from bench.errors import BenchError
 from bench.runs.archive import Archive, ArchivedRun, Group
 from bench.runs.mlflow_client import (
     Dataset,
@@ -23,13 +20,22 @@ from bench.runs.mlflow_client import (
     StoreError,
     impatient,
 )
-from bench.runs.mlflow_runs import DONE, PAGE, PARENT, PREFIX, tagged, tags_of
+from bench.runs.mlflow_runs import (
+    DONE,
+    PAGE,
+    PARENT,
+    PREFIX,
+    own_tags,
+    tagged,
+    tags_of,
+)
 from bench.runs.pages import CONTEXT
-from bench.runs.workplace import lock_path
+from bench.runs.run_locks import held
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
 
+AGAIN = "end that, or wait for it, and import again"
 TAGS = 100  # tags, or parameters, of one request
 
 
@@ -85,7 +91,8 @@ class _Target:
 
         has_more = False
         for run in group.runs:
-            with self._held(run):
+            fingerprint = own_tags(run.tags)["fingerprint"]
+            with held(self.results, fingerprint, run.name, AGAIN):
                 is_new = self._add(run, experiment, parent, group.task)
             has_more = has_more or is_new
             yield is_new
@@ -116,7 +123,7 @@ class _Target:
         own = tags_of(self.client.get_run(parent))
         tags = dict(run.tags)
         was_opened = _moment(own)
-        opened = _moment(_ours(tags))
+        opened = _moment(own_tags(tags))
         if was_opened >= opened:
             return
         if was_opened:
@@ -126,7 +133,7 @@ class _Target:
             self.client.set_terminated(parent, run.status, run.ended)
 
     def _add(self, run: ArchivedRun, experiment: str, parent: str, task: str) -> bool:
-        fingerprint = _ours(run.tags)["fingerprint"]
+        fingerprint = own_tags(run.tags)["fingerprint"]
         query = tagged(fingerprint=fingerprint)
         earlier = list(self.store.runs.search(experiment, query))
         if self._is_there(run, earlier, task):
@@ -147,7 +154,7 @@ class _Target:
 
     def _is_there(self, run: ArchivedRun, earlier: list[Run], task: str) -> bool:
         """Whether the store has a run that says as much; one that never ended says nothing."""
-        tags = _ours(run.tags)
+        tags = own_tags(run.tags)
         kind = tags.get("kind")
         statuses = {each.info.status for each in earlier}
         ended = statuses - {"RUNNING"}
@@ -183,35 +190,12 @@ class _Target:
             self.archive.unpack(run, Path(folder))
             self.client.log_artifacts(name, folder)
 
-    @contextmanager
-    def _held(self, run: ArchivedRun) -> Iterator[None]:
-        """Keep other processes from doing a run while it is added."""
-        path = lock_path(self.results, _ours(run.tags)["fingerprint"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(path, timeout=0):
-                yield
-        except Timeout:
-            raise BenchError(
-                f"{run.name} is under way in another process: end that, or wait for it, and "
-                "import again"
-            ) from None
-
 
 def _corpus(known: Mapping[str, str]) -> DatasetInput:
     fields = dict(known)
     context = fields.pop("context")
     tags = [InputTag(CONTEXT, context)] if context else []
     return DatasetInput(Dataset(**fields), tags)
-
-
-def _ours(tags: Mapping[str, str]) -> dict[str, str]:
-    """The harness's own tags, without their prefix."""
-    found = {}
-    for name, text in tags.items():
-        if name.startswith(PREFIX):
-            found[name.removeprefix(PREFIX)] = text
-    return found
 
 
 def _moment(tags: Mapping[str, str]) -> float:

@@ -115,6 +115,11 @@ class MlflowRuns:
         oldest = min(self.search(experiment, query), key=age)
         return str(oldest.info.run_id)
 
+    def children(self, parent: str) -> Iterator[Run]:
+        """Every run of a parent, one under way included."""
+        experiment = self.client.get_run(parent).info.experiment_id
+        return self.search(experiment, f"tags.`{PARENT}` = '{parent}'")
+
     def is_active(self, run: str) -> bool:
         """Whether there is a run of this id, and it was not deleted."""
         if run and run not in self._active:
@@ -246,12 +251,16 @@ def tagged(**tags: str) -> str:
 
 def tags_of(run: Run) -> dict[str, str]:
     """The tags that the harness has set, without their prefix."""
-    tags = run.data.tags
-    return {
-        name.removeprefix(PREFIX): tags[name]
-        for name in tags
-        if name.startswith(PREFIX)
-    }
+    return own_tags(run.data.tags)
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of the tags that are the harness's, without their prefix."""
+    found = {}
+    for name, text in tags.items():
+        if name.startswith(PREFIX):
+            found[name.removeprefix(PREFIX)] = text
+    return found
 
 
 def shortened(text: str, length: int) -> str:

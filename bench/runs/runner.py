@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from bench import memory
 from bench.errors import one_line, refused
@@ -18,7 +18,8 @@ from bench.runs.machine import code_version, hardware
 from bench.runs.mlflow_client import MlflowException, StoreError
 from bench.runs.pairing import Pairing, Ready, Run
 from bench.runs.reasons import shared
-from bench.runs.workplace import Material, Outcome, Place, Say, explain, lock_path
+from bench.runs.run_locks import run_lock
+from bench.runs.workplace import Material, Outcome, Place, Say, explain
 
 if TYPE_CHECKING:
     from bench.runs.run_log import RunLog
@@ -140,10 +141,8 @@ class Worker:
 
         Returns False if another process is still doing it after `timeout` s (-1: wait for its end).
         """
-        lock = lock_path(self.place.folder, run.fingerprint)
-        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(lock, timeout=timeout):
+            with run_lock(self.place.folder, run.fingerprint, timeout):
                 if not fresh and self._is_recorded(run):
                     self.outcome.already += 1
                     display.expect(-1)
@@ -211,7 +210,8 @@ class Worker:
         from bench.runs.totals import totals
 
         store = self.place.store
-        found = totals(store.runs_of(self.parent))
+        split = self.ready.division.split
+        found = totals(store.runs_of(self.parent, split))
         asked = {run.fingerprint for run in self.ready.runs}
         complete = found is not None and asked <= found.fingerprints
         store.close_pairing(self.parent, found, failed=not complete)

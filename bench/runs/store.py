@@ -256,12 +256,16 @@ class Store:
         found.sort(key=lambda pair: pair[0])
         return [record for _, record in found]
 
-    def runs_of(self, parent: str) -> list[RunRecord]:
-        """The ended runs of one parent, oldest first."""
-        experiment = self.client.get_run(parent).info.experiment_id
-        found = self.runs.search(experiment, f"tags.`{PARENT}` = '{parent}'")
+    def runs_of(self, parent: str, split: str = "") -> list[RunRecord]:
+        """The ended runs of one parent, oldest first; `split`: of this division into folds alone,
+        by its hash, which old runs do not tell.
+        """
+        found = self.runs.children(parent)
         ended = [run for run in found if run.info.status != "RUNNING"]
-        return [self.reader.run(run) for run in sorted(ended, key=age)]
+        records = [self.reader.run(run) for run in sorted(ended, key=age)]
+        if not split:
+            return records
+        return [record for record in records if record.split in ("", split)]
 
     def _counts(self, run: Run, network: bool) -> bool:
         """Whether a finished run is in tables, and whole."""

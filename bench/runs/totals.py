@@ -5,11 +5,11 @@ The test predictions of all folds are pooled for each seed, and the scores avera
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from bench.runs.record_reader import LostError
 from bench.runs.records import RunRecord
 from bench.scoring.jackknife import interval
+from bench.scoring.pooling import mean_scores, pooled
 from bench.scoring.predictions import RANKED_BY, Predictions
 from bench.scoring.sample import Sample
 from bench.scoring.scores import concatenate, scores
@@ -46,10 +46,11 @@ def totals(runs: Iterable[RunRecord]) -> Totals | None:
             read.add(run.fingerprint)
     if not tested:
         return None
-    by_seed = [_of_seed(tested[seed]) for seed in sorted(tested)]
+    by_seed = [pooled(tested[seed]) for seed in sorted(tested)]
+    means = mean_scores([scores(predictions) for predictions in by_seed])
     return Totals(
         by_seed,
-        numbers=_mean(by_seed) | _bounds(by_seed),
+        numbers=means | _bounds(by_seed),
         fingerprints=frozenset(read),
     )
 
@@ -64,27 +65,10 @@ def _read(run: RunRecord) -> Predictions | None:
         return None
 
 
-def _mean(by_seed: Sequence[Predictions]) -> dict[str, float]:
-    """The mean of each score over seeds."""
-    each = [scores(predictions) for predictions in by_seed]
-    means = {}
-    for name in each[0]:
-        values = [found[name] for found in each]
-        means[name] = fmean(values)
-    return means
-
-
-def _of_seed(folds: Mapping[str, Predictions]) -> Predictions:
-    names = sorted(folds)
-    ordered = [folds[name] for name in names]
-    return concatenate(ordered)
-
-
 def _bounds(by_seed: Sequence[Predictions]) -> dict[str, float]:
     """The intervals of UA and of the score that ranks; none where seeds differ in their clips."""
-    try:
-        sample = Sample(by_seed)
-    except ValueError:
+    sample = Sample.of(by_seed)
+    if sample is None:
         return {}
     numbers = {}
     first = by_seed[0]

@@ -94,11 +94,6 @@ class Material:
         return self._extracted[key]
 
 
-def lock_path(folder: Path, fingerprint: str) -> Path:
-    """The lock that a process holds while it does a run; `folder`: that of the results."""
-    return folder / "locks" / f"{fingerprint}.lock"
-
-
 def explain(error: Exception, private: bool) -> tuple[str, str]:
     """Why a run failed: a sentence, and for a defect its traceback.
 

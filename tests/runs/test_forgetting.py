@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 import bench
 from bench.errors import BenchError, UsageError
@@ -62,14 +61,14 @@ def test_what_is_forgotten_is_run_again(
 def test_one_run_is_forgotten_and_restored(
     results: Path, tmp_path: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.runs.workplace import lock_path  # which imports MLflow
+    from bench.runs.run_locks import run_lock
 
     monkeypatch.chdir(tmp_path)
     bench.run("mfcc-stats", manifest, **TINY)
     store = open_store(None, results)
     first, second = store.records()[0].runs
     assert bench.forget(first.fingerprint[:12], dry_run=True).runs == 1
-    lock = FileLock(lock_path(results, first.fingerprint))
+    lock = run_lock(results, first.fingerprint, timeout=0)
     with lock, pytest.raises(BenchError, match="under way"):
         bench.forget("mfcc-stats")
     assert len(store.records()[0].runs) == 2

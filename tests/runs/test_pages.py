@@ -73,6 +73,25 @@ def test_a_pairing_and_its_runs_say_what_they_are(
     assert files(store, parent) == {"confusion.png", "table.html"}
 
 
+def test_a_pairing_sums_up_one_division_into_folds(
+    bench: Bench, manifest: Path, capsys: pytest.CaptureFixture[str], results: Path
+) -> None:
+    """The newest, as its row of the table does; runs of an earlier one stay out."""
+    command = ("run", "-t", manifest, "-b", "mfcc-stats", "--set", "epochs=1")
+    command += ("--results", "results", "--format", "json")
+    assert bench(*command) == 0
+    manifest.with_suffix(".toml").write_text("k = 2\n", "utf-8")
+    capsys.readouterr()
+    assert bench(*command) == 0
+    rows = json.loads(capsys.readouterr().out)
+    (newest,) = (row for row in rows if row["folds"] == 2)
+    (parent,), children = runs(open_store(None, results), "tones")
+    assert len({run.data.tags["ser.split"] for run in children}) == 2
+    numbers = parent.data.metrics
+    for name in ("UA", "UA low", "UA high", "WA"):
+        assert numbers[name] == pytest.approx(newest[name.replace(" ", "_")], abs=1e-9)
+
+
 def test_what_cannot_run_has_ended(results: Path) -> None:
     store = open_store(None, results)
     skipped = store.open_pairing(replace(RECORD, skipped="no such protocol"), "1")
