@@ -57,10 +57,15 @@ class Finding:
         part = self.row.test_part
         if not part or not self.fits:
             return None
-        low = min(fit.ranges["WA"][0] for fit in self.fits)
-        high = max(fit.ranges["WA"][1] for fit in self.fits)
-        fewest = round(low * part.clips)
-        return fewest if fewest == round(high * part.clips) else None
+        right = set()
+        for fit in self.fits:
+            low, high = fit.ranges["WA"]
+            right.add(round(low * part.clips))
+            right.add(round(high * part.clips))
+        if len(right) > 1:
+            return None
+        (only,) = right
+        return only
 
 
 def audit(rows: Iterable[Published]) -> list[Finding]:
@@ -72,10 +77,13 @@ def best_p(one: Finding, other: Finding) -> float | None:
     """The least p that McNemar's exact test of two rows on the same clips could give: every clip
     that they differ in is one that the better one alone has right.
     """
-    if one.correct is None or other.correct is None:
+    right = one.correct
+    other_right = other.correct
+    if right is None or other_right is None:
         return None
-    clips = abs(one.correct - other.correct)
-    return min(1.0, 2 * 0.5**clips)
+    clips = abs(right - other_right)
+    p = 2 * 0.5**clips
+    return min(1.0, p)
 
 
 def wilson(share: float, clips: int) -> Range:
@@ -83,17 +91,26 @@ def wilson(share: float, clips: int) -> Range:
     1927).
     """
     z = t_quantile(LARGE)
-    weight = z * z / clips
+    weight = z**2 / clips
+    whole = 1 + weight
     centre = share + weight / 2
-    half = z * sqrt(share * (1 - share) / clips + weight / (4 * clips))
-    return (centre - half) / (1 + weight), (centre + half) / (1 + weight)
+
+    variance = share * (1 - share)
+    quarter = weight / 4
+    spread = (variance + quarter) / clips
+    half = z * sqrt(spread)
+
+    low = centre - half
+    high = centre + half
+    return low / whole, high / whole
 
 
 def majority(counts: Mapping[str, int]) -> dict[str, float]:
     """The scores of calling every clip the largest class."""
     clips = sum(counts.values())
     label, size = max(counts.items(), key=lambda entry: entry[1])
-    f1 = 2 * size / (size + clips)
+    total = size + clips
+    f1 = 2 * size / total
     return {
         "WA": size / clips,
         "UA": 1 / len(counts),

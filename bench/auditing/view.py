@@ -162,8 +162,14 @@ def _score(name: str, place: int) -> Column[_Line]:
 
 
 def _best(findings: Sequence[Finding]) -> Finding | None:
-    known = [finding for finding in findings if finding.correct is not None]
-    return max(known, key=lambda finding: finding.correct or 0, default=None)
+    best = None
+    most = -1
+    for finding in findings:
+        right = finding.correct
+        if right is not None and right > most:
+            best = finding
+            most = right
+    return best
 
 
 # --- cells ---
@@ -192,10 +198,14 @@ def _matrices(line: _Line) -> str:
 
 def _to_the_best(line: _Line) -> str:
     finding, best = line.finding, line.best
-    p = best_p(finding, best) if best else None
-    if p is None or best is None or best is finding:
+    if best is None or best is finding:
         return NOTHING
-    behind = (best.correct or 0) - (finding.correct or 0)
+    p = best_p(finding, best)
+    most = best.correct
+    right = finding.correct
+    if p is None or most is None or right is None:
+        return NOTHING
+    behind = most - right
     return f"{behind}, p ≥ {p:.2g}"
 
 
@@ -205,8 +215,12 @@ def _wilson(line: _Line) -> str:
 
 
 def _percent(bounds: Range) -> str:
-    low, high = (f"{100 * bound:.2f}" for bound in bounds)
-    return low if low == high else f"{low}-{high}"
+    low, high = bounds
+    lowest = f"{100 * low:.2f}"
+    highest = f"{100 * high:.2f}"
+    if lowest == highest:
+        return lowest
+    return f"{lowest}-{highest}"
 
 
 def _trivial(finding: Finding) -> list[str]:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bench import registry
+from bench import memory, registry
 from bench.cli.audit_command import audit
 from bench.cli.compare_command import compare
 from bench.cli.flags import (
+    FILTERS,
     PRINTED,
     STORE,
     Format,
@@ -27,7 +28,6 @@ from bench.cli.trend_command import trend
 from bench.errors import (
     REASON_LENGTH,
     BenchError,
-    lacks_memory,
     one_line,
     printable,
     refused,
@@ -48,7 +48,6 @@ app = typer.Typer(
 )
 
 SEARCH = tuple(Tuning.__dataclass_fields__)
-FILTERS = ("mode", "protocol", "scale")
 INTERRUPTED = 130  # exit code
 
 ListFormats = Literal["text", "json"]
@@ -311,7 +310,7 @@ def _ended_by(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read the output has had enough
         _discard_output()
         return 1
-    if lacks_memory(error):
+    if memory.ran_out(error):
         return _complain(
             f"there is not enough memory ({one_line(error, REASON_LENGTH)}): use a larger machine, "
             f"or raise the limit (ulimit -v)",

@@ -1,11 +1,9 @@
 """The command `bench audit`."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from bench import terminal
 from bench.cli.flags import Format, Output
 
 
@@ -23,9 +21,7 @@ def audit(
 ) -> None:
     """Say whether published figures can be right: the confusion matrices that fit, or none."""
     from bench import evidence
-    from bench.cli.commands import write
+    from bench.cli.commands import show
 
     found = evidence.audit(source)
-    colour = output is None and sys.stdout.isatty()
-    width = terminal.PIPED if output else None
-    write(found.text(format, colour, width), output)
+    show(found.text, format, output)

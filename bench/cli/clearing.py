@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.runs import disk
+from bench.tables.numbers import many
 
 if TYPE_CHECKING:
     from bench.data.cache import Cache
@@ -23,7 +24,8 @@ def clear(cache: "Cache", kind: str) -> str:
 def clear_checkpoints(results: Path) -> str:
     """Delete the checkpoints of interrupted trainings, and say what that freed."""
     found = disk.clear_checkpoints(results)
-    return f"deleted {found.files} checkpoints in {results}: {size(found.bytes)} freed"
+    deleted = many(found.files, "checkpoint")
+    return f"deleted {deleted} in {results}: {size(found.bytes)} freed"
 
 
 def total(cache: "Cache") -> int:

@@ -1,7 +1,8 @@
 """What the commands print, and their exit codes."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,10 +32,8 @@ def tune(options: Mapping[str, Any], format: Formats) -> int:
 
 def table(options: Mapping[str, Any], format: Formats, output: Path | None) -> int:
     """Print or write the comparison tables of what is recorded; the exit code."""
-    colour = output is None and sys.stdout.isatty()
-    width = terminal.PIPED if output else None
     tables = interface.table(**options)
-    write(tables.text(format, colour, width), output)
+    show(tables.text, format, output)
     return 0 if tables.ok else 1
 
 
@@ -103,9 +102,18 @@ def trend(
         from bench.trend.figure import trend_figure
 
         say(trend_figure(found, request.figure, request.show))
+    show(partial(view.render, found), format, output)
+
+
+def show(
+    drawn: Callable[[Formats, bool, int | None], str],
+    format: Formats,
+    output: Path | None,
+) -> None:
+    """Print or write what is drawn in a format: in colour on a terminal, as wide as that is."""
     colour = output is None and sys.stdout.isatty()
     width = terminal.PIPED if output else None
-    write(view.render(found, format, colour, width), output)
+    write(drawn(format, colour, width), output)
 
 
 def write(text: str, output: Path | None) -> None:

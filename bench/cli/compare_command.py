@@ -1,13 +1,12 @@
 """The command `bench compare`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench import terminal
 from bench.cli.flags import (
+    FILTERS,
     PRINTED,
     STORE,
     Format,
@@ -16,8 +15,6 @@ from bench.cli.flags import (
     names_of,
     takes,
 )
-
-FILTERS = ("mode", "protocol", "scale")
 
 
 @takes(only=(*FILTERS, *STORE), filters=FILTERS)
@@ -51,13 +48,11 @@ def compare(
 ) -> None:
     """Say whether recorded systems differ: paired intervals and tests, corrected for all pairs."""
     from bench import evidence
-    from bench.cli.commands import write
+    from bench.cli.commands import show
 
     tasks = names_of("TASK", task)
     systems = names_of("SYSTEM", system) if system else None
     found = evidence.compare(tasks, systems, all=all_, **given)
     if figure:
         found.figure(figure)
-    colour = output is None and sys.stdout.isatty()
-    width = terminal.PIPED if output else None
-    write(found.text(format, colour, width), output)
+    show(found.text, format, output)

@@ -23,6 +23,7 @@ Field = dataclasses.Field[Any]
 Formats = Literal["text", "markdown", "csv", "latex", "html", "json"]
 
 STORE = ("results", "tracking_uri")
+FILTERS = ("mode", "protocol", "scale")  # that select among recorded runs
 PRINTED = "What is printed"
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY

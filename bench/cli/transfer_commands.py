@@ -5,9 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.flags import STORE, names_of, takes
-
-FILTERS = ("mode", "protocol", "scale")
+from bench.cli.flags import FILTERS, STORE, names_of, takes
 
 
 @takes(only=("backbone", "task", *FILTERS, *STORE), filters=FILTERS)

@@ -103,6 +103,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _command(store: Store, port: int) -> list[str]:
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--uvicorn-opts", "--log-level warning"]  # not a line per request
     if store.artifacts:
         command += ["--default-artifact-root", store.artifacts]
     return command
@@ -112,4 +113,6 @@ def _environment(store: Store) -> Mapping[str, str]:
     """The server's environment, which names the store: its URL may hold a password, and any user
     of the machine can read a command line.
     """
-    return {**os.environ, **WITHOUT_JOBS, "MLFLOW_BACKEND_STORE_URI": store.uri}
+    quiet = {"PYTHONWARNINGS": "ignore"}  # of what MLflow's libraries deprecate
+    own = {**WITHOUT_JOBS, "MLFLOW_BACKEND_STORE_URI": store.uri}
+    return {**quiet, **os.environ, **own}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from bench.comparison.systems import System
-from bench.scoring.best import holm
+from bench.scoring.corrected import holm
 from bench.scoring.jackknife import Difference, detectable, difference
 from bench.scoring.paired import McNemar, Permutation, mcnemar, permutation
 
@@ -31,8 +31,8 @@ class Pair:
     wa: float
     clips: int
     corrected: float | None = None  # of the difference's p
-    permutation_corrected: float = 1.0
-    mcnemar_corrected: float = 1.0
+    permutation_corrected: float | None = None
+    mcnemar_corrected: float | None = None
 
     @property
     def clips_won(self) -> float:
@@ -72,16 +72,16 @@ def _pair(one: System, other: System, score: str) -> Pair:
 
 
 def _corrected(found: Sequence[Pair]) -> list[Pair]:
-    usual = holm([pair.difference.p if pair.difference else 1.0 for pair in found])
+    usual = holm([pair.difference.p if pair.difference else None for pair in found])
     swapped = holm([pair.permutation.p for pair in found])
     exact = holm([pair.mcnemar.p for pair in found])
     corrected = []
     for pair, p, p_swapped, p_exact in zip(found, usual, swapped, exact, strict=True):
         new = replace(
             pair,
-            corrected=float(p) if pair.difference else None,
-            permutation_corrected=float(p_swapped),
-            mcnemar_corrected=float(p_exact),
+            corrected=p,
+            permutation_corrected=p_swapped,
+            mcnemar_corrected=p_exact,
         )
         corrected.append(new)
     return corrected

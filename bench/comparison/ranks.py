@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.comparison.systems import System
 from bench.errors import UsageError
-from bench.scoring.best import ALPHA, holm
+from bench.scoring.best import ALPHA
+from bench.scoring.corrected import holm
 from bench.scoring.scores import Scores
 
 
@@ -22,7 +23,7 @@ class Wilcoxon:
     one: str
     other: str
     p: float
-    corrected: float
+    corrected: float | None
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ def _friedman(table: Scores) -> float | None:
 def _critical(systems: int, tasks: int) -> float:
     from scipy.stats import studentized_range
 
-    quantile = float(studentized_range.ppf(1 - ALPHA, systems, inf))
-    variance = systems * (systems + 1) / (6 * tasks)
-    return quantile / sqrt(2) * sqrt(variance)
+    probability = 1 - ALPHA
+    quantile = float(studentized_range.ppf(probability, systems, inf))
+    pairs = systems * (systems + 1)
+    variance = pairs / (6 * tasks)
+    half = variance / 2
+    return quantile * sqrt(half)
 
 
 def _wilcoxon(table: Scores, names: Sequence[str]) -> tuple[Wilcoxon, ...]:
@@ -119,7 +123,7 @@ def _wilcoxon(table: Scores, names: Sequence[str]) -> tuple[Wilcoxon, ...]:
 
     tests = []
     for (one, other), p, corrected in zip(pairs, found, holm(found), strict=True):
-        test = Wilcoxon(names[one], names[other], p, float(corrected))
+        test = Wilcoxon(names[one], names[other], p, corrected)
         tests.append(test)
     return tuple(tests)
 

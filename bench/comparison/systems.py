@@ -9,13 +9,13 @@ from bench.runs.lookup import Where, find
 from bench.runs.records import PairingRecord
 from bench.scoring.sample import Sample, same_clips
 from bench.tables.collect import measured
+from bench.tables.identity import shortened
 from bench.tables.row import Row
 
 if TYPE_CHECKING:
     from bench.runs.store import Store
 
 
-DIGITS = 8  # of a checksum that an error shows
 SAME = ("protocol", "mode", "scale")  # what systems must have in common
 
 
@@ -118,12 +118,16 @@ def _difference(one: System, other: System) -> str:
 
 def _identities(one: Row, other: Row) -> str:
     """How corpus or division differ, where both are known."""
-    for name, there in (("corpus", one.corpus), ("division", one.split)):
-        rival = other.corpus if name == "corpus" else other.split
+    pairs = {
+        "corpus": (one.corpus, other.corpus),
+        "division": (one.split, other.split),
+    }
+    for name, (there, rival) in pairs.items():
         if there and rival and there != rival:
+            first, second = shortened(there), shortened(rival)
             return (
-                f"they are of {name} {there[:DIGITS]} and of {rival[:DIGITS]} (`bench table` tells "
-                "them apart): name a manifest by its path, or run both on the same one"
+                f"they are of {name} {first} and of {second} (`bench table` tells them apart): "
+                "name a manifest by its path, or run both on the same one"
             )
     return ""
 

@@ -7,9 +7,10 @@ from bench.comparison.found import Comparison
 from bench.comparison.pairs import Pair
 from bench.comparison.ranks import Ranks, Wilcoxon
 from bench.comparison.systems import System
+from bench.scoring.paired import DRAWS
 from bench.tables.columns import interval_units, ranked_cell
 from bench.tables.formats import Format, as_csv, as_json, draw
-from bench.tables.numbers import NOTHING, percent, signed
+from bench.tables.numbers import NOTHING, many, percent, probability, signed
 from bench.tables.row import key
 from bench.tables.table import Column, Table, cells
 
@@ -103,12 +104,6 @@ def _pair_record(pair: Pair) -> dict[str, Any]:
 # --- cells ---
 
 
-def _p(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return "<0.001" if value < 0.0005 else f"{value:.3f}"
-
-
 def _difference(pair: Pair) -> str:
     value = signed(pair.value)
     found = pair.difference
@@ -146,8 +141,14 @@ def _systems(task: str, systems: Sequence[System]) -> Table:
         _text("seeds", lambda system: str(system.row.seeds), spare=1),
         _text("interval over", lambda system: interval_units(system.row), spare=2),
     )
-    about = [task, f"protocol {first.protocol}", first.mode, f"{first.scale} scale"]
-    title = " · ".join([*about, f"{first.clips} clips"])
+    about = [
+        task,
+        f"protocol {first.protocol}",
+        first.mode,
+        f"{first.scale} scale",
+        many(first.clips, "clip"),
+    ]
+    title = " · ".join(about)
     body = tuple(cells(columns, system) for system in systems)
     return Table(title, columns, body, (), ())
 
@@ -158,9 +159,11 @@ def _pairs(pairs: Sequence[Pair]) -> Table:
         _text("over", lambda pair: pair.other, number=False),
         _text(f"{pairs[0].score} by", _difference),
         _text("real", _verdict, number=False),
-        _text("p", lambda pair: _p(pair.corrected)),
-        _text("permutation", lambda pair: _p(pair.permutation_corrected), spare=2),
-        _text("McNemar", lambda pair: _p(pair.mcnemar_corrected), spare=1),
+        _text("p", lambda pair: probability(pair.corrected)),
+        _text(
+            "permutation", lambda pair: probability(pair.permutation_corrected), spare=2
+        ),
+        _text("McNemar", lambda pair: probability(pair.mcnemar_corrected), spare=1),
         _text("could show", lambda pair: percent(pair.detectable), spare=4),
         _text("clips", _clips, spare=3),
     )
@@ -170,8 +173,11 @@ def _pairs(pairs: Sequence[Pair]) -> Table:
 
 def _smallest(pairs: Sequence[Pair]) -> str:
     found = pairs[0].permutation
-    ways = "every way of swapping" if found.exact else "10,000 random ways of swapping"
-    return f"permutation: {ways}; the smallest p it can give is {found.smallest:.2g}"
+    ways = "every way of swapping"
+    if not found.exact:
+        ways = f"{DRAWS:,} random ways of swapping"
+    smallest = f"{found.smallest:.2g}"
+    return f"permutation: {ways}; the smallest p it can give is {smallest}"
 
 
 def _ranks(ranks: Ranks) -> Table:
@@ -182,14 +188,16 @@ def _ranks(ranks: Ranks) -> Table:
     body = tuple(cells(columns, entry) for entry in ranks.mean.items())
     said = [f"Nemenyi's critical difference of mean ranks: {ranks.critical:.2f}"]
     if ranks.friedman is not None:
-        said.insert(0, f"Friedman's test that all are equal: p = {_p(ranks.friedman)}")
+        said.insert(
+            0, f"Friedman's test that all are equal: p = {probability(ranks.friedman)}"
+        )
     title = f"Over {len(ranks.tasks)} tasks: {', '.join(ranks.tasks)}"
     return Table(title, columns, body, (), tuple(said))
 
 
 def _wilcoxon(ranks: Ranks) -> Table:
     def corrected(test: Wilcoxon) -> str:
-        return _p(test.corrected)
+        return probability(test.corrected)
 
     columns = (
         _text("one", lambda test: test.one, number=False),

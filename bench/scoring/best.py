@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
-
+from bench.scoring.corrected import holm
 from bench.scoring.jackknife import LEVEL, difference
 from bench.scoring.sample import Sample
-from bench.scoring.scores import Scores
 
 ALPHA = 1 - LEVEL
 
@@ -28,24 +26,12 @@ def as_good_as_best(samples: Sequence[Sample], name: str) -> list[bool]:
     p_values = []
     for one, other in pairs:
         found = difference(samples[one], samples[other], name)
-        p_values.append(found.p if found else 1.0)
+        p_values.append(found.p if found else None)
 
     corrected = holm(p_values)
     different: set[int] = set()
     for pair, p in zip(pairs, corrected, strict=True):
-        if best in pair and p < ALPHA:
+        if best in pair and p is not None and p < ALPHA:
             different.update(pair)
     different.discard(best)
     return [place not in different for place in places]
-
-
-def holm(p_values: Sequence[float]) -> Scores:
-    """p values corrected for their number (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    given = np.asarray(p_values, dtype=np.float64)
-    order = given.argsort(kind="stable")
-    factors = np.arange(len(given), 0, -1)
-    products = given[order] * factors
-    increasing = np.maximum.accumulate(products)
-    corrected = np.empty_like(given)
-    corrected[order] = increasing.clip(max=1)
-    return corrected

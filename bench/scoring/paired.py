@@ -218,9 +218,8 @@ def _right(sample: Sample) -> dict[tuple[str, int], bool]:
 
 def _two_sided(fewer: int, of: int) -> float:
     """The chance of a division of coin throws that is at least as uneven."""
-    from scipy.special import bdtr
+    from scipy.stats import binomtest
 
     if not of:
         return 1.0
-    tail = float(bdtr(fewer, of, 0.5))
-    return min(1.0, 2 * tail)
+    return float(binomtest(fewer, of).pvalue)

@@ -36,6 +36,14 @@ class Sample:
         pairs = zip(first.clips, first.speakers, strict=True)
         self.speaker_of = dict(pairs)
 
+    @classmethod
+    def of(cls, by_seed: Sequence[Predictions]) -> "Sample | None":
+        """The sample; None where seeds were tested on different clips, because some of their folds
+        are missing.
+        """
+        clips = {_in_order(each.clips) for each in by_seed}
+        return cls(by_seed) if len(clips) == 1 else None
+
     @cached_property
     def speakers(self) -> list[str]:
         """The known ones, in order."""

@@ -13,6 +13,9 @@ Conventions, where libraries differ:
 
 `Counts` of shape (..., 3, classes) hold hits, false alarms and misses. Scores have shape (...),
 or (..., classes) where each class has its own.
+
+Counts may be of a part of a sample, and `whole` of all of it. The score of the part is over the
+classes of the whole: one that no clip of the part has keeps the recall and the F1 of the whole.
 """
 
 from collections.abc import Sequence
@@ -81,17 +84,22 @@ def confusion(predictions: Predictions) -> Counts:
 
 def outcomes(predictions: Predictions) -> Counts:
     """(3, classes): the hits, false alarms and misses of each class."""
+    of_clips = outcomes_of_clips(predictions)
+    return np.asarray(of_clips.sum(0))
+
+
+def outcomes_of_clips(predictions: Predictions) -> Counts:
+    """(clips, 3, classes): whether each clip is a hit, a false alarm or a miss of each class."""
     truth = predictions.truth
     decided = decisions(predictions)
     hits = truth & decided
     false_alarms = ~truth & decided
     misses = truth & ~decided
-    counts = [
-        hits.sum(0),
-        false_alarms.sum(0),
-        misses.sum(0),
-    ]
-    return np.stack(counts)
+    of_clips = np.stack(
+        [hits, false_alarms, misses],
+        axis=1,
+    )
+    return of_clips.astype(np.int64)
 
 
 def decisions(predictions: Predictions) -> NDArray[np.bool_]:
@@ -123,21 +131,29 @@ def accuracy(predictions: Predictions) -> float:
     return float(is_correct.mean())
 
 
-def ua(counts: Counts) -> Scores:
+def ua(counts: Counts, whole: Counts | None = None) -> Scores:
     """UA: sum of recalls / classes that occur in the truth."""
-    occurs = _support(counts) > 0
+    every = counts if whole is None else whole
+    occurs = support_of(every) > 0
     classes = occurs.sum(-1)
 
-    per_class = recall(counts)
+    per_class = recall(counts, whole)
     total = per_class.sum(-1)
     return _ratio(total, classes)
 
 
-def recall(counts: Counts) -> Scores:
+def recall(counts: Counts, whole: Counts | None = None) -> Scores:
     """Hits / (hits + misses) of each class; 0 where the class does not occur."""
     hits = counts[..., 0, :]
-    support = _support(counts)
-    return _ratio(hits, support)
+    support = support_of(counts)
+    of_part = _ratio(hits, support)
+    if whole is None:
+        return of_part
+    return np.where(
+        _is_lost(counts, whole),
+        recall(whole),
+        of_part,
+    )
 
 
 def precision(counts: Counts) -> Scores:
@@ -148,7 +164,7 @@ def precision(counts: Counts) -> Scores:
     return _ratio(hits, predicted)
 
 
-def f1(counts: Counts) -> Scores:
+def f1(counts: Counts, whole: Counts | None = None) -> Scores:
     """2 hits / (2 hits + false alarms + misses) of each class, the harmonic mean of recall and
     precision; 0 for 0 / 0.
     """
@@ -157,25 +173,36 @@ def f1(counts: Counts) -> Scores:
     misses = counts[..., 2, :]
     doubled = 2 * hits
     with_errors = doubled + false_alarms + misses
-    return _ratio(doubled, with_errors)
+    of_part = _ratio(doubled, with_errors)
+    if whole is None:
+        return of_part
+    return np.where(
+        _is_lost(counts, whole),
+        f1(whole),
+        of_part,
+    )
 
 
-def f1_macro(counts: Counts) -> Scores:
+def f1_macro(counts: Counts, whole: Counts | None = None) -> Scores:
     """Mean F1 of the classes that occur in truth or predictions."""
-    occurs = counts.sum(-2) > 0
+    every = counts if whole is None else whole
+    occurs = every.sum(-2) > 0
     classes = occurs.sum(-1)
 
-    per_class = f1(counts)
+    per_class = f1(counts, whole)
     total = per_class.sum(-1)
     return _ratio(total, classes)
 
 
-def f1_weighted(counts: Counts) -> Scores:
+def f1_weighted(counts: Counts, whole: Counts | None = None) -> Scores:
     """Mean F1 of the classes, each weighted by its clips in the truth."""
-    support = _support(counts)
+    support = support_of(counts)
+    if whole is not None:
+        lost = _is_lost(counts, whole)
+        support = np.where(lost, support_of(whole), support)
     clips = support.sum(-1)
 
-    per_class = f1(counts)
+    per_class = f1(counts, whole)
     weighted = per_class * support
     total = weighted.sum(-1)
     return _ratio(total, clips)
@@ -264,7 +291,14 @@ def _check_not_empty(predictions: Predictions) -> None:
         raise ValueError("there are no predictions to score")
 
 
-def _support(counts: Counts) -> Counts:
+def _is_lost(counts: Counts, whole: Counts) -> NDArray[np.bool_]:
+    """Whether only clips that the part lacks have a class."""
+    had_clips = support_of(whole) > 0
+    has_none = support_of(counts) == 0
+    return np.asarray(had_clips & has_none)
+
+
+def support_of(counts: Counts) -> Counts:
     """Clips of each class in the truth: hits and misses."""
     hits = counts[..., 0, :]
     misses = counts[..., 2, :]
@@ -273,7 +307,8 @@ def _support(counts: Counts) -> Counts:
 
 def _ratio(part: NDArray[np.number], whole: NDArray[np.number]) -> Scores:
     """part / whole, and 0 for 0 / 0."""
-    result: Scores = np.zeros(np.shape(whole))
+    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
+    result: Scores = np.zeros(shape)
     is_positive = np.asarray(whole) > 0
     ratio: Scores = np.divide(
         part,

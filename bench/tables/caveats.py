@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.errors import and_more
 from bench.runs.records import PairingRecord, RunRecord
+from bench.tables.numbers import many
 
 REASONS_SHOWN = 3  # failed runs whose reasons a row gives one by one
 
@@ -85,7 +86,10 @@ def _about_weights(pairing: PairingRecord) -> Iterator[str]:
 
 def _about_clips(pairing: PairingRecord, clips: Iterable[str]) -> Iterator[str]:
     if pairing.clips_missing:
-        yield f"{pairing.clips_missing} unreadable clips are left out"
+        missing = pairing.clips_missing
+        verb = "is" if missing == 1 else "are"
+        unreadable = many(missing, "unreadable clip")
+        yield f"{unreadable} {verb} left out"
     tests = Counter(clips)
     repeated = sum(times > 1 for times in tests.values())
     if repeated:

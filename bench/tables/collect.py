@@ -7,14 +7,15 @@ seed and averaged over seeds.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from statistics import fmean, stdev
+from statistics import stdev
 
 from bench.contracts.task import Published
 from bench.errors import BenchError
 from bench.runs.records import PairingRecord, RunRecord
+from bench.scoring.pooling import mean_scores, pooled
 from bench.scoring.predictions import Predictions
 from bench.scoring.sample import Sample
-from bench.scoring.scores import concatenate, scores
+from bench.scoring.scores import scores
 from bench.tables import caveats
 from bench.tables.identity import located, pairing, with_versions
 from bench.tables.row import AVERAGES, TAKEN_OVER, Row
@@ -191,19 +192,19 @@ def _with_result(
     row: Row, newest: _Newest, latest: Sequence[RunRecord], tested: Tested
 ) -> Measured:
     pairing = newest.pairing
-    pooled = [_pooled(folds) for folds in tested.values()]
+    by_seed = [pooled(folds) for folds in tested.values()]
     done = [run for run in latest if run.fold in tested.get(run.seed, {})]
     later_failure = _failure(newest.later) if newest.later else ""
     reason = caveats.shortfall(pairing, done, caveats.failures(latest))
     scored = replace(
-        _scored(row, done, tested, pooled),
+        _scored(row, done, tested, by_seed),
         status="partial" if reason else "ok",
         reason=reason,
-        notes=caveats.notes(pairing, done, pooled[0].clips, later_failure),
+        notes=caveats.notes(pairing, done, by_seed[0].clips, later_failure),
     )
-    if not _same_clips(pooled):
+    sample = Sample.of(by_seed)
+    if sample is None:
         return Measured(scored)
-    sample = Sample(pooled)
     return Measured(with_intervals(scored, sample), sample)
 
 
@@ -266,27 +267,21 @@ def _is_lost(newest: _Newest, latest: Sequence[RunRecord]) -> bool:
     return any(run.lost for run in runs)
 
 
-def _pooled(folds: Mapping[str, Predictions]) -> Predictions:
-    names = sorted(folds)
-    ordered = [folds[name] for name in names]
-    return concatenate(ordered)
-
-
 def _scored(
-    row: Row, done: Sequence[RunRecord], tested: Tested, pooled: Sequence[Predictions]
+    row: Row, done: Sequence[RunRecord], tested: Tested, by_seed: Sequence[Predictions]
 ) -> Row:
     """The row with its scores and costs, from its finished runs."""
     clips: set[str] = set()
-    for predictions in pooled:
+    for predictions in by_seed:
         clips.update(predictions.clips)
     mean, deviation = _over_folds(tested)
-    of_seeds = [scores(predictions) for predictions in pooled]
+    of_seeds = [scores(predictions) for predictions in by_seed]
     return replace(
         row,
         folds=len({run.fold for run in done}),
         seeds=len(tested),
         clips=len(clips),
-        scores=_mean(of_seeds),
+        scores=mean_scores(of_seeds),
         seed_sd=_deviation(of_seeds),
         fold_mean=mean,
         fold_sd=deviation,
@@ -298,14 +293,6 @@ def _scored(
     )
 
 
-def _same_clips(pooled: Iterable[Predictions]) -> bool:
-    different = set()
-    for predictions in pooled:
-        clips = sorted(predictions.clips)
-        different.add(tuple(clips))
-    return len(different) == 1
-
-
 def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
     """Mean and standard deviation over folds of the scores of each fold, which are means over
     seeds.
@@ -315,8 +302,8 @@ def _over_folds(tested: Tested) -> tuple[dict[str, float], dict[str, float]]:
         for name, predictions in folds.items():
             of_fold.setdefault(name, []).append(scores(predictions))
     names = sorted(of_fold)
-    each = [_mean(of_fold[name]) for name in names]
-    means = _mean(each)
+    each = [mean_scores(of_fold[name]) for name in names]
+    means = mean_scores(each)
     averages = {name: means[name] for name in AVERAGES}
     return averages, _deviation(each)
 
@@ -330,12 +317,3 @@ def _deviation(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
         values = [scored[name] for scored in each]
         deviations[name] = stdev(values)
     return deviations
-
-
-def _mean(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each score."""
-    means = {}
-    for name in each[0]:
-        values = [scored[name] for scored in each]
-        means[name] = fmean(values)
-    return means

@@ -11,7 +11,7 @@ from bench.tables.row import Row
 if TYPE_CHECKING:
     from bench.tables.uncertainty import Measured
 
-DIGITS = 8  # of a checksum that a title shows
+DIGITS = 8  # of a checksum that people are shown
 
 
 def located(records: Sequence[PairingRecord]) -> list[PairingRecord]:
@@ -84,14 +84,15 @@ def names(rows: Sequence[Row]) -> dict[object, str]:
         corpus, split = table[2:]
         said = []
         if len(corpora[table[:2]]) > 1:
-            said.append(f"corpus {_shown(corpus)}")
+            said.append(f"corpus {shortened(corpus)}")
         if len(divisions[table[:3]]) > 1:
-            said.append(f"division {_shown(split)}")
+            said.append(f"division {shortened(split)}")
         found[table] = " · ".join(said)
     return found
 
 
-def _shown(checksum: str) -> str:
+def shortened(checksum: str) -> str:
+    """The first digits of a checksum, for people."""
     if not checksum:
         return "unknown"
     return checksum[:DIGITS]

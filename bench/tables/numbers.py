@@ -20,6 +20,15 @@ def signed(difference: float) -> str:
     return f"{value:+.1f}"
 
 
+def probability(p: float | None) -> str:
+    """`0.012`, `<0.001`; a dash for none."""
+    if p is None:
+        return NOTHING
+    if p < 0.0005:
+        return "<0.001"
+    return f"{p:.3f}"
+
+
 def quantity(number: int) -> str:
     """`94.4M` for 94,371,712; a dash for 0."""
     for unit, size in UNITS.items():

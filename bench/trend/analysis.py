@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from bench.scoring.corrected import holm
 from bench.trend.calls import ALL, Call
 from bench.trend.groups import (
     Comparison,
     Interval,
     Values,
     compare,
-    holm,
     interval,
     spearman,
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.tables.formats import Format, as_csv, as_json, draw
-from bench.tables.numbers import NOTHING
+from bench.tables.numbers import NOTHING, probability
 from bench.tables.table import Column, Table, cells
 from bench.trend import notes, records
 from bench.trend.analysis import Analysis, Contrast, Relation, Summary
@@ -43,14 +43,6 @@ def tables(trend: Trend) -> list[Table]:
 
 
 # --- cells ---
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return NOTHING
-    if p < 0.0005:
-        return "<0.001"
-    return f"{p:.3f}"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -154,10 +146,10 @@ TESTS: tuple[Column[Contrast], ...] = (
     Column("difference [95 %]", _difference),
     Column("t", lambda contrast: _number(contrast.found.t, 2), spare=3),
     Column("df", lambda contrast: _number(contrast.found.df, 1), spare=1),
-    Column("p Welch", lambda contrast: contrast.p[0], _p),
+    Column("p Welch", lambda contrast: contrast.p[0], probability),
     Column("U", lambda contrast: contrast.found.u, "{:g}".format, spare=2),
-    Column("p Mann-Whitney", lambda contrast: contrast.p[1], _p, spare=6),
-    Column("p permuted", lambda contrast: contrast.p[2], _p, spare=7),
+    Column("p Mann-Whitney", lambda contrast: contrast.p[1], probability, spare=6),
+    Column("p permuted", lambda contrast: contrast.p[2], probability, spare=7),
     Column("g [95 %]", _effect, spare=5),
     Column("delta", lambda contrast: _number(contrast.found.delta, 2), spare=4),
 )
@@ -193,7 +185,7 @@ RELATIONS: tuple[Column[Relation], ...] = (
     Column("measure", lambda relation: relation.measure, number=False),
     Column("calls", lambda relation: relation.calls),
     Column("rho [95 %]", _rho),
-    Column("p", lambda relation: relation.p, _p),
+    Column("p", lambda relation: relation.p, probability),
 )
 
 

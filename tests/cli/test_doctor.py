@@ -254,9 +254,7 @@ def test_size(number: float, shown: str) -> None:
 
 
 def test_results_are_sized_and_checkpoints_cleared(hub: Path, tmp_path: Path) -> None:
-    from filelock import FileLock
-
-    from bench.runs.workplace import lock_path
+    from bench.runs.run_locks import run_lock
 
     results = tmp_path / "results"
     (results / "checkpoints").mkdir(parents=True)
@@ -268,11 +266,9 @@ def test_results_are_sized_and_checkpoints_cleared(hub: Path, tmp_path: Path) ->
     found = examine(tmp_path)["results"]
     assert found["recorded runs"].state == "500 bytes in 1 files"
     assert found["checkpoints of interrupted trainings"].state == "3.0 kB in 2 files"
-    lock = lock_path(results, under_way.stem)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with run_lock(results, under_way.stem, timeout=0):
         said = clearing.clear_checkpoints(results)
-    assert said == f"deleted 1 checkpoints in {results}: 2.0 kB freed"
+    assert said == f"deleted 1 checkpoint in {results}: 2.0 kB freed"
     assert not left.exists()
     assert under_way.exists()
 

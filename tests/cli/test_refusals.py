@@ -13,7 +13,8 @@ import pytest
 
 from bench.cli import commands
 from bench.data.cache import Cache
-from bench.errors import BenchError, lacks_memory, refused
+from bench.errors import BenchError, refused
+from bench.memory import ran_out
 from tests.helpers import open_store
 
 Bench = Callable[..., int]
@@ -179,5 +180,5 @@ def test_what_the_system_refuses_names_no_file_of_a_private_task() -> None:
 def test_a_lack_of_memory_is_known_even_where_a_library_does_not_load(
     text: str, lacks: bool
 ) -> None:
-    assert lacks_memory(ImportError(text)) == lacks
-    assert lacks_memory(MemoryError())
+    assert ran_out(ImportError(text)) == lacks
+    assert ran_out(MemoryError())

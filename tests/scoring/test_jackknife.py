@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.scoring import jackknife
-from bench.scoring.best import as_good_as_best, holm
+from bench.scoring.best import as_good_as_best
 from bench.scoring.jackknife import difference, interval
 from bench.scoring.predictions import Predictions
 from bench.scoring.sample import Sample
@@ -231,13 +231,6 @@ def test_thresholds_of_folds_are_kept() -> None:
     sample = Sample([several])
     for name in ("UA", "WA", "F1 macro", "F1 micro"):
         assert sample.value(name) == pytest.approx(scores(several)[name])
-
-
-def test_holm_gives_the_corrected_values_of_a_worked_example() -> None:
-    # p and adjusted p of a worked example: 0.01, 0.04, 0.03, 0.005 -> 0.03, 0.06, 0.06, 0.02
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == pytest.approx([1, 1])
-    assert holm([]).tolist() == []
 
 
 def test_a_clearly_worse_system_is_told_from_the_best_and_an_equal_one_is_not() -> None:
